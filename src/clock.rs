@@ -1,0 +1,118 @@
+//! Floor 1: what time it is, and the system's time zone data. The only module that reads the clock.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::zone::Zone;
+
+/// Where "now" comes from.
+#[derive(Debug, Clone)]
+pub enum Clock {
+    /// The machine's clock.
+    System,
+    /// Virtual time: it stands still while anybody works and jumps ahead when all wait. It runs on tokio's paused
+    /// clock, so every timer of the process follows it.
+    Virtual {
+        /// What the clock showed at `origin`.
+        start: DateTime<Utc>,
+        /// tokio's instant at that moment.
+        origin: tokio::time::Instant,
+    },
+}
+
+impl Clock {
+    /// Stops tokio's clock and starts virtual time at `start`.
+    ///
+    /// # Panics
+    /// Outside a current-thread tokio runtime, or where its clock is paused already.
+    pub fn start_virtual(start: DateTime<Utc>) -> Self {
+        tokio::time::pause();
+        Self::Virtual { start, origin: tokio::time::Instant::now() }
+    }
+
+    /// The time now.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn now(&self) -> DateTime<Utc> {
+        match self {
+            Self::System => Utc::now(),
+            Self::Virtual { start, origin } => {
+                *start + TimeDelta::from_std(origin.elapsed()).unwrap_or(TimeDelta::zero())
+            }
+        }
+    }
+
+    /// Waits for `duration`. The time a suspended host sleeps does not count, so this is for pauses, not for
+    /// appointments: those are polled for.
+    pub async fn pause(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// Why a text names no time zone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadZone {
+    /// `CET`, `EST5EDT`: an abbreviation, or a zone without a place whose rules nobody keeps.
+    #[error("`{0}` is an abbreviation, not a time zone: name a place, as in `Europe/Berlin`, or `UTC`")]
+    Abbreviation(String),
+    /// Not in the time zone data.
+    #[error("`{name}` is no time zone that this machine knows")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The nearest name there is.
+        suggestion: Option<String>,
+    },
+}
+
+/// The zone called `name`, from the system's time zone data or, where there is none, from the copy built in.
+pub fn zone(name: &str) -> Result<Zone, BadZone> {
+    if name != "UTC" && !name.contains('/') && !name.is_empty() {
+        return Err(BadZone::Abbreviation(name.chars().take(40).collect()));
+    }
+    // The data's own spelling is kept: `europe/berlin` is accepted by the look-up and named properly afterwards.
+    match jiff::tz::TimeZone::get(name) {
+        Ok(rules) => Ok(Zone::new(rules.iana_name().unwrap_or(name).to_owned(), rules)),
+        Err(_) => Err(BadZone::Unknown { name: name.chars().take(40).collect(), suggestion: nearest_zone(name) }),
+    }
+}
+
+fn nearest_zone(name: &str) -> Option<String> {
+    let wanted = name.to_lowercase();
+    jiff::tz::db()
+        .available()
+        .map(|known| (strsim::jaro_winkler(&wanted, &known.as_str().to_lowercase()), known.as_str().to_owned()))
+        .filter(|(likeness, _)| *likeness > 0.85)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+/// Version of the time zone data in use and where it comes from, for `check` and `status`.
+pub fn zone_data() -> String {
+    const SOURCE: &str = "/usr/share/zoneinfo";
+    let version = ["tzdata.zi", "+VERSION"].iter().find_map(|file| {
+        let text = std::fs::read_to_string(format!("{SOURCE}/{file}")).ok()?;
+        let first = text.lines().next()?.trim();
+        Some(first.trim_start_matches("# version ").to_owned())
+    });
+    match version {
+        Some(version) => format!("{version} from {SOURCE}"),
+        None if std::path::Path::new(SOURCE).exists() => format!("of unknown version from {SOURCE}"),
+        None => "built in (this machine has none of its own)".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BadZone, zone};
+
+    #[test]
+    fn a_zone_is_a_place() {
+        assert_eq!(zone("Europe/Berlin").unwrap().name(), "Europe/Berlin");
+        assert_eq!(zone("UTC").unwrap().name(), "UTC");
+        assert!(matches!(zone("CET"), Err(BadZone::Abbreviation(_))));
+        assert!(matches!(zone("EST"), Err(BadZone::Abbreviation(_))));
+        let Err(BadZone::Unknown { suggestion, .. }) = zone("Europe/Berln") else { panic!("accepted") };
+        assert_eq!(suggestion.as_deref(), Some("Europe/Berlin"));
+    }
+}

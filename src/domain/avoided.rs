@@ -1,0 +1,197 @@
+//! Avoided cost: what the off window would have cost, counted from the confirmed stop. An estimate, and called one.
+
+use chrono::{DateTime, Utc};
+use rust_decimal::{Decimal, RoundingStrategy};
+
+use crate::domain::money::{Charge, Currency, HourlyRate};
+use crate::domain::schedule::OffWindow;
+
+/// Decimal places that node hours and capacity units keep.
+const PLACES: u32 = 6;
+const MILLISECONDS_PER_HOUR: i64 = 3_600_000;
+
+/// How far a figure can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// The off window has not ended yet.
+    Projected,
+    /// The window has ended and the tenant was looked at again.
+    Settled,
+    /// Node hours without a price.
+    Unpriced,
+    /// Billed by tokens: a stop avoids no compute cost.
+    TokenBilled,
+    /// Nothing was avoided.
+    None,
+}
+
+impl State {
+    /// The word in ledger, JSON and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Projected => "projected",
+            Self::Settled => "settled",
+            Self::Unpriced => "unpriced",
+            Self::TokenBilled => "token-billed",
+            Self::None => "none",
+        }
+    }
+}
+
+/// One deployment's avoided cost in one off window. Rounded once, here; totals are sums of these.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Avoided {
+    /// The confirmed stop.
+    pub from: Option<DateTime<Utc>>,
+    /// Where the counting ends.
+    pub to: Option<DateTime<Utc>>,
+    /// Nodes × hours.
+    pub node_hours: Decimal,
+    /// Node hours × capacity units per node hour, where known.
+    pub capacity_units: Option<Decimal>,
+    /// Capacity units × price, rounded to the currency's minor unit, where there is a price.
+    pub cost: Option<Money>,
+    /// What kind of figure this is.
+    pub state: State,
+}
+
+/// An amount in a currency.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Money {
+    /// Rounded to the minor unit.
+    pub amount: Decimal,
+    /// Its currency.
+    pub currency: Currency,
+}
+
+/// Whether the tenant has been looked at after the window ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// Counted to the end of the window, which may yet be cut short.
+    Projected,
+    /// Counted to what really ended it.
+    Settled,
+}
+
+impl Avoided {
+    /// Nothing was avoided: there was no confirmed stop.
+    pub fn nothing() -> Self {
+        let (from, to, cost) = (None, None, None);
+        Self { from, to, node_hours: Decimal::ZERO, capacity_units: None, cost, state: State::None }
+    }
+
+    /// Counts `rate` from the confirmed stop to `end`, both inside `window`.
+    ///
+    /// Time is elapsed UTC time in milliseconds. A stop confirmed before the window began counts from its beginning.
+    pub fn count(
+        rate: &HourlyRate,
+        window: OffWindow,
+        confirmed_at: DateTime<Utc>,
+        end: DateTime<Utc>,
+        basis: Basis,
+    ) -> Self {
+        let from = confirmed_at.max(window.from);
+        let to = end.min(window.to).max(from);
+        let milliseconds = Decimal::from((to - from).num_milliseconds());
+        let hours = |per_hour: Decimal| per_hour * milliseconds / Decimal::from(MILLISECONDS_PER_HOUR);
+        let (capacity_units, cost, state) = match &rate.charge {
+            Charge::Nothing { .. } => (None, None, State::None),
+            Charge::TokenBilled => (None, None, State::TokenBilled),
+            Charge::Unpriced { .. } => (None, None, State::Unpriced),
+            Charge::Metered { capacity_units, price: None } => (Some(hours(*capacity_units)), None, State::Unpriced),
+            Charge::Metered { capacity_units, price: Some(price) } => {
+                // One division, last: nothing is rounded on the way to the cent.
+                let amount = price.currency.round(hours(*capacity_units * price.amount));
+                let state = match basis {
+                    Basis::Projected => State::Projected,
+                    Basis::Settled => State::Settled,
+                };
+                (Some(hours(*capacity_units)), Some(Money { amount, currency: price.currency }), state)
+            }
+        };
+        Self {
+            from: Some(from),
+            to: Some(to),
+            node_hours: rounded(hours(Decimal::from(rate.nodes))),
+            capacity_units: capacity_units.map(rounded),
+            cost,
+            state,
+        }
+    }
+}
+
+fn rounded(value: Decimal) -> Decimal {
+    value.round_dp_with_strategy(PLACES, RoundingStrategy::MidpointNearestEven).normalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+    use rust_decimal::Decimal;
+
+    use super::{Avoided, Basis, State};
+    use crate::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
+    use crate::domain::schedule::OffWindow;
+
+    fn utc(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn decimal(text: &str) -> Decimal {
+        text.parse().unwrap()
+    }
+
+    fn rate(capacity_units: &str, price: &str) -> HourlyRate {
+        let price = CapacityUnitPrice {
+            amount: decimal(price),
+            currency: Currency::from_code("EUR").unwrap(),
+            source: "order form".to_owned(),
+            valid_from: "2026-01-01".parse().unwrap(),
+        };
+        HourlyRate { nodes: 1, charge: Charge::Metered { capacity_units: decimal(capacity_units), price: Some(price) } }
+    }
+
+    fn count(rate: &HourlyRate, confirmed: &str, end: &str) -> Avoided {
+        let window = OffWindow { from: utc("2026-03-27T17:00:00Z"), to: utc(end) };
+        Avoided::count(rate, window, utc(confirmed), utc(end), Basis::Projected)
+    }
+
+    #[test]
+    fn a_weekend_over_the_spring_change_in_berlin() {
+        // Fri 27 Mar 18:07:30 CET to Mon 30 Mar 08:00 CEST.
+        let avoided = count(&rate("1.552", "0.95"), "2026-03-27T17:07:30Z", "2026-03-30T06:00:00Z");
+        assert_eq!(avoided.node_hours, decimal("60.875"));
+        assert_eq!(avoided.capacity_units, Some(decimal("94.478")));
+        assert_eq!(avoided.cost.unwrap().amount.to_string(), "89.75", "89.7541 rounds to the cent");
+        assert_eq!(avoided.state, State::Projected);
+    }
+
+    #[test]
+    fn a_weekend_over_the_autumn_change_in_berlin_is_63_hours() {
+        let window = OffWindow { from: utc("2026-10-23T16:00:00Z"), to: utc("2026-10-26T07:00:00Z") };
+        let avoided = Avoided::count(&rate("1", "1"), window, window.from, window.to, Basis::Settled);
+        assert_eq!(avoided.node_hours, decimal("63"));
+    }
+
+    #[test]
+    fn halves_round_to_even() {
+        for (price, cost) in [("0.005", "0.00"), ("0.015", "0.02"), ("0.025", "0.02")] {
+            let avoided = count(&rate("1", price), "2026-03-28T17:00:00Z", "2026-03-28T18:00:00Z");
+            assert_eq!(avoided.cost.unwrap().amount.to_string(), cost);
+        }
+    }
+
+    #[test]
+    fn a_stop_confirmed_after_the_window_avoids_nothing() {
+        let avoided = count(&rate("1", "1"), "2026-03-30T07:00:00Z", "2026-03-30T06:00:00Z");
+        assert_eq!(avoided.node_hours, Decimal::ZERO);
+        assert_eq!(avoided.cost.unwrap().amount, Decimal::ZERO);
+    }
+
+    #[test]
+    fn a_plan_without_a_price_shows_node_hours_and_never_zero_money() {
+        let rate = HourlyRate { nodes: 2, charge: Charge::Unpriced { plan: "gpu.xl".to_owned() } };
+        let avoided = count(&rate, "2026-03-28T17:00:00Z", "2026-03-28T18:30:00Z");
+        assert_eq!((avoided.node_hours, avoided.cost, avoided.state), (decimal("3"), None, State::Unpriced));
+    }
+}

@@ -1,0 +1,319 @@
+//! A cron expression and the instants it means in a zone, over every clock change.
+//!
+//! croner answers one question only: which *wall-clock* times match. It never sees a zone. Which instants those times
+//! are is decided here, by Debian cron's rule:
+//!
+//! - A *fixed-time* expression (minute and hour are numbers or lists of numbers) happens once for each listed local
+//!   time of each day: at the first instant after a gap, and the first time only where the hour is repeated.
+//! - Every other expression follows the wall clock: not at all in a gap, twice in a repeated hour.
+
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Timelike, Utc};
+use croner::parser::{CronParser, Seconds, Year};
+
+use crate::domain::zone::Zone;
+
+/// No zone has ever moved its clocks by more than a day (Samoa, 2011).
+const LARGEST_CHANGE: TimeDelta = TimeDelta::hours(25);
+/// How many changes of offset a search crosses before it gives up: two a year over croner's own limit of years.
+const MOST_CHANGES: usize = 10_000;
+
+const FIELDS: [(&str, u32, u32); 6] =
+    [("second", 0, 59), ("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7)];
+
+/// A cron expression of five fields, or of six with seconds first.
+#[derive(Clone)]
+pub struct Cron {
+    text: String,
+    pattern: croner::Cron,
+    fixed_time: bool,
+}
+
+/// Why a text is no cron expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadCron {
+    /// Not five or six fields.
+    #[error("a cron expression has 5 fields, or 6 with seconds first, not {0}")]
+    FieldCount(usize),
+    /// A number outside its field's range.
+    #[error("{field} {value} is out of range {from}-{to}")]
+    OutOfRange {
+        /// Name of the field.
+        field: &'static str,
+        /// The number found.
+        value: u64,
+        /// Smallest allowed.
+        from: u32,
+        /// Largest allowed.
+        to: u32,
+    },
+    /// A field that means nothing.
+    #[error("{0}")]
+    Field(String),
+    /// No date ever matches.
+    #[error("it never occurs: no date matches")]
+    Never,
+}
+
+impl Cron {
+    /// Reads an expression. One that never occurs (`0 18 30 2 *`) is refused here, not waited for.
+    pub fn parse(text: &str) -> Result<Self, BadCron> {
+        let mut fields: Vec<&str> = text.split_whitespace().collect();
+        match fields.len() {
+            5 => fields.insert(0, "0"),
+            6 => {}
+            n => return Err(BadCron::FieldCount(n)),
+        }
+        for (field, (name, from, to)) in fields.iter().zip(FIELDS) {
+            check_field(field, name, from, to)?;
+        }
+        // Debian cron asks for both day fields as soon as one of them begins with a star, `*/2` included.
+        let both_days = fields[3].starts_with('*') || fields[5].starts_with('*');
+        let pattern = CronParser::builder()
+            .seconds(Seconds::Required)
+            .year(Year::Disallowed)
+            .dom_and_dow(both_days)
+            .build()
+            .parse(&fields.join(" "))
+            .map_err(|e| BadCron::Field(reason(&e)))?;
+        let fixed_time = is_list_of_numbers(fields[1]) && is_list_of_numbers(fields[2]);
+        let cron = Self { text: text.to_owned(), pattern, fixed_time };
+        // Any year will do; 2000 is a leap year and the start of a whole cycle of weekdays.
+        let start = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap_or_default().and_time(chrono::NaiveTime::MIN);
+        if cron.next_wall(start, true).is_none() { Err(BadCron::Never) } else { Ok(cron) }
+    }
+
+    /// The expression as written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// True where each listed local time happens exactly once a day.
+    pub fn is_fixed_time(&self) -> bool {
+        self.fixed_time
+    }
+
+    /// The first instant after `after`, in whole seconds.
+    pub fn next_after(&self, after: DateTime<Utc>, zone: &Zone) -> Option<DateTime<Utc>> {
+        self.next_wall_after(after, zone).map(|(at, _)| at)
+    }
+
+    /// The first instant after `after`, with the wall-clock time it was written for; the two differ in a gap.
+    pub fn next_wall_after(&self, after: DateTime<Utc>, zone: &Zone) -> Option<(DateTime<Utc>, NaiveDateTime)> {
+        // Instants are whole seconds, so that what lies after 12:00:00.5 is what lies after 12:00:00.
+        let after = DateTime::from_timestamp(after.timestamp(), 0)?;
+        if self.fixed_time { self.next_fixed(after, zone) } else { self.next_following_clock(after, zone) }
+    }
+
+    /// All instants after `after`, in order, each once.
+    pub fn instants<'a>(&'a self, after: DateTime<Utc>, zone: &'a Zone) -> impl Iterator<Item = DateTime<Utc>> + 'a {
+        std::iter::successors(self.next_after(after, zone), |at| self.next_after(*at, zone))
+    }
+
+    fn next_fixed(&self, after: DateTime<Utc>, zone: &Zone) -> Option<(DateTime<Utc>, NaiveDateTime)> {
+        // Later wall-clock times never happen earlier, so the first that happens after `after` is the answer. Only a
+        // change within the last day can bring back a time that the clock showed before.
+        let changed = zone.next_change(after - LARGEST_CHANGE).is_some_and(|change| change <= after);
+        let mut wall = zone.wall_clock(after) - if changed { LARGEST_CHANGE } else { TimeDelta::zero() };
+        loop {
+            wall = self.next_wall(wall, false)?;
+            let at = zone.resolve(wall).first();
+            if at > after {
+                return Some((at, wall));
+            }
+        }
+    }
+
+    fn next_following_clock(&self, after: DateTime<Utc>, zone: &Zone) -> Option<(DateTime<Utc>, NaiveDateTime)> {
+        let (mut from, mut inclusive) = (after, false);
+        for _ in 0..MOST_CHANGES {
+            // Between two changes the wall clock runs evenly.
+            let change = zone.next_change(from);
+            let wall = self.next_wall(zone.wall_clock(from), inclusive)?;
+            let at = (wall - zone.offset(from)).and_utc();
+            match change {
+                Some(change) if at >= change => (from, inclusive) = (change, true),
+                _ => return Some((at, wall)),
+            }
+        }
+        None
+    }
+
+    fn next_wall(&self, wall: NaiveDateTime, inclusive: bool) -> Option<NaiveDateTime> {
+        self.pattern.find_next_occurrence(&wall.with_nanosecond(0)?, inclusive).ok()
+    }
+}
+
+impl fmt::Debug for Cron {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
+}
+
+impl fmt::Display for Cron {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl PartialEq for Cron {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+fn is_list_of_numbers(field: &str) -> bool {
+    field.split(',').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Names what croner would only refuse: numbers out of range, ranges that run backwards, other dialects' signs.
+fn check_field(field: &str, name: &'static str, from: u32, to: u32) -> Result<(), BadCron> {
+    if let Some(sign) = field.chars().find(|c| "@+?".contains(*c)) {
+        return Err(BadCron::Field(format!("`{sign}` in the {name} field is another dialect's; `*` means every")));
+    }
+    for part in field.split(',') {
+        let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
+        for number in range.split(['-', '#']).chain(step) {
+            if number.len() > 9 || number.is_empty() {
+                return Err(BadCron::Field(format!("`{}` means nothing in the {name} field", clip(part))));
+            }
+        }
+        let numbers: Vec<u32> = range.split('-').filter_map(|number| number.parse().ok()).collect();
+        if let Some(&value) = numbers.iter().find(|value| !(from..=to).contains(*value)) {
+            return Err(BadCron::OutOfRange { field: name, value: u64::from(value), from, to });
+        }
+        if let Some((first, last)) = range.split_once('-')
+            && let (Some(a), Some(b)) = (position(first), position(last))
+            && a > b
+        {
+            return Err(BadCron::Field(format!("the range `{}` runs backwards: write both parts, as in `FRI-SAT,SUN`", clip(range))));
+        }
+        if step.is_some() && !range.contains('-') && range != "*" {
+            return Err(BadCron::Field(format!("`{}` is no step: write `*/n` or `a-b/n`", clip(part))));
+        }
+    }
+    Ok(())
+}
+
+/// Where a number or a name stands in its field's order.
+fn position(text: &str) -> Option<u32> {
+    const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+    const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+    let upper = text.to_ascii_uppercase();
+    let named = |names: &[&str], first: u32| Some(first + u32::try_from(names.iter().position(|n| *n == upper)?).ok()?);
+    text.parse().ok().or_else(|| named(&DAYS, 0)).or_else(|| named(&MONTHS, 1))
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(40).flat_map(char::escape_debug).collect()
+}
+
+/// croner's message without its kind and full stop.
+fn reason(error: &croner::errors::CronError) -> String {
+    let text = error.to_string();
+    let text = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest);
+    clip(text.trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::{BadCron, Cron};
+    use crate::domain::zone::Zone;
+
+    fn zone(name: &str) -> Zone {
+        Zone::new(name, jiff::tz::TimeZone::get(name).unwrap())
+    }
+
+    fn instants(expression: &str, name: &str, after: &str, count: usize) -> Vec<String> {
+        let after: DateTime<Utc> = after.parse().unwrap();
+        let zone = zone(name);
+        let cron = Cron::parse(expression).unwrap();
+        let found = cron.instants(after, &zone).take(count);
+        found.map(|at| at.format("%m-%dT%H:%M:%SZ").to_string()).collect()
+    }
+
+    #[test]
+    fn seven_in_the_evening_stays_seven_in_the_evening() {
+        // tokio-cron-scheduler 0.15 freezes the offset here (its issue 107).
+        assert_eq!(
+            instants("0 19 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 3),
+            ["03-28T18:00:00Z", "03-29T17:00:00Z", "03-30T17:00:00Z"]
+        );
+        assert_eq!(
+            instants("0 19 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 3),
+            ["10-24T17:00:00Z", "10-25T18:00:00Z", "10-26T18:00:00Z"]
+        );
+    }
+
+    #[test]
+    fn a_fixed_time_in_the_gap_happens_right_after_it_and_only_once() {
+        for expression in ["30 2 * * *", "0,15,30 2 * * *", "30 02 * * *"] {
+            assert_eq!(
+                instants(expression, "Europe/Berlin", "2026-03-29T00:59:59Z", 1),
+                ["03-29T01:00:00Z"],
+                "{expression}"
+            );
+        }
+        // A list of hours, one of them in the gap: croner 4 alone skips it.
+        assert_eq!(
+            instants("30 2,7 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 3),
+            ["03-29T01:00:00Z", "03-29T05:30:00Z", "03-30T00:30:00Z"]
+        );
+        // One a minute after the gap's end keeps its own time.
+        assert_eq!(
+            instants("30 2,3 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 2),
+            ["03-29T01:00:00Z", "03-29T01:30:00Z"]
+        );
+    }
+
+    #[test]
+    fn a_fixed_time_in_the_repeated_hour_happens_the_first_time_only() {
+        assert_eq!(
+            instants("30 1,2 * * *", "Europe/Berlin", "2026-10-24T22:00:00Z", 4),
+            ["10-24T23:30:00Z", "10-25T00:30:00Z", "10-26T00:30:00Z", "10-26T01:30:00Z"]
+        );
+    }
+
+    #[test]
+    fn other_expressions_follow_the_wall_clock() {
+        assert_eq!(
+            instants("*/30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 2),
+            ["03-30T00:00:00Z", "03-30T00:30:00Z"]
+        );
+        assert_eq!(
+            instants("*/30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 5),
+            ["10-25T00:00:00Z", "10-25T00:30:00Z", "10-25T01:00:00Z", "10-25T01:30:00Z", "10-26T01:00:00Z"]
+        );
+    }
+
+    #[test]
+    fn a_midnight_that_is_skipped_still_ends_the_day_once() {
+        assert_eq!(
+            instants("0 0 * * *", "America/Santiago", "2026-09-04T12:00:00Z", 3),
+            ["09-05T04:00:00Z", "09-06T04:00:00Z", "09-07T03:00:00Z"]
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let bad = |text: &str| Cron::parse(text).unwrap_err().to_string();
+        assert_eq!(bad("0 25 * * MON-FRI"), "hour 25 is out of range 0-23");
+        assert_eq!(Cron::parse("0 19 * *").unwrap_err(), BadCron::FieldCount(4));
+        assert_eq!(Cron::parse("0 18 30 2 *").unwrap_err(), BadCron::Never);
+        assert!(bad("0 18 * * FRI-MON").contains("runs backwards"));
+        assert!(bad("0/15 * * * *").contains("is no step"));
+        assert!(bad("@daily x x x x").contains("another dialect"));
+        assert!(bad("60 * * * *").contains("minute 60"));
+        for text in ["* * * * *,", "1- * * * *", "a b c d e", "0 19 * * MON#9", "99999999999 * * * *", "*/0 * * * *"] {
+            assert!(Cron::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_leap_day_is_waited_for() {
+        assert_eq!(instants("0 0 29 2 *", "UTC", "2096-03-01T00:00:00Z", 1), ["02-29T00:00:00Z"]);
+    }
+}

@@ -1,0 +1,18 @@
+//! Floor 0: what offhours means. Values in, values out; no I/O, no async, no clock, no logging.
+//!
+//! Decide ([`plan`]), then act (elsewhere), then watch ([`verification`]), then count ([`avoided`]). When a rule fires
+//! is [`schedule`]'s question; what came of it is a [`run::Run`].
+
+pub mod avoided;
+pub mod cron;
+pub mod deployment;
+pub mod hold;
+pub mod id;
+pub mod money;
+pub mod plan;
+pub mod rule;
+pub mod run;
+pub mod schedule;
+pub mod selection;
+pub mod verification;
+pub mod zone;

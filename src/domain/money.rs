@@ -1,0 +1,172 @@
+//! Prices: from node hours to capacity units to money. Exact decimals throughout.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::{Decimal, RoundingStrategy};
+
+use crate::domain::deployment::{Deployment, Nodes, Status};
+
+/// An ISO 4217 currency.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Currency(iso_currency::Currency);
+
+impl Currency {
+    /// Reads a code such as `EUR`; capital letters only.
+    pub fn from_code(code: &str) -> Option<Self> {
+        iso_currency::Currency::from_code(code).map(Self)
+    }
+
+    /// The three letters.
+    pub fn code(self) -> &'static str {
+        self.0.code()
+    }
+
+    /// Digits of the minor unit: 2 for EUR, 0 for JPY.
+    pub fn digits(self) -> u32 {
+        self.0.exponent().map_or(2, u32::from)
+    }
+
+    /// Rounds to the minor unit, half to even; the result always shows all its digits.
+    pub fn round(self, amount: Decimal) -> Decimal {
+        let mut rounded = amount.round_dp_with_strategy(self.digits(), RoundingStrategy::MidpointNearestEven);
+        rounded.rescale(self.digits());
+        rounded
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// A contract's prices over time. Without any period there is no money, only node hours.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Prices {
+    /// Ordered by `valid_from`.
+    pub periods: Vec<PricePeriod>,
+}
+
+/// Prices from one day on, until the next period begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PricePeriod {
+    /// First day (UTC) on which they hold.
+    pub valid_from: NaiveDate,
+    /// The contract's currency.
+    pub currency: Currency,
+    /// Price of one capacity unit.
+    pub capacity_unit: Decimal,
+    /// Where the price is written down; printed under every figure.
+    pub source: String,
+    /// Capacity units per node hour by resource plan or instance type.
+    pub capacity_units_per_node_hour: BTreeMap<String, Decimal>,
+}
+
+impl Prices {
+    /// The period in force at `at`.
+    pub fn at(&self, at: DateTime<Utc>) -> Option<&PricePeriod> {
+        self.periods.iter().rev().find(|period| period.valid_from <= at.date_naive())
+    }
+}
+
+/// Capacity units per node hour of the tenant's own instance types, as its API reports them (`billableUnitsPerHour`).
+pub type InstanceTypes = BTreeMap<String, Decimal>;
+
+/// What one hour of a deployment consumes and costs: fixed when it is decided on, and written into the ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HourlyRate {
+    /// Running replicas, all components together.
+    pub nodes: u32,
+    /// How its hours are charged.
+    pub charge: Charge,
+}
+
+/// How a deployment's hours are charged.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Charge {
+    /// By capacity units, at a price where one is in force.
+    Metered {
+        /// Capacity units per hour.
+        capacity_units: Decimal,
+        /// Price of one capacity unit.
+        price: Option<CapacityUnitPrice>,
+    },
+    /// A plan has no capacity units in the price list nor in the tenant.
+    Unpriced {
+        /// The first such plan.
+        plan: String,
+    },
+    /// By tokens: compute is waived.
+    TokenBilled,
+    /// Nothing is consumed: not running yet, or no replicas.
+    Nothing {
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// The price of one capacity unit and where it is from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CapacityUnitPrice {
+    /// Amount per capacity unit.
+    pub amount: Decimal,
+    /// Its currency.
+    pub currency: Currency,
+    /// `source` of the price period.
+    pub source: String,
+    /// `valid_from` of the price period.
+    pub valid_from: NaiveDate,
+}
+
+impl HourlyRate {
+    /// The rate of `deployment` with the prices in force at `at`. A plan in the price list goes before the tenant's
+    /// own instance types; one plan without capacity units makes the whole deployment unpriced.
+    pub fn of(deployment: &Deployment, prices: &Prices, instance_types: &InstanceTypes, at: DateTime<Utc>) -> Self {
+        let nodes = deployment.nodes.iter().map(|n| n.count).fold(0, u32::saturating_add);
+        let charge = if deployment.is_token_billed() {
+            Charge::TokenBilled
+        } else if deployment.status == Status::Pending {
+            Charge::Nothing { reason: "PENDING: no machine was running yet" }
+        } else if nodes == 0 {
+            Charge::Nothing { reason: "no running replicas" }
+        } else {
+            metered(&deployment.nodes, prices.at(at), instance_types)
+        };
+        let counts = matches!(charge, Charge::Metered { .. } | Charge::Unpriced { .. });
+        Self { nodes: if counts { nodes } else { 0 }, charge }
+    }
+
+    /// Capacity units per hour, where they are known.
+    pub fn capacity_units(&self) -> Option<Decimal> {
+        match &self.charge {
+            Charge::Metered { capacity_units, .. } => Some(*capacity_units),
+            _ => None,
+        }
+    }
+}
+
+fn metered(nodes: &[Nodes], period: Option<&PricePeriod>, instance_types: &InstanceTypes) -> Charge {
+    let mut capacity_units = Decimal::ZERO;
+    for Nodes { plan, count } in nodes.iter().filter(|n| n.count > 0) {
+        let listed = period.and_then(|period| period.capacity_units_per_node_hour.get(plan));
+        let Some(per_node) = listed.or_else(|| instance_types.get(plan)) else {
+            return Charge::Unpriced { plan: plan.clone() };
+        };
+        capacity_units += *per_node * Decimal::from(*count);
+    }
+    let price = period.map(|period| CapacityUnitPrice {
+        amount: period.capacity_unit,
+        currency: period.currency,
+        source: period.source.clone(),
+        valid_from: period.valid_from,
+    });
+    Charge::Metered { capacity_units, price }
+}

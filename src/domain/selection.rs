@@ -1,0 +1,186 @@
+//! Which deployments a rule means: globs over names, labels of resource groups, ids.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use wildmatch::WildMatch;
+
+use crate::domain::deployment::{Deployment, Group};
+use crate::domain::id::{DeploymentId, ResourceGroup};
+
+/// A pattern with `*` (any text) and `?` (one character); it matches the whole name and regards case.
+#[derive(Clone, PartialEq)]
+pub struct Glob {
+    text: String,
+    pattern: WildMatch,
+}
+
+/// Why a text is no glob.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", match .0 { None => "a glob must not be empty".to_owned(), Some(c) => format!("a glob knows only `*` and `?`, not `{}`", c.escape_debug()) })]
+pub struct BadGlob(Option<char>);
+
+impl Glob {
+    /// Reads a glob. Brackets, braces, backslashes, `!`, spaces and control characters are refused: they look like a
+    /// richer language than the one spoken here, or like a typing mistake.
+    pub fn new(text: &str) -> Result<Self, BadGlob> {
+        if text.is_empty() {
+            return Err(BadGlob(None));
+        }
+        match text.chars().find(|c| "[]{}\\!,".contains(*c) || c.is_whitespace() || c.is_control()) {
+            Some(bad) => Err(BadGlob(Some(bad))),
+            None => Ok(Self { text: text.to_owned(), pattern: WildMatch::new(text) }),
+        }
+    }
+
+    /// True where the whole of `name` fits.
+    pub fn matches(&self, name: &str) -> bool {
+        self.pattern.matches(name)
+    }
+
+    /// The pattern as written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The one resource group it can mean, where it has no wildcard.
+    pub fn literal_group(&self) -> Option<ResourceGroup> {
+        if self.text.contains(['*', '?']) { None } else { ResourceGroup::new(self.text.as_str()).ok() }
+    }
+}
+
+impl fmt::Debug for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn first_match<'a>(globs: &'a [Glob], name: &str) -> Option<&'a Glob> {
+    globs.iter().find(|glob| glob.matches(name))
+}
+
+/// What a rule selects: all given keys must match. An empty list means that the key was not given.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Selection {
+    /// Resource groups; empty only where `labels` is not.
+    pub resource_groups: Vec<Glob>,
+    /// Labels the resource group must carry, all of them.
+    pub labels: BTreeMap<String, String>,
+    /// Scenario ids.
+    pub scenarios: Vec<Glob>,
+    /// Executable ids.
+    pub executables: Vec<Glob>,
+    /// Configuration names.
+    pub configurations: Vec<Glob>,
+    /// Also stop deployments that are billed by tokens, although that avoids no cost.
+    pub include_token_billed: bool,
+}
+
+impl Selection {
+    /// The groups it can mean, where they are all named in full: then no group has to be looked up.
+    pub fn literal_groups(&self) -> Option<BTreeSet<ResourceGroup>> {
+        if !self.labels.is_empty() || self.resource_groups.is_empty() {
+            return None;
+        }
+        self.resource_groups.iter().map(Glob::literal_group).collect()
+    }
+
+    /// True where `group` is one whose deployments are looked at.
+    pub fn matches_group(&self, group: &Group) -> bool {
+        self.mismatch_group(group).is_none()
+    }
+
+    /// The first key that does not match, with the value that was found.
+    pub fn mismatch(&self, group: &Group, deployment: &Deployment) -> Option<String> {
+        let named = |key: &str, globs: &[Glob], name: Option<&str>| {
+            let fits = globs.is_empty() || first_match(globs, name.unwrap_or("")).is_some();
+            (!fits).then(|| format!("{key} `{}`", name.unwrap_or("")))
+        };
+        self.mismatch_group(group)
+            .or_else(|| named("scenario", &self.scenarios, deployment.scenario_id.as_deref()))
+            .or_else(|| named("executable", &self.executables, deployment.executable_id.as_deref()))
+            .or_else(|| named("configuration", &self.configurations, Some(deployment.configuration())))
+    }
+
+    fn mismatch_group(&self, group: &Group) -> Option<String> {
+        if !self.resource_groups.is_empty() && first_match(&self.resource_groups, group.id.as_str()).is_none() {
+            return Some(format!("resource group `{}`", group.id));
+        }
+        self.labels
+            .iter()
+            .find(|(key, value)| group.labels.get(*key) != Some(value))
+            .map(|(key, _)| format!("label `{key}` = `{}`", group.labels.get(key).map_or("", String::as_str)))
+    }
+}
+
+/// What is kept from being stopped: any key that matches is enough. Serves `[rule.exclude]` and `[protect]`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Exclusion {
+    /// Resource groups.
+    pub resource_groups: Vec<Glob>,
+    /// Labels of the resource group.
+    pub labels: BTreeMap<String, String>,
+    /// Scenario ids.
+    pub scenarios: Vec<Glob>,
+    /// Executable ids.
+    pub executables: Vec<Glob>,
+    /// Configuration names.
+    pub configurations: Vec<Glob>,
+    /// Single deployments.
+    pub ids: BTreeSet<DeploymentId>,
+}
+
+impl Exclusion {
+    /// The first key that matches, as `key pattern`.
+    pub fn hit(&self, group: &Group, deployment: &Deployment) -> Option<String> {
+        let named = |key: &str, globs: &[Glob], name: Option<&str>| {
+            first_match(globs, name?).map(|glob| format!("{key} `{glob}`"))
+        };
+        named("resource group", &self.resource_groups, Some(group.id.as_str()))
+            .or_else(|| {
+                let label = self.labels.iter().find(|(key, value)| group.labels.get(*key) == Some(value))?;
+                Some(format!("label `{}` = `{}`", label.0, label.1))
+            })
+            .or_else(|| named("scenario", &self.scenarios, deployment.scenario_id.as_deref()))
+            .or_else(|| named("executable", &self.executables, deployment.executable_id.as_deref()))
+            .or_else(|| named("configuration", &self.configurations, Some(deployment.configuration())))
+            .or_else(|| self.ids.contains(&deployment.id).then(|| format!("id `{}`", deployment.id)))
+    }
+
+    /// True where every deployment of `group` is kept, so that it need not even be listed.
+    pub fn covers_group(&self, group: &Group) -> bool {
+        first_match(&self.resource_groups, group.id.as_str()).is_some()
+            || self.labels.iter().any(|(key, value)| group.labels.get(key) == Some(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Glob, Selection};
+
+    #[test]
+    fn a_glob_matches_whole_names() {
+        let glob = Glob::new("dev-*").unwrap();
+        assert!(glob.matches("dev-a") && glob.matches("dev-"));
+        assert!(!glob.matches("xdev-a") && !glob.matches("dev") && !glob.matches("DEV-a"));
+        for bad in ["", "dev-[ab]", "{a,b}", "a b", "dev\n", "!dev"] {
+            assert!(Glob::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_without_wildcards_need_no_look_up() {
+        let select = |globs: &[&str]| Selection {
+            resource_groups: globs.iter().map(|g| Glob::new(g).unwrap()).collect(),
+            ..Selection::default()
+        };
+        assert_eq!(select(&["team-a", "default"]).literal_groups().map(|g| g.len()), Some(2));
+        assert_eq!(select(&["team-a", "dev-*"]).literal_groups(), None);
+    }
+}
