@@ -1,1 +1,188 @@
-//! x
+//! Watching asked-for stops until AI Core itself says STOPPED. Pure: lists go in, verdicts come out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::deployment::{Deployment, Status};
+use crate::domain::id::DeploymentId;
+
+/// Pause before the first look.
+pub const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// Longest pause between two looks.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How far AI Core's clock and ours may differ before its `completionTime` is not believed.
+const PLAUSIBLE_SKEW: TimeDelta = TimeDelta::minutes(2);
+
+/// The pause before look number `round` (from 0): each half as long again as the one before.
+pub fn pause_before(round: u32) -> Duration {
+    let factor = 1.5_f64.powi(i32::try_from(round.min(20)).unwrap_or(20));
+    FIRST_PAUSE.mul_f64(factor).min(LONGEST_PAUSE)
+}
+
+/// What became of a stop that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// AI Core says STOPPED; counted from this instant.
+    Stopped(DateTime<Utc>),
+    /// It is DEAD: off, but not by an orderly stop.
+    Dead,
+    /// It was STOPPING and is RUNNING or PENDING again.
+    CameBack(Status),
+    /// It is no longer listed; a look at the deployment itself must tell.
+    Missing,
+}
+
+/// The deployments of one resource group that were asked to stop and are not confirmed yet.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    open: BTreeMap<DeploymentId, Target>,
+}
+
+#[derive(Debug, Clone)]
+struct Target {
+    requested_at: DateTime<Utc>,
+    seen_stopping: bool,
+}
+
+impl Watch {
+    /// Begins to watch `id`, asked to stop at `requested_at`.
+    pub fn add(&mut self, id: DeploymentId, requested_at: DateTime<Utc>) {
+        self.open.insert(id, Target { requested_at, seen_stopping: false });
+    }
+
+    /// True once there is nothing left to confirm.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// How many are not confirmed yet.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Ends the watch; what is left stays unconfirmed.
+    pub fn into_unconfirmed(self) -> impl Iterator<Item = DeploymentId> {
+        self.open.into_keys()
+    }
+
+    /// Takes a whole list of the group, seen at `now`. Verdicts end the watch of their deployment.
+    pub fn observe(&mut self, listed: &[Deployment], now: DateTime<Utc>) -> Vec<(DeploymentId, Verdict)> {
+        let by_id: BTreeMap<&DeploymentId, &Deployment> = listed.iter().map(|d| (&d.id, d)).collect();
+        let ids: Vec<DeploymentId> = self.open.keys().cloned().collect();
+        let mut verdicts = Vec::new();
+        for id in ids {
+            let verdict = match by_id.get(&id) {
+                Some(deployment) => self.observe_one(deployment, now),
+                None => Some(Verdict::Missing),
+            };
+            if let Some(verdict) = verdict {
+                self.open.remove(&id);
+                verdicts.push((id, verdict));
+            }
+        }
+        verdicts
+    }
+
+    /// Takes one deployment, seen at `now`.
+    pub fn observe_one(&mut self, deployment: &Deployment, now: DateTime<Utc>) -> Option<Verdict> {
+        let target = self.open.get_mut(&deployment.id)?;
+        match &deployment.status {
+            Status::Stopped => {
+                let confirmed_at = confirmed_at(deployment, target.requested_at, now);
+                Some(Verdict::Stopped(confirmed_at))
+            }
+            Status::Stopping => {
+                target.seen_stopping = true;
+                None
+            }
+            Status::Dead => Some(Verdict::Dead),
+            Status::Running | Status::Pending if target.seen_stopping => {
+                Some(Verdict::CameBack(deployment.status.clone()))
+            }
+            // Not begun yet, or a word we do not know: only time can tell.
+            _ => None,
+        }
+    }
+}
+
+/// AI Core's `completionTime` where it is present and plausible, else the moment at which STOPPED was seen.
+///
+/// Plausible means: neither before the request nor after the look, give or take the difference of two clocks. It
+/// never moves the confirmation before the request itself.
+pub fn confirmed_at(deployment: &Deployment, requested_at: DateTime<Utc>, seen_at: DateTime<Utc>) -> DateTime<Utc> {
+    match deployment.completed_at {
+        Some(at) if at >= requested_at - PLAUSIBLE_SKEW && at <= seen_at + PLAUSIBLE_SKEW => {
+            at.clamp(requested_at, seen_at.max(requested_at))
+        }
+        _ => seen_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::{LONGEST_PAUSE, Verdict, Watch, pause_before};
+    use crate::domain::deployment::{Deployment, Status};
+    use crate::domain::id::{DeploymentId, ResourceGroup};
+
+    fn utc(time: &str) -> DateTime<Utc> {
+        format!("2026-11-23T{time}Z").parse().unwrap()
+    }
+
+    fn seen(status: &str, completed: Option<&str>) -> Deployment {
+        Deployment {
+            id: DeploymentId::new("d001").unwrap(),
+            resource_group: ResourceGroup::new("dev-a").unwrap(),
+            configuration_id: "c1".to_owned(),
+            configuration_name: None,
+            scenario_id: None,
+            executable_id: None,
+            status: Status::from(status),
+            target_status: None,
+            created_at: None,
+            modified_at: None,
+            completed_at: completed.map(utc),
+            ttl: None,
+            nodes: Vec::new(),
+        }
+    }
+
+    fn watch(steps: &[(&str, Option<&str>, &str)]) -> Option<Verdict> {
+        let mut watch = Watch::default();
+        watch.add(DeploymentId::new("d001").unwrap(), utc("18:00:01"));
+        let mut verdicts = steps.iter().flat_map(|(status, completed, now)| {
+            let listed = if status.is_empty() { Vec::new() } else { vec![seen(status, *completed)] };
+            watch.observe(&listed, utc(now))
+        });
+        verdicts.next().map(|(_, verdict)| verdict)
+    }
+
+    #[test]
+    fn a_stop_counts_from_what_ai_core_says() {
+        let at = |time| Some(Verdict::Stopped(utc(time)));
+        assert_eq!(watch(&[("STOPPING", None, "18:00:05"), ("STOPPED", Some("18:00:40"), "18:01:00")]), at("18:00:40"));
+        assert_eq!(watch(&[("STOPPED", None, "18:01:00")]), at("18:01:00"), "no completionTime: the look counts");
+        assert_eq!(watch(&[("STOPPED", Some("12:00:00"), "18:01:00")]), at("18:01:00"), "an implausible one as well");
+        assert_eq!(watch(&[("STOPPED", Some("18:30:00"), "18:01:00")]), at("18:01:00"));
+        assert_eq!(watch(&[("STOPPED", Some("17:59:30"), "18:01:00")]), at("18:00:01"), "never before the request");
+    }
+
+    #[test]
+    fn what_is_not_a_stop_is_not_taken_for_one() {
+        assert_eq!(watch(&[("RUNNING", None, "18:00:05"), ("STOPPING", None, "18:05:00")]), None);
+        assert_eq!(watch(&[("HIBERNATING", None, "18:00:05")]), None);
+        assert_eq!(watch(&[("DEAD", None, "18:00:05")]), Some(Verdict::Dead));
+        assert_eq!(watch(&[("", None, "18:00:05")]), Some(Verdict::Missing));
+        let back = watch(&[("STOPPING", None, "18:00:05"), ("RUNNING", None, "18:00:10")]);
+        assert_eq!(back, Some(Verdict::CameBack(Status::Running)));
+    }
+
+    #[test]
+    fn looks_grow_apart() {
+        assert!((1..30).all(|round| pause_before(round) >= pause_before(round - 1)));
+        assert_eq!(pause_before(1_000_000), LONGEST_PAUSE);
+    }
+}

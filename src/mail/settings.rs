@@ -1,0 +1,105 @@
+//! What `[mail]` means.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::secret::SecretSource;
+
+/// `[mail]`, resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Where mails go.
+    pub delivery: Delivery,
+    /// The sender.
+    pub from: Address,
+    /// Recipients of every mail.
+    pub to: Vec<Address>,
+    /// In whose form dates and numbers are written.
+    pub locale: Locale,
+}
+
+/// How a mail leaves.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Delivery {
+    /// By SMTP.
+    Smtp(Smtp),
+    /// As `.eml` files in this directory.
+    Directory(PathBuf),
+}
+
+/// An SMTP server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Smtp {
+    /// How the connection is protected.
+    pub security: Security,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// Port; the scheme's default is filled in: 465, 587, 25.
+    pub port: u16,
+    /// The login, where there is one.
+    pub login: Option<Login>,
+}
+
+/// How an SMTP connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// `smtps://`: TLS from the first byte.
+    Tls,
+    /// `smtp+starttls://`: TLS before anything else, or nothing at all.
+    StartTls,
+    /// `smtp://`: none; loopback only.
+    None,
+}
+
+/// A login; its password is read at each connection, so that a changed one is picked up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Login {
+    /// The user.
+    pub username: String,
+    /// Where the password is.
+    pub password: SecretSource,
+}
+
+/// In whose form dates and numbers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Locale {
+    /// 1,234.50 and 23 Nov 2026.
+    #[default]
+    En,
+    /// 1.234,50 and 23.11.2026.
+    De,
+}
+
+/// A mail address, with or without a name: `offhours <offhours@example.com>`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address(String);
+
+/// Why a text is no mail address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is no mail address: write `name@example.com` or `Name <name@example.com>`", .0.chars().take(80).flat_map(char::escape_debug).collect::<String>())]
+pub struct BadAddress(String);
+
+impl Address {
+    /// Reads an address. Control characters, line ends above all, are refused.
+    pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        let valid = !text.chars().any(char::is_control) && text.parse::<lettre::message::Mailbox>().is_ok();
+        if valid { Ok(Self(text.trim().to_owned())) } else { Err(BadAddress(text.to_owned())) }
+    }
+
+    /// As written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

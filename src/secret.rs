@@ -1,0 +1,97 @@
+//! Floor 1: where a secret is written down, and reading it. Secrets never stand in TOML.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+/// Files with secrets are small; a larger one is a mistake.
+const LARGEST_FILE: u64 = 1024 * 1024;
+
+/// Where a secret is to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file that only its owner may read.
+    File(PathBuf),
+    /// A systemd credential: a file of this name in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+    /// An environment variable.
+    Env(String),
+}
+
+/// Why a secret cannot be had. Never contains any of it.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The file cannot be opened or read.
+    #[error("cannot read `{}`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Others could read it too.
+    #[error("`{}` can be read by group or others: run `chmod 600 {}`", .0.display(), .0.display())]
+    Exposed(PathBuf),
+    /// Too large to be what it should be.
+    #[error("`{}` is larger than 1 MiB: this is not the file you mean", .0.display())]
+    TooLarge(PathBuf),
+    /// Not text.
+    #[error("`{}` is not UTF-8 text", .0.display())]
+    NotText(PathBuf),
+    /// No credentials directory.
+    #[error(
+        "the credential `{0}` is wanted, but `$CREDENTIALS_DIRECTORY` is not set: add `LoadCredential={0}:…` to the unit"
+    )]
+    NoCredentials(String),
+    /// A name that would leave the directory.
+    #[error("`{0}` is no credential's name: letters, digits, `.`, `_` and `-` are allowed")]
+    CredentialName(String),
+    /// No such variable.
+    #[error("the environment variable `{0}` is not set, or is not UTF-8")]
+    NoVariable(String),
+}
+
+impl SecretSource {
+    /// Reads the secret as it stands, line ends included.
+    pub fn read(&self) -> Result<SecretString, SecretError> {
+        match self {
+            Self::File(path) => read_file(path, true),
+            Self::Credential(name) => {
+                let well_formed = !name.is_empty()
+                    && !name.starts_with('.')
+                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+                if !well_formed {
+                    return Err(SecretError::CredentialName(name.chars().take(80).collect()));
+                }
+                let directory = std::env::var_os("CREDENTIALS_DIRECTORY")
+                    .ok_or_else(|| SecretError::NoCredentials(name.clone()))?;
+                // systemd guards the directory itself; the files in it may be 0440.
+                read_file(&Path::new(&directory).join(name), false)
+            }
+            Self::Env(name) => {
+                std::env::var(name).map(SecretString::from).map_err(|_| SecretError::NoVariable(name.clone()))
+            }
+        }
+    }
+}
+
+/// Reads a whole file, refusing one that others could read where `guarded` says so.
+pub fn read_file(path: &Path, guarded: bool) -> Result<SecretString, SecretError> {
+    let unreadable = |source| SecretError::Unreadable { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if guarded && metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+        return Err(SecretError::Exposed(path.to_owned()));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(SecretError::TooLarge(path.to_owned()));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| SecretError::NotText(path.to_owned()))?;
+    Ok(SecretString::from(text.trim_start_matches('\u{feff}')))
+}
