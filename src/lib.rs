@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod domain;
+pub mod ledger;
 pub mod mail;
 pub mod secret;

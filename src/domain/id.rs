@@ -1,6 +1,7 @@
 //! Names that must not be mixed up. A value of these types has passed its check; nothing later checks again.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// Why a text is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +33,14 @@ macro_rules! id {
             /// The text itself.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                Self::new(text)
             }
         }
 

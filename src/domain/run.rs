@@ -164,6 +164,8 @@ pub struct Row {
     pub requested_at: Option<DateTime<Utc>>,
     /// Since when it is off, as far as AI Core says.
     pub confirmed_at: Option<DateTime<Utc>>,
+    /// When the platform itself would have ended it (`createdAt + ttl`).
+    pub expires_at: Option<DateTime<Utc>>,
     /// Running replicas at the decision.
     pub nodes: Vec<Nodes>,
     /// What an hour of it consumes and costs, as of the decision.

@@ -44,12 +44,13 @@ pub struct Watch {
 struct Target {
     requested_at: DateTime<Utc>,
     seen_stopping: bool,
+    last_seen: Option<Status>,
 }
 
 impl Watch {
     /// Begins to watch `id`, asked to stop at `requested_at`.
     pub fn add(&mut self, id: DeploymentId, requested_at: DateTime<Utc>) {
-        self.open.insert(id, Target { requested_at, seen_stopping: false });
+        self.open.insert(id, Target { requested_at, seen_stopping: false, last_seen: None });
     }
 
     /// True once there is nothing left to confirm.
@@ -62,9 +63,9 @@ impl Watch {
         self.open.len()
     }
 
-    /// Ends the watch; what is left stays unconfirmed.
-    pub fn into_unconfirmed(self) -> impl Iterator<Item = DeploymentId> {
-        self.open.into_keys()
+    /// Ends the watch; what is left stays unconfirmed. Each with the status it was last seen in.
+    pub fn into_unconfirmed(self) -> impl Iterator<Item = (DeploymentId, Option<Status>)> {
+        self.open.into_iter().map(|(id, target)| (id, target.last_seen))
     }
 
     /// Takes a whole list of the group, seen at `now`. Verdicts end the watch of their deployment.
@@ -88,6 +89,7 @@ impl Watch {
     /// Takes one deployment, seen at `now`.
     pub fn observe_one(&mut self, deployment: &Deployment, now: DateTime<Utc>) -> Option<Verdict> {
         let target = self.open.get_mut(&deployment.id)?;
+        target.last_seen = Some(deployment.status.clone());
         match &deployment.status {
             Status::Stopped => {
                 let confirmed_at = confirmed_at(deployment, target.requested_at, now);

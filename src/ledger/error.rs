@@ -1,0 +1,72 @@
+//! What can be wrong with the ledger or the directory it lives in.
+
+use std::path::PathBuf;
+
+/// A fault of the ledger; the program ends with exit code 5, or 75 where another instance is there.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The state directory cannot be used.
+    #[error("cannot use the state directory `{}`: it must belong to the user that runs offhours and be writable", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Anybody could change the history.
+    #[error("the state directory `{}` can be written by group or others: run `chmod 700 {}`", .0.display(), .0.display())]
+    Exposed(PathBuf),
+    /// Another instance has it.
+    #[error("another offhours ({holder}) holds the state directory `{}`", path.display())]
+    Held {
+        /// The directory.
+        path: PathBuf,
+        /// Who, as far as the lock file says.
+        holder: String,
+    },
+    /// Not a ledger, or damaged.
+    #[error("the ledger `{}` is damaged and was left as it is: restore a backup, or move it away to begin a new one", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// Written by a later version.
+    #[error("the ledger `{}` has format {found}, this offhours knows formats up to {known}: install the newer version", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The newest format known here.
+        known: i64,
+    },
+    /// A value that no version of offhours writes.
+    #[error("the ledger holds `{value}` where {wanted} belongs")]
+    Value {
+        /// What stands there.
+        value: String,
+        /// What should.
+        wanted: &'static str,
+    },
+    /// A read or write failed.
+    #[error("the ledger could not be read or written")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The thread that worked on the ledger is gone.
+    #[error("the work on the ledger was cut short")]
+    Aborted,
+}
+
+impl LedgerError {
+    /// True where the file itself failed (disk full, I/O error): the connection must be opened anew, because after a
+    /// failed sync nobody knows what is on the disk.
+    pub fn distrusts_connection(&self) -> bool {
+        use rusqlite::ErrorCode::{CannotOpen, DiskFull, NotADatabase, SystemIoFailure};
+        let code = match self {
+            Self::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        };
+        matches!(code, Some(CannotOpen | DiskFull | NotADatabase | SystemIoFailure))
+    }
+}

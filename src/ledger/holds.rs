@@ -1,0 +1,75 @@
+//! "Not tonight": holds, added and removed by people beside a running daemon.
+
+use chrono::{DateTime, Utc};
+use rusqlite::params;
+
+use crate::domain::hold::{Hold, Target};
+use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
+use crate::ledger::Tx;
+use crate::ledger::error::LedgerError;
+use crate::ledger::values::{from_ms, to_ms, wrong};
+
+impl Tx<'_> {
+    /// Adds a hold and gives its number.
+    pub fn add_hold(
+        &self,
+        target: &Target,
+        until: DateTime<Utc>,
+        reason: &str,
+        by: &str,
+        now: DateTime<Utc>,
+    ) -> Result<i64, LedgerError> {
+        self.0.execute(
+            "INSERT INTO hold (kind, name, created_at, until, reason, by) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![target.kind(), target.name(), to_ms(now), to_ms(until), reason, by],
+        )?;
+        Ok(self.0.last_insert_rowid())
+    }
+
+    /// Ends a hold early. False where there is none of this number in force.
+    pub fn remove_hold(&self, id: i64, now: DateTime<Utc>) -> Result<bool, LedgerError> {
+        let removed = self.0.execute(
+            "UPDATE hold SET removed_at = ?2 WHERE id = ?1 AND removed_at IS NULL AND until > ?2",
+            params![id, to_ms(now)],
+        )?;
+        Ok(removed == 1)
+    }
+
+    /// The holds in force at `at`: made before, not yet ended, not removed by then.
+    pub fn holds(&self, at: DateTime<Utc>) -> Result<Vec<Hold>, LedgerError> {
+        self.holds_in(at, at)
+    }
+
+    /// The holds that were in force at any time from `from` to `to`.
+    pub fn holds_in(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<Hold>, LedgerError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT id, kind, name, created_at, until, reason, by FROM hold
+             WHERE created_at <= ?2 AND until > ?1 AND (removed_at IS NULL OR removed_at > ?1) ORDER BY id",
+        )?;
+        let mut found = statement.query(params![to_ms(from), to_ms(to)])?;
+        let mut holds = Vec::new();
+        while let Some(columns) = found.next()? {
+            let (kind, name): (String, String) = (columns.get(1)?, columns.get(2)?);
+            holds.push(Hold {
+                id: columns.get(0)?,
+                target: target(&kind, name)?,
+                created_at: from_ms(columns.get(3)?)?,
+                until: from_ms(columns.get(4)?)?,
+                reason: columns.get(5)?,
+                by: columns.get(6)?,
+            });
+        }
+        Ok(holds)
+    }
+}
+
+fn target(kind: &str, name: String) -> Result<Target, LedgerError> {
+    let bad = |_| wrong(kind, "a hold's target");
+    Ok(match kind {
+        "deployment" => Target::Deployment(DeploymentId::new(name).map_err(bad)?),
+        "resource-group" => Target::ResourceGroup(ResourceGroup::new(name).map_err(bad)?),
+        "configuration" => Target::Configuration(name),
+        "rule" => Target::Rule(RuleName::new(name).map_err(bad)?),
+        other => return Err(wrong(other, "a hold's target")),
+    })
+}

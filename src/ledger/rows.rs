@@ -1,0 +1,164 @@
+//! The deployments of a run: what was asked for, what became of them, and what that avoided.
+
+use rusqlite::{Row as Columns, named_params};
+
+use crate::domain::id::DeploymentId;
+use crate::domain::run::{EndedBy, Leak, Outcome, Row, Settlement};
+use crate::ledger::Tx;
+use crate::ledger::error::LedgerError;
+use crate::ledger::runs::RunId;
+use crate::ledger::values::{
+    LEAK, PROJECTED, SETTLED, avoided, charge_columns, instant, optional_instant, parsed, price_of, rate, to_ms, wrong,
+};
+
+impl Tx<'_> {
+    /// Writes down that stops are about to be asked for; must be on the disk before the first request is sent.
+    pub fn request(&self, run: RunId, rows: &[Row]) -> Result<(), LedgerError> {
+        rows.iter().try_for_each(|row| self.put_row(run, row, None))
+    }
+
+    pub(super) fn put_row(&self, run: RunId, row: &Row, outcome: Option<Outcome>) -> Result<(), LedgerError> {
+        let (charge, charge_note, per_hour) = charge_columns(&row.rate.charge);
+        let price = price_of(&row.rate.charge);
+        let nodes = serde_json::to_string(&row.nodes).map_err(|e| wrong(e, "nodes"))?;
+        self.0
+            .prepare_cached(
+                "INSERT OR REPLACE INTO deployment VALUES
+                 (:run, :resource_group, :id, :configuration_id, :configuration_name, :scenario_id, :outcome, :reason,
+                  :requested_at, :confirmed_at, :expires_at, :nodes, :node_count, :charge, :charge_note, :per_hour,
+                  :price, :currency, :price_source, :price_valid_from, :avoided_from, :avoided_to, :node_hours,
+                  :capacity_units, :cost, :state)",
+            )?
+            .execute(named_params! {
+                ":run": run.0,
+                ":resource_group": row.resource_group.as_str(),
+                ":id": row.id.as_str(),
+                ":configuration_id": row.configuration_id,
+                ":configuration_name": row.configuration_name,
+                ":scenario_id": row.scenario_id,
+                ":outcome": outcome.map(Outcome::as_str),
+                ":reason": row.reason,
+                ":requested_at": row.requested_at.map(to_ms),
+                ":confirmed_at": row.confirmed_at.map(to_ms),
+                ":expires_at": row.expires_at.map(to_ms),
+                ":nodes": nodes,
+                ":node_count": row.rate.nodes,
+                ":charge": charge,
+                ":charge_note": charge_note,
+                ":per_hour": per_hour,
+                ":price": price.map(|p| p.amount.to_string()),
+                ":currency": price.map(|p| p.currency.code()),
+                ":price_source": price.map(|p| p.source.as_str()),
+                ":price_valid_from": price.map(|p| p.valid_from.to_string()),
+                ":avoided_from": row.projected.from.map(to_ms),
+                ":avoided_to": row.projected.to.map(to_ms),
+                ":node_hours": row.projected.node_hours.to_string(),
+                ":capacity_units": row.projected.capacity_units.map(|n| n.to_string()),
+                ":cost": row.projected.cost.map(|money| money.amount.to_string()),
+                ":state": row.projected.state.as_str(),
+            })?;
+        Ok(())
+    }
+
+    /// The rows of a run, ordered by group and id. One that was asked for and never concluded is unconfirmed.
+    pub fn rows(&self, run: RunId) -> Result<Vec<Row>, LedgerError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT d.*, s.settled_at, s.ended_by, s.replacement,
+                    s.avoided_from AS s_from, s.avoided_to AS s_to, s.node_hours AS s_node_hours,
+                    s.capacity_units AS s_capacity_units, s.cost AS s_cost, s.state AS s_state,
+                    s.leak_from, s.leak_to, s.leak_node_hours, s.leak_capacity_units, s.leak_cost, s.leak_state
+             FROM deployment d LEFT JOIN settlement s USING (run, resource_group, id)
+             WHERE d.run = ?1 ORDER BY d.resource_group, d.id",
+        )?;
+        let mut found = statement.query([run.0])?;
+        let mut rows = Vec::new();
+        while let Some(columns) = found.next()? {
+            rows.push(row(columns)?);
+        }
+        Ok(rows)
+    }
+
+    /// Writes the second look at a deployment's avoided cost.
+    pub fn settle(&self, run: RunId, row: &Row, settlement: &Settlement) -> Result<(), LedgerError> {
+        let leak = settlement.leak.as_ref();
+        let replacement = match &settlement.ended_by {
+            EndedBy::Replacement(id) => Some(id.as_str()),
+            _ => leak.map(|leak| leak.id.as_str()),
+        };
+        let amount = |n: &rust_decimal::Decimal| n.to_string();
+        self.0
+            .prepare_cached(
+                "INSERT OR REPLACE INTO settlement VALUES
+                 (:run, :resource_group, :id, :settled_at, :ended_by, :avoided_from, :avoided_to, :node_hours,
+                  :capacity_units, :cost, :state, :replacement, :leak_from, :leak_to, :leak_node_hours,
+                  :leak_capacity_units, :leak_cost, :leak_state)",
+            )?
+            .execute(named_params! {
+                ":run": run.0,
+                ":resource_group": row.resource_group.as_str(),
+                ":id": row.id.as_str(),
+                ":settled_at": to_ms(settlement.at),
+                ":ended_by": settlement.ended_by.as_str(),
+                ":avoided_from": settlement.avoided.from.map(to_ms),
+                ":avoided_to": settlement.avoided.to.map(to_ms),
+                ":node_hours": settlement.avoided.node_hours.to_string(),
+                ":capacity_units": settlement.avoided.capacity_units.as_ref().map(amount),
+                ":cost": settlement.avoided.cost.map(|money| money.amount.to_string()),
+                ":state": settlement.avoided.state.as_str(),
+                ":replacement": replacement,
+                ":leak_from": leak.and_then(|leak| leak.cost.from).map(to_ms),
+                ":leak_to": leak.and_then(|leak| leak.cost.to).map(to_ms),
+                ":leak_node_hours": leak.map(|leak| leak.cost.node_hours.to_string()),
+                ":leak_capacity_units": leak.and_then(|leak| leak.cost.capacity_units.as_ref().map(amount)),
+                ":leak_cost": leak.and_then(|leak| leak.cost.cost).map(|money| money.amount.to_string()),
+                ":leak_state": leak.map(|leak| leak.cost.state.as_str()),
+            })?;
+        Ok(())
+    }
+}
+
+fn row(columns: &Columns<'_>) -> Result<Row, LedgerError> {
+    let outcome: Option<String> = columns.get("outcome")?;
+    let nodes: String = columns.get("nodes")?;
+    Ok(Row {
+        resource_group: parsed(columns, "resource_group", "a resource group", str::parse)?,
+        id: parsed(columns, "id", "a deployment id", str::parse)?,
+        configuration_id: columns.get("configuration_id")?,
+        configuration_name: columns.get("configuration_name")?,
+        scenario_id: columns.get("scenario_id")?,
+        outcome: match outcome {
+            Some(word) => word.parse().map_err(|_| wrong(word, "an outcome"))?,
+            None => Outcome::Unconfirmed,
+        },
+        reason: columns.get("reason")?,
+        requested_at: optional_instant(columns, "requested_at")?,
+        confirmed_at: optional_instant(columns, "confirmed_at")?,
+        expires_at: optional_instant(columns, "expires_at")?,
+        nodes: serde_json::from_str(&nodes).map_err(|_| wrong(nodes, "nodes"))?,
+        rate: rate(columns)?,
+        projected: avoided(columns, &PROJECTED)?,
+        settlement: settlement(columns)?,
+    })
+}
+
+fn settlement(columns: &Columns<'_>) -> Result<Option<Settlement>, LedgerError> {
+    let Some(word) = columns.get::<_, Option<String>>("ended_by")? else { return Ok(None) };
+    let replacement: Option<String> = columns.get("replacement")?;
+    let replacement =
+        replacement.map(|id| DeploymentId::new(id.as_str()).map_err(|_| wrong(id, "a deployment id"))).transpose()?;
+    let ended_by = match (word.as_str(), &replacement) {
+        ("window-end", _) => EndedBy::WindowEnd,
+        ("replacement", Some(id)) => EndedBy::Replacement(id.clone()),
+        ("deletion", _) => EndedBy::Deletion,
+        ("ttl", _) => EndedBy::Ttl,
+        ("never-confirmed", _) => EndedBy::NeverConfirmed,
+        _ => return Err(wrong(word, "what ended an avoided cost")),
+    };
+    let leak = match replacement {
+        Some(id) if columns.get::<_, Option<String>>("leak_state")?.is_some() => {
+            Some(Leak { id, cost: avoided(columns, &LEAK)? })
+        }
+        _ => None,
+    };
+    Ok(Some(Settlement { at: instant(columns, "settled_at")?, ended_by, avoided: avoided(columns, &SETTLED)?, leak }))
+}

@@ -1,0 +1,234 @@
+//! Firings, claimed once for ever, and the runs they became.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Row as Columns, named_params, params};
+
+use crate::domain::id::{ConnectionName, RuleName};
+use crate::domain::rule::Mode;
+use crate::domain::run::{Firing, Run, RunResult, Trigger};
+use crate::domain::schedule::OffWindow;
+use crate::ledger::Tx;
+use crate::ledger::error::LedgerError;
+use crate::ledger::values::{from_ms, instant, optional_instant, parsed, to_ms};
+
+/// A run's number in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub i64);
+
+/// A firing about to be claimed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRun {
+    /// Its identity.
+    pub firing: Firing,
+    /// The tenant.
+    pub connection: ConnectionName,
+    /// Whether it may stop anything.
+    pub mode: Mode,
+    /// What set it off.
+    pub trigger: Trigger,
+    /// The time in which its deployments should not run.
+    pub off_window: OffWindow,
+    /// Now.
+    pub started_at: DateTime<Utc>,
+    /// Name of the lock of the process that carries it out.
+    pub executor: String,
+}
+
+/// What came of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// It is ours to carry out.
+    Taken(RunId),
+    /// The rule's previous run is still open: recorded as skipped.
+    Skipped,
+    /// It was claimed before; nothing is to be done.
+    Duplicate,
+}
+
+/// A run that was claimed and has not been concluded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenRun {
+    /// Its number.
+    pub id: RunId,
+    /// What was claimed.
+    pub claim: NewRun,
+}
+
+/// Which runs of the history are wanted.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Filter {
+    /// Scheduled at or after this instant.
+    pub since: Option<DateTime<Utc>>,
+    /// Scheduled before this instant.
+    pub before: Option<DateTime<Utc>>,
+    /// Of this rule.
+    pub rule: Option<RuleName>,
+}
+
+impl Tx<'_> {
+    /// Claims a firing. The unique key on rule and instant makes it happen once for ever.
+    pub fn claim(&self, new: &NewRun) -> Result<Claim, LedgerError> {
+        let busy: bool = self
+            .0
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM run WHERE open AND rule = ?1)")?
+            .query_row([new.firing.rule.as_str()], |row| row.get(0))?;
+        let skipped = busy.then_some(RunResult::Skipped);
+        let reason = if busy { "skipped: the rule's previous run is still going" } else { "" };
+        if !self.insert(new, skipped, reason, busy.then_some(new.started_at))? {
+            return Ok(Claim::Duplicate);
+        }
+        Ok(if busy { Claim::Skipped } else { Claim::Taken(RunId(self.0.last_insert_rowid())) })
+    }
+
+    /// Records a firing that is not carried out. False where it was in the ledger already.
+    pub fn record(&self, new: &NewRun, result: RunResult, reason: &str) -> Result<bool, LedgerError> {
+        self.insert(new, Some(result), reason, Some(new.started_at))
+    }
+
+    fn insert(
+        &self,
+        new: &NewRun,
+        result: Option<RunResult>,
+        reason: &str,
+        finished_at: Option<DateTime<Utc>>,
+    ) -> Result<bool, LedgerError> {
+        let inserted = self
+            .0
+            .prepare_cached(
+                "INSERT INTO run (rule, scheduled_at, connection, mode, trigger, window_from, window_to, started_at,
+                                  finished_at, result, reason, open, executor)
+                 VALUES (:rule, :scheduled_at, :connection, :mode, :trigger, :window_from, :window_to, :started_at,
+                         :finished_at, :result, :reason, :open, :executor)
+                 ON CONFLICT (rule, scheduled_at) DO NOTHING",
+            )?
+            .execute(named_params! {
+                ":rule": new.firing.rule.as_str(),
+                ":scheduled_at": to_ms(new.firing.at),
+                ":connection": new.connection.as_str(),
+                ":mode": new.mode.as_str(),
+                ":trigger": new.trigger.as_str(),
+                ":window_from": to_ms(new.off_window.from),
+                ":window_to": to_ms(new.off_window.to),
+                ":started_at": to_ms(new.started_at),
+                ":finished_at": finished_at.map(to_ms),
+                ":result": result.map(RunResult::as_str),
+                ":reason": reason,
+                ":open": result.is_none(),
+                ":executor": new.executor,
+            })?;
+        Ok(inserted == 1)
+    }
+
+    /// Marks a run as interrupted; it stays open and is resumed by the next start.
+    pub fn interrupt(&self, id: RunId, at: DateTime<Utc>) -> Result<(), LedgerError> {
+        self.0.execute(
+            "UPDATE run SET result = ?2, reason = 'interrupted: offhours was stopped', finished_at = ?3
+             WHERE id = ?1 AND open",
+            params![id.0, RunResult::Interrupted.as_str(), to_ms(at)],
+        )?;
+        Ok(())
+    }
+
+    /// Takes over an open run from an executor that is no more. False where somebody else was faster.
+    pub fn adopt(&self, run: &OpenRun, executor: &str) -> Result<bool, LedgerError> {
+        let adopted = self.0.execute(
+            "UPDATE run SET executor = ?3, resumed = 1, result = NULL, finished_at = NULL, reason = ''
+             WHERE id = ?1 AND executor = ?2 AND open",
+            params![run.id.0, run.claim.executor, executor],
+        )?;
+        Ok(adopted == 1)
+    }
+
+    /// Concludes a run with its result and rows.
+    pub fn finish(&self, id: RunId, run: &Run) -> Result<(), LedgerError> {
+        self.0
+            .prepare_cached("UPDATE run SET finished_at = ?2, result = ?3, reason = ?4, open = 0 WHERE id = ?1")?
+            .execute(params![id.0, to_ms(run.finished_at), run.result.as_str(), run.reason])?;
+        for row in &run.deployments {
+            self.put_row(id, row, Some(row.outcome))?;
+        }
+        Ok(())
+    }
+
+    /// All runs that were claimed and not concluded, oldest first.
+    pub fn open_runs(&self) -> Result<Vec<OpenRun>, LedgerError> {
+        let mut statement = self.0.prepare("SELECT * FROM run WHERE open ORDER BY scheduled_at, id")?;
+        let mut found = statement.query([])?;
+        let mut runs = Vec::new();
+        while let Some(columns) = found.next()? {
+            let claim = NewRun {
+                firing: firing(columns)?,
+                connection: parsed(columns, "connection", "a connection", str::parse)?,
+                mode: mode(columns)?,
+                trigger: parsed(columns, "trigger", "a trigger", str::parse)?,
+                off_window: off_window(columns)?,
+                started_at: instant(columns, "started_at")?,
+                executor: columns.get("executor")?,
+            };
+            runs.push(OpenRun { id: RunId(columns.get("id")?), claim });
+        }
+        Ok(runs)
+    }
+
+    /// Concluded and interrupted runs that `filter` asks for, oldest first, with their deployments.
+    pub fn history(&self, filter: &Filter) -> Result<Vec<Run>, LedgerError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT * FROM run
+             WHERE result IS NOT NULL AND scheduled_at >= :since AND scheduled_at < :before
+               AND (:rule IS NULL OR rule = :rule)
+             ORDER BY scheduled_at, id",
+        )?;
+        let mut found = statement.query(named_params! {
+            ":since": filter.since.map_or(i64::MIN, to_ms),
+            ":before": filter.before.map_or(i64::MAX, to_ms),
+            ":rule": filter.rule.as_ref().map(RuleName::as_str),
+        })?;
+        let mut runs = Vec::new();
+        while let Some(columns) = found.next()? {
+            let id = RunId(columns.get("id")?);
+            runs.push(self.run(id, columns)?);
+        }
+        Ok(runs)
+    }
+
+    fn run(&self, id: RunId, columns: &Columns<'_>) -> Result<Run, LedgerError> {
+        Ok(Run {
+            firing: firing(columns)?,
+            connection: parsed(columns, "connection", "a connection", str::parse)?,
+            mode: mode(columns)?,
+            trigger: parsed(columns, "trigger", "a trigger", str::parse)?,
+            started_at: instant(columns, "started_at")?,
+            finished_at: optional_instant(columns, "finished_at")?
+                .map_or_else(|| instant(columns, "started_at"), Ok)?,
+            result: parsed(columns, "result", "a result", str::parse)?,
+            reason: columns.get("reason")?,
+            off_window: off_window(columns)?,
+            resumed: columns.get("resumed")?,
+            deployments: self.rows(id)?,
+        })
+    }
+
+    /// The newest instant the ledger knows of; the clock is not plausible long before it.
+    pub fn newest_instant(&self) -> Result<Option<DateTime<Utc>>, LedgerError> {
+        let newest: Option<i64> = self.0.query_row(
+            "SELECT max(at) FROM (SELECT max(started_at) AS at FROM run UNION ALL SELECT max(after) FROM cursor)",
+            [],
+            |row| row.get(0),
+        )?;
+        newest.map(from_ms).transpose()
+    }
+}
+
+fn firing(columns: &Columns<'_>) -> Result<Firing, LedgerError> {
+    Ok(Firing { rule: parsed(columns, "rule", "a rule name", str::parse)?, at: instant(columns, "scheduled_at")? })
+}
+
+fn mode(columns: &Columns<'_>) -> Result<Mode, LedgerError> {
+    parsed(columns, "mode", "a mode", |word| {
+        [Mode::Enforce, Mode::Observe].into_iter().find(|mode| mode.as_str() == word).ok_or(())
+    })
+}
+
+fn off_window(columns: &Columns<'_>) -> Result<OffWindow, LedgerError> {
+    Ok(OffWindow { from: instant(columns, "window_from")?, to: instant(columns, "window_to")? })
+}

@@ -1,0 +1,157 @@
+//! How values of the domain stand in columns, and back. A column that holds what no version writes is an error, never
+//! a guess.
+
+use chrono::{DateTime, Utc};
+use rusqlite::Row as Columns;
+use rust_decimal::Decimal;
+
+use crate::domain::avoided::{Avoided, Money, State};
+use crate::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
+use crate::ledger::error::LedgerError;
+
+/// The charges that are written down without a reason of their own.
+const NOTHING: &str = "nothing was running";
+
+pub fn to_ms(at: DateTime<Utc>) -> i64 {
+    at.timestamp_millis()
+}
+
+pub fn from_ms(ms: i64) -> Result<DateTime<Utc>, LedgerError> {
+    DateTime::from_timestamp_millis(ms).ok_or_else(|| wrong(ms, "an instant"))
+}
+
+pub fn wrong(value: impl std::fmt::Display, wanted: &'static str) -> LedgerError {
+    LedgerError::Value { value: value.to_string().chars().take(80).collect(), wanted }
+}
+
+/// Reads a column through a parser of the domain.
+pub fn parsed<T, E>(
+    columns: &Columns<'_>,
+    name: &str,
+    wanted: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, LedgerError> {
+    let text: String = columns.get(name)?;
+    parse(&text).map_err(|_| wrong(text, wanted))
+}
+
+pub fn instant(columns: &Columns<'_>, name: &str) -> Result<DateTime<Utc>, LedgerError> {
+    from_ms(columns.get(name)?)
+}
+
+pub fn optional_instant(columns: &Columns<'_>, name: &str) -> Result<Option<DateTime<Utc>>, LedgerError> {
+    columns.get::<_, Option<i64>>(name)?.map(from_ms).transpose()
+}
+
+pub fn decimal(columns: &Columns<'_>, name: &str) -> Result<Option<Decimal>, LedgerError> {
+    let text: Option<String> = columns.get(name)?;
+    text.map(|text| text.parse().map_err(|_| wrong(text, "a decimal"))).transpose()
+}
+
+fn currency(columns: &Columns<'_>) -> Result<Option<Currency>, LedgerError> {
+    let code: Option<String> = columns.get("currency")?;
+    code.map(|code| Currency::from_code(&code).ok_or_else(|| wrong(code, "a currency"))).transpose()
+}
+
+pub fn state(word: &str) -> Result<State, LedgerError> {
+    [State::Projected, State::Settled, State::Unpriced, State::TokenBilled, State::None]
+        .into_iter()
+        .find(|state| state.as_str() == word)
+        .ok_or_else(|| wrong(word, "the state of an avoided cost"))
+}
+
+/// Columns of an hourly rate: charge, note, capacity units per hour.
+pub fn charge_columns(charge: &Charge) -> (&'static str, Option<&str>, Option<String>) {
+    match charge {
+        Charge::Metered { capacity_units, .. } => ("metered", None, Some(capacity_units.to_string())),
+        Charge::Unpriced { plan } => ("unpriced", Some(plan), None),
+        Charge::TokenBilled => ("token-billed", None, None),
+        Charge::Nothing { reason } => ("nothing", Some(reason), None),
+    }
+}
+
+/// The price of a charge, where it has one.
+pub fn price_of(charge: &Charge) -> Option<&CapacityUnitPrice> {
+    match charge {
+        Charge::Metered { price, .. } => price.as_ref(),
+        _ => None,
+    }
+}
+
+/// The hourly rate of a row of `deployment`.
+pub fn rate(columns: &Columns<'_>) -> Result<HourlyRate, LedgerError> {
+    let charge: String = columns.get("charge")?;
+    let charge = match charge.as_str() {
+        "metered" => Charge::Metered {
+            capacity_units: decimal(columns, "capacity_units_per_hour")?.unwrap_or_default(),
+            price: price(columns)?,
+        },
+        "unpriced" => Charge::Unpriced { plan: columns.get::<_, Option<String>>("charge_note")?.unwrap_or_default() },
+        "token-billed" => Charge::TokenBilled,
+        "nothing" => Charge::Nothing { reason: NOTHING },
+        other => return Err(wrong(other, "a charge")),
+    };
+    Ok(HourlyRate { nodes: columns.get("node_count")?, charge })
+}
+
+fn price(columns: &Columns<'_>) -> Result<Option<CapacityUnitPrice>, LedgerError> {
+    let (Some(amount), Some(currency)) = (decimal(columns, "price")?, currency(columns)?) else { return Ok(None) };
+    Ok(Some(CapacityUnitPrice {
+        amount,
+        currency,
+        source: columns.get::<_, Option<String>>("price_source")?.unwrap_or_default(),
+        valid_from: parsed(columns, "price_valid_from", "a date", str::parse)?,
+    }))
+}
+
+/// An avoided cost from columns with a common prefix: none (projected), `s_` (settled) or `leak_`.
+pub fn avoided(columns: &Columns<'_>, names: &AvoidedColumns) -> Result<Avoided, LedgerError> {
+    let cost = match (decimal(columns, names.cost)?, currency(columns)?) {
+        (Some(amount), Some(currency)) => Some(Money { amount: currency.round(amount), currency }),
+        _ => None,
+    };
+    Ok(Avoided {
+        from: optional_instant(columns, names.from)?,
+        to: optional_instant(columns, names.to)?,
+        node_hours: decimal(columns, names.node_hours)?.unwrap_or_default(),
+        capacity_units: decimal(columns, names.capacity_units)?,
+        cost,
+        state: state(&columns.get::<_, String>(names.state)?)?,
+    })
+}
+
+/// Names of the columns of an avoided cost.
+#[derive(Debug)]
+pub struct AvoidedColumns {
+    pub from: &'static str,
+    pub to: &'static str,
+    pub node_hours: &'static str,
+    pub capacity_units: &'static str,
+    pub cost: &'static str,
+    pub state: &'static str,
+}
+
+pub const PROJECTED: AvoidedColumns = AvoidedColumns {
+    from: "avoided_from",
+    to: "avoided_to",
+    node_hours: "node_hours",
+    capacity_units: "capacity_units",
+    cost: "cost",
+    state: "state",
+};
+pub const SETTLED: AvoidedColumns = AvoidedColumns {
+    from: "s_from",
+    to: "s_to",
+    node_hours: "s_node_hours",
+    capacity_units: "s_capacity_units",
+    cost: "s_cost",
+    state: "s_state",
+};
+pub const LEAK: AvoidedColumns = AvoidedColumns {
+    from: "leak_from",
+    to: "leak_to",
+    node_hours: "leak_node_hours",
+    capacity_units: "leak_capacity_units",
+    cost: "leak_cost",
+    state: "leak_state",
+};

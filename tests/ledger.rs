@@ -1,0 +1,248 @@
+//! What the ledger promises: a firing is claimed once for ever, a run and its mails come out whole, and what was
+//! written is read back as it was.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use offhours::domain::avoided::{Avoided, Basis};
+use offhours::domain::deployment::Nodes;
+use offhours::domain::hold::Target;
+use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
+use offhours::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
+use offhours::domain::rule::Mode;
+use offhours::domain::run::{EndedBy, Firing, Outcome, Row, Run, RunResult, Settlement, Trigger};
+use offhours::domain::schedule::OffWindow;
+use offhours::ledger::cursors::Cursor;
+use offhours::ledger::outbox::{MailState, NewMail};
+use offhours::ledger::runs::{Claim, Filter, NewRun};
+use offhours::ledger::{Ledger, LedgerError};
+
+fn utc(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn firing() -> NewRun {
+    let from = utc("2026-11-23T18:00:00Z");
+    NewRun {
+        firing: Firing { rule: RuleName::new("dev-evenings").unwrap(), at: from },
+        connection: ConnectionName::new("dev").unwrap(),
+        mode: Mode::Enforce,
+        trigger: Trigger::Schedule,
+        off_window: OffWindow { from, to: utc("2026-11-24T06:00:00Z") },
+        started_at: utc("2026-11-23T18:00:00.250Z"),
+        executor: "daemon".to_owned(),
+    }
+}
+
+fn row(run: &NewRun) -> Row {
+    let price = CapacityUnitPrice {
+        amount: "0.95".parse().unwrap(),
+        currency: Currency::from_code("EUR").unwrap(),
+        source: "order form 4711".to_owned(),
+        valid_from: "2026-01-01".parse().unwrap(),
+    };
+    let rate =
+        HourlyRate { nodes: 2, charge: Charge::Metered { capacity_units: "1.8".parse().unwrap(), price: Some(price) } };
+    let confirmed_at = utc("2026-11-23T18:00:42.125Z");
+    Row {
+        resource_group: ResourceGroup::new("dev-a").unwrap(),
+        id: DeploymentId::new("d001").unwrap(),
+        configuration_id: "c1".to_owned(),
+        configuration_name: Some("chat".to_owned()),
+        scenario_id: None,
+        outcome: Outcome::Stopped,
+        reason: String::new(),
+        requested_at: Some(utc("2026-11-23T18:00:01Z")),
+        confirmed_at: Some(confirmed_at),
+        expires_at: None,
+        nodes: vec![Nodes { plan: "infer.s".to_owned(), count: 2 }],
+        projected: Avoided::count(&rate, run.off_window, confirmed_at, run.off_window.to, Basis::Projected),
+        rate,
+        settlement: None,
+    }
+}
+
+fn finished(new: &NewRun) -> Run {
+    Run {
+        firing: new.firing.clone(),
+        connection: new.connection.clone(),
+        mode: new.mode,
+        trigger: new.trigger,
+        started_at: new.started_at,
+        finished_at: new.started_at + TimeDelta::minutes(1),
+        result: RunResult::Done,
+        reason: String::new(),
+        off_window: new.off_window,
+        resumed: false,
+        deployments: vec![row(new)],
+    }
+}
+
+fn mail(n: u32) -> NewMail {
+    NewMail {
+        subject: format!("subject {n}"),
+        recipient: "a@example.com".to_owned(),
+        message_id: format!("<{n}@offhours>"),
+        bytes: b"From: x\r\n".to_vec(),
+    }
+}
+
+async fn claim(ledger: &Ledger, new: &NewRun) -> Claim {
+    let new = new.clone();
+    ledger.write(move |tx| tx.claim(&new)).await.unwrap()
+}
+
+async fn history(ledger: &Ledger) -> Vec<Run> {
+    ledger.read(|tx| tx.history(&Filter::default())).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_firing_is_claimed_once_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let Claim::Taken(id) = claim(&ledger, &firing()).await else { panic!("not taken") };
+    let run = finished(&firing());
+    ledger.write(move |tx| tx.finish(id, &run)).await.unwrap();
+    drop(ledger);
+
+    let reopened = Ledger::open(directory.path()).unwrap();
+    assert_eq!(claim(&reopened, &firing()).await, Claim::Duplicate);
+    assert_eq!(history(&reopened).await, [finished(&firing())], "read back as it was written");
+}
+
+#[tokio::test]
+async fn a_firing_during_the_previous_run_is_skipped_and_recorded() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    claim(&ledger, &firing()).await;
+    let mut next = firing();
+    next.firing.at += TimeDelta::hours(1);
+    assert_eq!(claim(&ledger, &next).await, Claim::Skipped);
+    assert_eq!(history(&ledger).await[0].result, RunResult::Skipped);
+}
+
+#[tokio::test]
+async fn an_interrupted_run_is_adopted_by_one_successor_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let Claim::Taken(id) = claim(&ledger, &firing()).await else { panic!("not taken") };
+    let asked = vec![row(&firing())];
+    ledger.write(move |tx| tx.request(id, &asked)).await.unwrap();
+    ledger.write(move |tx| tx.interrupt(id, utc("2026-11-23T18:01:00Z"))).await.unwrap();
+    assert_eq!(history(&ledger).await[0].result, RunResult::Interrupted);
+    assert_eq!(history(&ledger).await[0].deployments[0].outcome, Outcome::Unconfirmed, "asked for, not concluded");
+
+    let open = ledger.read(|tx| tx.open_runs()).await.unwrap().remove(0);
+    let (first, second) = (open.clone(), open);
+    assert!(ledger.write(move |tx| tx.adopt(&first, "fire-1")).await.unwrap());
+    assert!(!ledger.write(move |tx| tx.adopt(&second, "fire-2")).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_settlement_is_kept_beside_the_projection() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let Claim::Taken(id) = claim(&ledger, &firing()).await else { panic!("not taken") };
+    let run = finished(&firing());
+    let row = run.deployments[0].clone();
+    let settlement = Settlement {
+        at: utc("2026-11-24T06:00:05Z"),
+        ended_by: EndedBy::Replacement(DeploymentId::new("d002").unwrap()),
+        avoided: Avoided::nothing(),
+        leak: None,
+    };
+    let written = settlement.clone();
+    ledger
+        .write(move |tx| {
+            tx.finish(id, &run)?;
+            tx.settle(id, &row, &written)
+        })
+        .await
+        .unwrap();
+    let read = history(&ledger).await.remove(0).deployments.remove(0);
+    assert_eq!(read.settlement, Some(settlement));
+    assert_eq!(read.projected, finished(&firing()).deployments[0].projected);
+}
+
+#[tokio::test]
+async fn what_a_transaction_did_not_finish_never_happened() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let failed: Result<(), LedgerError> = ledger
+        .write(|tx| {
+            tx.enqueue(&[mail(1)], utc("2026-11-23T18:00:00Z"))?;
+            Err(LedgerError::Aborted)
+        })
+        .await;
+    assert!(failed.is_err());
+    assert!(ledger.read(|tx| tx.outbox(DateTime::UNIX_EPOCH)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_mail_is_due_until_it_is_sent_or_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let now = utc("2026-11-23T18:00:00Z");
+    let later = now + TimeDelta::minutes(5);
+    ledger.write(move |tx| tx.enqueue(&[mail(1), mail(2)], now)).await.unwrap();
+    let (first, bytes) = ledger.read(move |tx| tx.due_mail(now)).await.unwrap().unwrap();
+    assert_eq!((first.id, bytes), (1, mail(1).bytes));
+    ledger.write(move |tx| tx.mail_failed(1, "451 later", Some(later), now)).await.unwrap();
+    ledger.write(move |tx| tx.mail_failed(2, "550 no such user", None, now)).await.unwrap();
+    assert_eq!(ledger.read(move |tx| tx.due_mail(now)).await.unwrap(), None);
+    let (again, same) = ledger.read(move |tx| tx.due_mail(later)).await.unwrap().unwrap();
+    assert_eq!((again.id, again.attempts, same), (1, 1, mail(1).bytes), "identical bytes on every attempt");
+    ledger.write(move |tx| tx.mail_sent(1, later)).await.unwrap();
+    let outbox = ledger.read(move |tx| tx.outbox(later)).await.unwrap();
+    assert_eq!(outbox.iter().map(|m| m.state).collect::<Vec<_>>(), [MailState::Sent, MailState::Dead]);
+}
+
+#[tokio::test]
+async fn a_hold_holds_from_when_it_is_made_until_its_end_or_removal() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let (from, until) = (utc("2026-11-23T17:59:59Z"), utc("2026-11-24T07:00:00Z"));
+    let target = Target::ResourceGroup(ResourceGroup::new("dev-a").unwrap());
+    let made = target.clone();
+    let id = ledger.write(move |tx| tx.add_hold(&made, until, "training", "ada", from)).await.unwrap();
+    let held = |at| {
+        let ledger = ledger.clone();
+        async move { ledger.read(move |tx| tx.holds(at)).await.unwrap() }
+    };
+    assert_eq!(held(from).await[0].target, target);
+    assert!(held(from - TimeDelta::seconds(1)).await.is_empty());
+    assert!(held(until).await.is_empty());
+    assert!(ledger.write(move |tx| tx.remove_hold(id, from)).await.unwrap());
+    assert!(held(from).await.is_empty());
+}
+
+#[tokio::test]
+async fn the_newest_instant_counts_cursors_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    assert_eq!(ledger.read(|tx| tx.newest_instant()).await.unwrap(), None);
+    let cursor = Cursor { schedule: "0 19 * * *".to_owned(), after: utc("2026-11-23T12:00:00Z") };
+    let moved = cursor.clone();
+    ledger.write(move |tx| tx.move_cursor(&RuleName::new("r").unwrap(), &moved)).await.unwrap();
+    assert_eq!(ledger.read(|tx| tx.newest_instant()).await.unwrap(), Some(cursor.after));
+    assert_eq!(ledger.read(|tx| tx.cursors()).await.unwrap().into_values().collect::<Vec<_>>(), [cursor]);
+}
+
+#[test]
+fn a_damaged_ledger_is_named_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(offhours::ledger::FILE);
+    std::fs::write(&path, "this is no database, whatever its name says".repeat(100)).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    assert!(matches!(Ledger::open(directory.path()), Err(LedgerError::Damaged { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_ledger_of_a_newer_version_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(Ledger::open(directory.path()).unwrap());
+    let connection = rusqlite::Connection::open(directory.path().join(offhours::ledger::FILE)).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    assert!(matches!(Ledger::open(directory.path()), Err(LedgerError::Newer { found: 99, .. })));
+    assert!(matches!(Ledger::open_to_read(directory.path()), Err(LedgerError::Newer { found: 99, .. })));
+}
