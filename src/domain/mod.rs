@@ -3,6 +3,7 @@
 //! Decide ([`plan`]), then act (elsewhere), then watch ([`verification`]), then count ([`avoided`]). When a rule fires
 //! is [`schedule`]'s question; what came of it is a [`run::Run`].
 
+pub mod agenda;
 pub mod avoided;
 pub mod cron;
 pub mod deployment;
@@ -10,6 +11,7 @@ pub mod hold;
 pub mod id;
 pub mod money;
 pub mod plan;
+pub mod plausible;
 pub mod rule;
 pub mod run;
 pub mod schedule;

@@ -30,8 +30,15 @@ pub enum Verdict {
     Dead,
     /// It was STOPPING and is RUNNING or PENDING again.
     CameBack(Status),
-    /// It is no longer listed; a look at the deployment itself must tell.
-    Missing,
+}
+
+/// What one list of a group told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Observation {
+    /// Deployments whose watch is over.
+    pub verdicts: Vec<(DeploymentId, Verdict)>,
+    /// Watched deployments that were not listed.
+    pub missing: Vec<DeploymentId>,
 }
 
 /// The deployments of one resource group that were asked to stop and are not confirmed yet.
@@ -68,26 +75,36 @@ impl Watch {
         self.open.into_iter().map(|(id, target)| (id, target.last_seen))
     }
 
-    /// Takes a whole list of the group, seen at `now`. Verdicts end the watch of their deployment.
-    pub fn observe(&mut self, listed: &[Deployment], now: DateTime<Utc>) -> Vec<(DeploymentId, Verdict)> {
+    /// Takes a whole list of the group, seen at `now`. A verdict ends the watch of its deployment. What is missing from
+    /// the list is still watched: a look at the deployment itself must tell.
+    pub fn observe(&mut self, listed: &[Deployment], now: DateTime<Utc>) -> Observation {
         let by_id: BTreeMap<&DeploymentId, &Deployment> = listed.iter().map(|d| (&d.id, d)).collect();
         let ids: Vec<DeploymentId> = self.open.keys().cloned().collect();
-        let mut verdicts = Vec::new();
+        let mut observation = Observation::default();
         for id in ids {
-            let verdict = match by_id.get(&id) {
-                Some(deployment) => self.observe_one(deployment, now),
-                None => Some(Verdict::Missing),
-            };
-            if let Some(verdict) = verdict {
-                self.open.remove(&id);
-                verdicts.push((id, verdict));
+            match by_id.get(&id) {
+                Some(deployment) => {
+                    observation.verdicts.extend(self.observe_one(deployment, now).map(|verdict| (id, verdict)));
+                }
+                None => observation.missing.push(id),
             }
         }
-        verdicts
+        observation
     }
 
-    /// Takes one deployment, seen at `now`.
+    /// Takes one deployment, seen at `now`. A verdict ends its watch.
     pub fn observe_one(&mut self, deployment: &Deployment, now: DateTime<Utc>) -> Option<Verdict> {
+        let verdict = self.judge(deployment, now)?;
+        self.open.remove(&deployment.id);
+        Some(verdict)
+    }
+
+    /// Ends the watch of a deployment that is gone.
+    pub fn forget(&mut self, id: &DeploymentId) {
+        self.open.remove(id);
+    }
+
+    fn judge(&mut self, deployment: &Deployment, now: DateTime<Utc>) -> Option<Verdict> {
         let target = self.open.get_mut(&deployment.id)?;
         target.last_seen = Some(deployment.status.clone());
         match &deployment.status {
@@ -157,7 +174,7 @@ mod tests {
         watch.add(DeploymentId::new("d001").unwrap(), utc("18:00:01"));
         let mut verdicts = steps.iter().flat_map(|(status, completed, now)| {
             let listed = if status.is_empty() { Vec::new() } else { vec![seen(status, *completed)] };
-            watch.observe(&listed, utc(now))
+            watch.observe(&listed, utc(now)).verdicts
         });
         verdicts.next().map(|(_, verdict)| verdict)
     }
@@ -177,7 +194,7 @@ mod tests {
         assert_eq!(watch(&[("RUNNING", None, "18:00:05"), ("STOPPING", None, "18:05:00")]), None);
         assert_eq!(watch(&[("HIBERNATING", None, "18:00:05")]), None);
         assert_eq!(watch(&[("DEAD", None, "18:00:05")]), Some(Verdict::Dead));
-        assert_eq!(watch(&[("", None, "18:00:05")]), Some(Verdict::Missing));
+        assert_eq!(watch(&[("", None, "18:00:05")]), None, "missing is not stopped");
         let back = watch(&[("STOPPING", None, "18:00:05"), ("RUNNING", None, "18:00:10")]);
         assert_eq!(back, Some(Verdict::CameBack(Status::Running)));
     }

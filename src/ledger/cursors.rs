@@ -45,4 +45,10 @@ impl Tx<'_> {
             .execute(params![rule.as_str(), cursor.schedule, to_ms(cursor.after)])?;
         Ok(())
     }
+
+    /// Forgets a rule that is no longer configured.
+    pub fn drop_cursor(&self, rule: &RuleName) -> Result<(), LedgerError> {
+        self.0.execute("DELETE FROM cursor WHERE rule = ?1", [rule.as_str()])?;
+        Ok(())
+    }
 }

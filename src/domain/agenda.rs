@@ -1,0 +1,83 @@
+//! Which firings are due, for all rules together. Pure: it is told the time and what has been dealt with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::id::RuleName;
+use crate::domain::rule::Rule;
+use crate::domain::schedule::Due;
+
+/// All rules and how far each has been dealt with.
+#[derive(Debug, Clone, Default)]
+pub struct Agenda {
+    entries: Vec<Entry>,
+    /// The earliest of all next firings, so that a beat on which nothing is due costs one comparison.
+    next: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    rule: Arc<Rule>,
+    after: DateTime<Utc>,
+    next: Option<DateTime<Utc>>,
+}
+
+/// What a rule fires by. A rule whose stop time or zone changes starts afresh: the new time of a day that is over must
+/// not fire as a catch-up.
+pub fn fires_by(rule: &Rule) -> String {
+    format!("{} {}", rule.schedule.stop, rule.schedule.zone)
+}
+
+impl Agenda {
+    /// An agenda of `rules`. `cursors` says for each rule what it fired by and up to when it has been dealt with; a rule
+    /// that is new, or fires by something else than before, begins at `now`.
+    pub fn new(rules: &[Arc<Rule>], cursors: &BTreeMap<RuleName, (String, DateTime<Utc>)>, now: DateTime<Utc>) -> Self {
+        let entries = rules.iter().map(|rule| {
+            let known = cursors.get(&rule.name).filter(|(schedule, _)| *schedule == fires_by(rule));
+            let after = known.map_or(now, |(_, after)| *after);
+            Entry { after, next: rule.schedule.next_firing(after), rule: Arc::clone(rule) }
+        });
+        let mut agenda = Self { entries: entries.collect(), next: None };
+        agenda.find_next();
+        agenda
+    }
+
+    /// Each rule and the instant up to which it has been dealt with.
+    pub fn cursors(&self) -> impl Iterator<Item = (&Arc<Rule>, DateTime<Utc>)> {
+        self.entries.iter().map(|entry| (&entry.rule, entry.after))
+    }
+
+    /// The earliest firing of all rules that has not been dealt with.
+    pub fn next(&self) -> Option<DateTime<Utc>> {
+        self.next
+    }
+
+    /// What is due at `now`, by rule.
+    pub fn due(&self, now: DateTime<Utc>) -> Vec<(Arc<Rule>, Due)> {
+        if self.next.is_none_or(|next| now < next) {
+            return Vec::new();
+        }
+        let due = |entry: &Entry| {
+            let comes_due = entry.next.is_some_and(|next| next <= now);
+            comes_due.then(|| (Arc::clone(&entry.rule), entry.rule.schedule.due(entry.after, now)))
+        };
+        self.entries.iter().filter_map(due).collect()
+    }
+
+    /// Everything of these rules up to their instant has been dealt with.
+    pub fn advance(&mut self, dealt_with: &BTreeMap<RuleName, DateTime<Utc>>) {
+        for entry in &mut self.entries {
+            if let Some(&at) = dealt_with.get(&entry.rule.name) {
+                entry.after = entry.after.max(at);
+                entry.next = entry.rule.schedule.next_firing(entry.after);
+            }
+        }
+        self.find_next();
+    }
+
+    fn find_next(&mut self) {
+        self.next = self.entries.iter().filter_map(|entry| entry.next).min();
+    }
+}

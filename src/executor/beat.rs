@@ -1,0 +1,171 @@
+//! From "what is due?" to claimed firings, in one transaction: runs, missed and skipped firings, their mails, and how
+//! far each rule has been dealt with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tracing::{info, warn};
+
+use crate::domain::agenda::{Agenda, fires_by};
+use crate::domain::id::RuleName;
+use crate::domain::plausible::{Implausible, plausible};
+use crate::domain::rule::Rule;
+use crate::domain::run::{Firing, Run, RunResult, Trigger};
+use crate::domain::schedule::Due;
+use crate::executor::Executor;
+use crate::executor::post;
+use crate::ledger::LedgerError;
+use crate::ledger::cursors::Cursor;
+use crate::ledger::outbox::NewMail;
+use crate::ledger::runs::{Claim, NewRun, OpenRun};
+
+/// Why nothing could be claimed.
+#[derive(Debug, thiserror::Error)]
+pub enum BeatError {
+    /// The clock cannot be right.
+    #[error(transparent)]
+    Clock(#[from] Implausible),
+    /// The ledger cannot be written; without a claim nothing is stopped. The firings stay due.
+    #[error("a firing is due and could not be claimed")]
+    Ledger(#[from] LedgerError),
+}
+
+/// What is to be written for one due rule, prepared before the transaction.
+struct Entries {
+    rule: Arc<Rule>,
+    run: Option<(NewRun, Vec<NewMail>)>,
+    missed: Vec<NewRun>,
+    missed_mails: Vec<NewMail>,
+    dealt_with: DateTime<Utc>,
+}
+
+impl Executor {
+    /// The agenda of the configuration's rules, from the ledger's cursors. Rules that are new or changed begin now;
+    /// those that are gone are forgotten, so that nothing of them is caught up when they return.
+    pub async fn agenda(&self) -> Result<Agenda, LedgerError> {
+        let cursors = self.ledger.read(|tx| tx.cursors()).await?;
+        let known = cursors.iter().map(|(rule, cursor)| (rule.clone(), (cursor.schedule.clone(), cursor.after)));
+        let agenda = Agenda::new(&self.config.rules, &known.collect(), self.clock.now());
+        let wanted: BTreeMap<RuleName, Cursor> = agenda
+            .cursors()
+            .map(|(rule, after)| (rule.name.clone(), Cursor { schedule: fires_by(rule), after }))
+            .collect();
+        if wanted != cursors {
+            self.ledger
+                .write(move |tx| {
+                    cursors.keys().filter(|rule| !wanted.contains_key(*rule)).try_for_each(|rule| tx.drop_cursor(rule))?;
+                    wanted
+                        .iter()
+                        .filter(|(rule, cursor)| cursors.get(*rule) != Some(*cursor))
+                        .try_for_each(|(rule, cursor)| tx.move_cursor(rule, cursor))
+                })
+                .await?;
+        }
+        Ok(agenda)
+    }
+
+    /// Claims what is due and gives the runs to carry out. Until the claims are on the disk nothing has happened.
+    pub async fn beat(&self, agenda: &mut Agenda) -> Result<Vec<OpenRun>, BeatError> {
+        let now = self.clock.now();
+        let due = agenda.due(now);
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let newest = self.ledger.read(|tx| tx.newest_instant()).await?;
+        plausible(now, self.built, newest)?;
+        let entries: Vec<Entries> =
+            due.into_iter().filter_map(|(rule, due)| self.entries(rule, &due, now)).collect();
+        let dealt_with = entries.iter().map(|entry| (entry.rule.name.clone(), entry.dealt_with)).collect();
+        let runs = self.ledger.write(move |tx| claim_all(tx, entries, now)).await?;
+        agenda.advance(&dealt_with);
+        Ok(runs)
+    }
+
+    fn entries(&self, rule: Arc<Rule>, due: &Due, now: DateTime<Utc>) -> Option<Entries> {
+        let dealt_with = due.run.map(|firing| firing.at).or_else(|| due.missed.last().copied())?;
+        let missed: Vec<NewRun> =
+            due.missed.iter().map(|at| self.claim_of(&rule, *at, Trigger::CatchUp, now)).collect();
+        let missed_mails = missed.last().map_or_else(Vec::new, |newest| {
+            self.mails(&rule, &recorded(newest, RunResult::Missed, &missed_reason(missed.len(), now)))
+        });
+        let run = due.run.map(|firing| {
+            let trigger = if firing.on_time { Trigger::Schedule } else { Trigger::CatchUp };
+            let claim = self.claim_of(&rule, firing.at, trigger, now);
+            let skipped = recorded(&claim, RunResult::Skipped, "skipped: the rule's previous run is still going");
+            let mails = self.mails(&rule, &skipped);
+            (claim, mails)
+        });
+        Some(Entries { rule, run, missed, missed_mails, dealt_with })
+    }
+
+    /// The claim of `rule` at `at`.
+    pub(super) fn claim_of(&self, rule: &Rule, at: DateTime<Utc>, trigger: Trigger, now: DateTime<Utc>) -> NewRun {
+        NewRun {
+            firing: Firing { rule: rule.name.clone(), at },
+            connection: rule.connection.clone(),
+            mode: rule.mode,
+            trigger,
+            off_window: rule.schedule.off_window(at),
+            started_at: now,
+            executor: self.name.to_string(),
+        }
+    }
+
+    fn mails(&self, rule: &Rule, run: &Run) -> Vec<NewMail> {
+        post::run_mails(&self.config, Some(rule), run, self.clock.now())
+    }
+}
+
+fn claim_all(tx: &crate::ledger::Tx<'_>, entries: Vec<Entries>, now: DateTime<Utc>) -> Result<Vec<OpenRun>, LedgerError> {
+    let mut runs = Vec::new();
+    for entry in entries {
+        let mut newly_missed = false;
+        for missed in &entry.missed {
+            let reason = missed_reason(1, now);
+            newly_missed |= tx.record(missed, RunResult::Missed, &reason)?;
+        }
+        if newly_missed {
+            warn!(rule = %entry.rule.name, "missed {} firings of rule {}: their time had passed when they were noticed", entry.missed.len(), entry.rule.name);
+            tx.enqueue(&entry.missed_mails, now)?;
+        }
+        if let Some((claim, mails)) = entry.run {
+            match tx.claim(&claim)? {
+                Claim::Taken(id) => runs.push(OpenRun { id, claim }),
+                Claim::Skipped => {
+                    warn!(rule = %entry.rule.name, "skipped {}: the rule's previous run is still going", claim.firing);
+                    tx.enqueue(&mails, now)?;
+                }
+                Claim::Duplicate => info!(rule = %entry.rule.name, "{} was claimed before; nothing to do", claim.firing),
+            }
+        }
+        let cursor = Cursor { schedule: fires_by(&entry.rule), after: entry.dealt_with };
+        tx.move_cursor(&entry.rule.name, &cursor)?;
+    }
+    Ok(runs)
+}
+
+fn missed_reason(firings: usize, now: DateTime<Utc>) -> String {
+    let noticed = now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    match firings {
+        1 => format!("missed: noticed at {noticed}, when its time had passed"),
+        n => format!("missed: noticed at {noticed}, when its time had passed, together with {} earlier firings", n - 1),
+    }
+}
+
+/// The run that a firing becomes when it is recorded and not carried out.
+fn recorded(claim: &NewRun, result: RunResult, reason: &str) -> Run {
+    Run {
+        firing: claim.firing.clone(),
+        connection: claim.connection.clone(),
+        mode: claim.mode,
+        trigger: claim.trigger,
+        started_at: claim.started_at,
+        finished_at: claim.started_at,
+        result,
+        reason: reason.to_owned(),
+        off_window: claim.off_window,
+        resumed: false,
+        deployments: Vec::new(),
+    }
+}

@@ -1,0 +1,201 @@
+//! Floor 3: one firing becomes one run. Claim, survey, decide, stop, verify, conclude; and after a crash, finish.
+//!
+//! - [`Executor::beat`] claims what is due, [`Executor::fire`] what a person wants now.
+//! - [`Executor::carry_out`] does the work of a claimed firing, [`Executor::orphans`] finds those whose executor died.
+//! - [`survey`] is the reading half, shared with `plan`; only a run holds the half of the client that can stop.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::rule::Rule;
+use crate::domain::run::{Run, RunResult, Trigger};
+use crate::executor::progress::Observer;
+use crate::executor::task::{ASKING_LIMIT, Ended, Interrupted, Task};
+use crate::executor::tenants::Tenants;
+use crate::ledger::lock;
+use crate::ledger::runs::{Claim, OpenRun};
+use crate::ledger::{Ledger, LedgerError};
+
+pub mod beat;
+pub mod post;
+pub mod progress;
+mod stop;
+pub mod survey;
+mod task;
+pub mod tenants;
+mod ticket;
+mod verify;
+
+/// Pause before a result that could not be written is written again.
+const PAUSE_BEFORE_REWRITE: Duration = Duration::from_secs(10);
+
+/// Carries out firings. Clones share everything; a reload makes one with another configuration.
+#[derive(Debug, Clone)]
+pub struct Executor {
+    /// What is configured.
+    pub config: Arc<Config>,
+    /// The history.
+    pub ledger: Ledger,
+    /// The time.
+    pub clock: Clock,
+    /// Open connections.
+    pub tenants: Arc<Tenants>,
+    /// Cancelled when offhours is being stopped: from then on no stop is asked for.
+    pub shutdown: CancellationToken,
+    /// The name with which runs are signed: that of the process's lock.
+    pub name: Arc<str>,
+    /// When the program was built; no clock shows less.
+    pub built: DateTime<Utc>,
+}
+
+/// Why a rule could not be fired by hand.
+#[derive(Debug, thiserror::Error)]
+pub enum FireError {
+    /// The previous run is still going.
+    #[error("rule `{0}` is running already: wait for its end, or see `offhours history`")]
+    Running(crate::domain::id::RuleName),
+    /// Fired twice in one second.
+    #[error("rule `{0}` was fired in this very second already")]
+    Twice(crate::domain::id::RuleName),
+    /// The ledger cannot be written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl Executor {
+    /// Claims a firing of `rule` at this very second and carries it out.
+    pub async fn fire(&self, rule: &Arc<Rule>, observer: Observer) -> Result<Run, FireError> {
+        let now = self.clock.now();
+        let at = DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now);
+        let claim = self.claim_of(rule, at, Trigger::Manual, now);
+        let written = claim.clone();
+        match self.ledger.write(move |tx| tx.claim(&written)).await? {
+            Claim::Taken(id) => Ok(self.carry_out(OpenRun { id, claim }, observer).await),
+            Claim::Skipped => Err(FireError::Running(rule.name.clone())),
+            Claim::Duplicate => Err(FireError::Twice(rule.name.clone())),
+        }
+    }
+
+    /// Carries out a claimed firing to its end: result and mails are in the ledger when this returns. A panic inside
+    /// ends the run, not the program.
+    pub async fn carry_out(&self, open: OpenRun, observer: Observer) -> Run {
+        let resumed = open.claim.executor != *self.name;
+        let rule = self.config.rules.iter().find(|rule| rule.name == open.claim.firing.rule).cloned();
+        info!(rule = %open.claim.firing.rule, run = open.id.0, "carrying out {}{}", open.claim.firing, if resumed { ", resumed" } else { "" });
+        let attempt = AssertUnwindSafe(self.attempt(&open, rule.as_ref(), observer)).catch_unwind().await;
+        let ended = match attempt {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(Interrupted)) => return self.interrupt(&open, resumed).await,
+            Err(_) => {
+                error!(run = open.id.0, "the run of {} ended by a panic, which is a fault of offhours", open.claim.firing);
+                Ended::failed("panic: the run ended by a fault of offhours; what it had asked for is unconfirmed")
+            }
+        };
+        let run = ended.into_run(&open, resumed, self.clock.now());
+        self.conclude(&open, rule.as_deref(), &run).await;
+        run
+    }
+
+    async fn attempt(
+        &self,
+        open: &OpenRun,
+        rule: Option<&Arc<Rule>>,
+        observer: Observer,
+    ) -> Result<Ended, Interrupted> {
+        let id = open.id;
+        let earlier = match self.ledger.read(move |tx| tx.rows(id)).await {
+            Ok(rows) => rows,
+            Err(error) => return Ok(Ended::failed(format!("ledger: {error}"))),
+        };
+        let Some(rule) = rule else {
+            let reason = "interrupted: the rule is no longer configured, so nothing more was asked for";
+            return Ok(Ended { result: RunResult::Interrupted, reason: reason.to_owned(), rows: earlier });
+        };
+        let Some(connection) = self.config.connections.get(&open.claim.connection) else {
+            let reason = format!("interrupted: the connection `{}` is no longer configured", open.claim.connection);
+            return Ok(Ended { result: RunResult::Interrupted, reason, rows: earlier });
+        };
+        let tenant = match self.tenants.tenant(connection) {
+            Ok(tenant) => tenant,
+            Err(error) => return Ok(Ended { rows: earlier, ..Ended::failed(format!("{}: {error}", error.keyword())) }),
+        };
+        let task = Task {
+            config: Arc::clone(&self.config),
+            rule: Arc::clone(rule),
+            open: open.clone(),
+            tenant,
+            ledger: self.ledger.clone(),
+            clock: self.clock.clone(),
+            shutdown: self.shutdown.clone(),
+            observer,
+            deadline: self.clock.now() + ASKING_LIMIT,
+        };
+        task.carry_out(earlier).await
+    }
+
+    /// Writes result and mails in one transaction, again and again until it is on the disk or offhours is stopped.
+    async fn conclude(&self, open: &OpenRun, rule: Option<&Rule>, run: &Run) {
+        let mails = post::run_mails(&self.config, rule, run, self.clock.now());
+        let id = open.id;
+        loop {
+            let (run, mails) = (run.clone(), mails.clone());
+            let written = self.ledger.write(move |tx| {
+                tx.finish(id, &run)?;
+                tx.enqueue(&mails, run.finished_at)
+            });
+            match written.await {
+                Ok(()) => break,
+                Err(error) => error!(
+                    error = &error as &dyn std::error::Error,
+                    "the result of {} could not be written; it is kept and written again", open.claim.firing
+                ),
+            }
+            if self.shutdown.run_until_cancelled(self.clock.pause(PAUSE_BEFORE_REWRITE)).await.is_none() {
+                // The claim and the requests are on the disk: the next start finishes this run.
+                return;
+            }
+        }
+        let totals = run.totals();
+        info!(
+            rule = %run.firing.rule, run = id.0, result = %run.result,
+            "{} ended {}: {} stopped, {} unconfirmed, {} failed, {} left", run.firing, run.result,
+            totals.stopped, totals.unconfirmed, totals.failed, totals.left
+        );
+    }
+
+    async fn interrupt(&self, open: &OpenRun, resumed: bool) -> Run {
+        let (id, now) = (open.id, self.clock.now());
+        if let Err(error) = self.ledger.write(move |tx| tx.interrupt(id, now)).await {
+            error!(error = &error as &dyn std::error::Error, "the interruption of {} could not be written", open.claim.firing);
+        }
+        let rows = self.ledger.read(move |tx| tx.rows(id)).await.unwrap_or_default();
+        let reason = "interrupted: offhours was stopped; the next start resumes it".to_owned();
+        info!(rule = %open.claim.firing.rule, run = id.0, "interrupted {}", open.claim.firing);
+        Ended { result: RunResult::Interrupted, reason, rows }.into_run(open, resumed, now)
+    }
+
+    /// Takes over the runs whose executor is no more, for [`Self::carry_out`] to finish.
+    pub async fn orphans(&self) -> Result<Vec<OpenRun>, LedgerError> {
+        let open = self.ledger.read(|tx| tx.open_runs()).await?;
+        let directory = self.ledger.directory().to_owned();
+        let mut adopted = Vec::new();
+        for run in open {
+            if lock::is_alive(&directory, &run.claim.executor) {
+                continue;
+            }
+            let (candidate, name) = (run.clone(), self.name.to_string());
+            if self.ledger.write(move |tx| tx.adopt(&candidate, &name)).await? {
+                adopted.push(run);
+            }
+        }
+        Ok(adopted)
+    }
+}

@@ -1,0 +1,27 @@
+//! What a run is doing right now, told to whoever wants to show it.
+
+use std::sync::Arc;
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The tenant has been listed and decided on.
+    Decided {
+        /// Deployments that will be stopped.
+        stop: usize,
+        /// Deployments that are left.
+        leave: usize,
+    },
+    /// So many more stops were asked for.
+    Asked(usize),
+    /// So many more were confirmed, or came to another end.
+    Confirmed(usize),
+}
+
+/// Is told each step.
+pub type Observer = Arc<dyn Fn(&Step) + Send + Sync>;
+
+/// Tells nobody.
+pub fn silent() -> Observer {
+    Arc::new(|_| {})
+}

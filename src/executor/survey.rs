@@ -1,0 +1,115 @@
+//! Looking at a tenant: which resource groups a rule means, what is deployed in them, and what to do with each. Reads
+//! only; `plan` and `explain` use the same survey as a run.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
+
+use crate::aicore::{Error, Reader};
+use crate::domain::deployment::{Deployment, Group};
+use crate::domain::money::{HourlyRate, InstanceTypes, Prices};
+use crate::domain::plan::{Planned, Question};
+use crate::domain::rule::Rule;
+
+/// Lists asked for at once; the client's own limit of requests in flight is lower or equal.
+const LISTS_AT_ONCE: usize = 64;
+
+/// What a tenant looked like to one rule.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Groups that could be listed.
+    pub groups: Vec<Surveyed>,
+    /// Groups that could not, and why.
+    pub failed: Vec<(Group, Error)>,
+    /// Capacity units of the tenant's own instance types.
+    pub instance_types: InstanceTypes,
+    /// What a reader of the report should know about how far the survey can be relied on.
+    pub notes: Vec<String>,
+}
+
+/// One listed group.
+#[derive(Debug)]
+pub struct Surveyed {
+    /// The group.
+    pub group: Group,
+    /// Its deployments.
+    pub deployments: Vec<Deployment>,
+}
+
+/// Looks at every group that `rule` selects.
+pub async fn survey(reader: &Reader, rule: &Rule, prices: &Prices, at: DateTime<Utc>) -> Result<Survey, Error> {
+    let mut survey = Survey::default();
+    let groups = groups(reader, rule, &mut survey.notes).await?;
+    let lists = futures_util::stream::iter(groups)
+        .map(|group| async move { (reader.deployments(&group.id, None).await, group) })
+        .buffer_unordered(LISTS_AT_ONCE);
+    for (listing, group) in lists.collect::<Vec<_>>().await {
+        match listing {
+            Ok(listing) => {
+                if !listing.consistent {
+                    survey.notes.push(format!("list_inconsistent: the list of `{}` changed while it was read", group.id));
+                }
+                if listing.refused_ids > 0 {
+                    survey.notes.push(format!("{} deployments of `{}` have malformed ids and were left", listing.refused_ids, group.id));
+                }
+                survey.groups.push(Surveyed { group, deployments: listing.deployments });
+            }
+            Err(error) => survey.failed.push((group, error)),
+        }
+    }
+    survey.groups.sort_by(|a, b| a.group.id.cmp(&b.group.id));
+    survey.failed.sort_by(|a, b| a.0.id.cmp(&b.0.id));
+    if survey.lacks_prices(prices, at) {
+        // Without them the figure is unpriced, which is no reason not to stop.
+        match reader.instance_types().await {
+            Ok(types) => survey.instance_types = types,
+            Err(error) => survey.notes.push(format!("instance types could not be read: {error}")),
+        }
+    }
+    Ok(survey)
+}
+
+/// The groups a rule means, with their labels.
+///
+/// Names written out in full need no look-up, but their labels do: a group may have opted out. A tenant that refuses
+/// to show its groups is believed to have no labels; one that cannot be asked is a doubt, and ends the survey.
+async fn groups(reader: &Reader, rule: &Rule, notes: &mut Vec<String>) -> Result<Vec<Group>, Error> {
+    let literal = rule.select.literal_groups();
+    let known = match (reader.groups().await, &literal) {
+        (Ok(known), _) => known,
+        (Err(error), Some(_)) if matches!(error.keyword(), "forbidden" | "not_found") => {
+            notes.push("labels of resource groups could not be read: this key may not list them".to_owned());
+            Vec::new()
+        }
+        (Err(error), _) => return Err(error),
+    };
+    let Some(names) = literal else {
+        return Ok(known.into_iter().filter(|group| rule.select.matches_group(group)).collect());
+    };
+    let mut labels: BTreeMap<_, _> = known.into_iter().map(|group| (group.id, group.labels)).collect();
+    Ok(names.into_iter().map(|id| Group { labels: labels.remove(&id).unwrap_or_default(), id }).collect())
+}
+
+impl Survey {
+    /// Decides for every deployment of a listed group.
+    pub fn plan(&self, question: &Question<'_>, prices: &Prices) -> Vec<(Group, Vec<Planned>)> {
+        let decide = |surveyed: &Surveyed| {
+            let planned = surveyed.deployments.iter().map(|deployment| Planned {
+                decision: question.decide(&surveyed.group, deployment),
+                rate: HourlyRate::of(deployment, prices, &self.instance_types, question.scheduled),
+                deployment: deployment.clone(),
+            });
+            (surveyed.group.clone(), planned.collect())
+        };
+        self.groups.iter().map(decide).collect()
+    }
+
+    fn lacks_prices(&self, prices: &Prices, at: DateTime<Utc>) -> bool {
+        let listed = prices.at(at).map(|period| &period.capacity_units_per_node_hour);
+        let running = self.groups.iter().flat_map(|g| &g.deployments).filter(|d| d.status.can_be_stopped());
+        running
+            .flat_map(|deployment| &deployment.nodes)
+            .any(|nodes| nodes.count > 0 && !listed.is_some_and(|prices| prices.contains_key(&nodes.plan)))
+    }
+}

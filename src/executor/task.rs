@@ -1,0 +1,188 @@
+//! One claimed firing on its way to a [`Run`]: survey, plan, stop, verify. It writes requests into the ledger and
+//! nothing else; concluding is [`super::conclude`]'s.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use crate::aicore::Tenant;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::id::{DeploymentId, ResourceGroup};
+use crate::domain::plan::Question;
+use crate::domain::rule::{Mode, Rule};
+use crate::domain::run::{OBSERVED, Outcome, Row, Run, RunResult, result_of};
+use crate::domain::schedule::OffWindow;
+use crate::executor::progress::{Observer, Step};
+use crate::executor::survey::{Survey, survey};
+use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
+use crate::ledger::Ledger;
+use crate::ledger::LedgerError;
+use crate::ledger::runs::OpenRun;
+
+/// How long a run may go on asking for stops.
+pub const ASKING_LIMIT: TimeDelta = TimeDelta::minutes(15);
+
+/// offhours is being stopped; the run stays open and the next start resumes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Interrupted;
+
+/// Everything one run needs. The rule and the configuration are those of its start, whatever is reloaded meanwhile.
+pub(super) struct Task {
+    pub config: Arc<Config>,
+    pub rule: Arc<Rule>,
+    pub open: OpenRun,
+    pub tenant: Arc<Tenant>,
+    pub ledger: Ledger,
+    pub clock: Clock,
+    pub shutdown: CancellationToken,
+    pub observer: Observer,
+    pub deadline: DateTime<Utc>,
+}
+
+/// What a task came to, before it is written down.
+pub(super) struct Ended {
+    pub result: RunResult,
+    pub reason: String,
+    pub rows: Vec<Row>,
+}
+
+impl Ended {
+    pub fn failed(reason: impl Into<String>) -> Self {
+        Self { result: RunResult::Failed, reason: reason.into(), rows: Vec::new() }
+    }
+
+    /// The run that this end makes of `open`.
+    pub fn into_run(self, open: &OpenRun, resumed: bool, finished_at: DateTime<Utc>) -> Run {
+        let claim = &open.claim;
+        Run {
+            firing: claim.firing.clone(),
+            connection: claim.connection.clone(),
+            mode: claim.mode,
+            trigger: claim.trigger,
+            started_at: claim.started_at,
+            finished_at,
+            result: self.result,
+            reason: self.reason,
+            off_window: claim.off_window,
+            resumed,
+            deployments: self.rows,
+        }
+    }
+}
+
+impl Task {
+    pub(super) fn window(&self) -> OffWindow {
+        self.open.claim.off_window
+    }
+
+    /// Carries the firing out. `earlier` are the rows that an earlier executor of the same run wrote down.
+    pub(super) async fn carry_out(&self, earlier: Vec<Row>) -> Result<Ended, Interrupted> {
+        let survey = match survey(&self.tenant.reader, &self.rule, &self.config.prices, self.window().from).await {
+            Ok(survey) => survey,
+            Err(error) => return Ok(Ended { rows: earlier, ..Ended::failed(format!("{}: {error}", error.keyword())) }),
+        };
+        let (mut groups, gone) = match self.tickets(&survey, earlier).await {
+            Ok(tickets) => tickets,
+            Err(error) => return Ok(Ended::failed(format!("ledger: nothing was asked for, because {error}"))),
+        };
+        let stop: usize = groups.iter().map(|group| group.ids(&Progress::ToStop).len()).sum();
+        let all: usize = groups.iter().map(|group| group.tickets.len()).sum();
+        (self.observer)(&Step::Decided { stop, leave: all - stop });
+
+        let blocked = self.guard(&mut groups, stop);
+        if blocked.is_none() {
+            let work = groups.iter_mut().map(|group| async {
+                self.stop_group(group).await?;
+                self.verify_group(group).await
+            });
+            join_all(work).await.into_iter().collect::<Result<Vec<()>, Interrupted>>()?;
+        }
+        let window = self.window();
+        let tickets = groups.iter().flat_map(|group| group.tickets.values());
+        let rows: Vec<Row> = tickets.map(|ticket| ticket.row(window)).chain(gone).collect();
+        Ok(match blocked {
+            Some(reason) => Ended { result: RunResult::Blocked, reason, rows },
+            None => ended(&survey, rows),
+        })
+    }
+
+    /// Decides for everything that was listed. What was asked for earlier and is not listed any more is gone.
+    async fn tickets(
+        &self,
+        survey: &Survey,
+        earlier: Vec<Row>,
+    ) -> Result<(Vec<GroupTickets>, Vec<Row>), LedgerError> {
+        let now = self.clock.now();
+        let holds = self.ledger.read(move |tx| tx.holds(now)).await?;
+        let question = Question {
+            rule: &self.rule,
+            protect: &self.config.protect,
+            holds: &holds,
+            scheduled: self.window().from,
+            now,
+        };
+        let mut earlier: BTreeMap<(ResourceGroup, DeploymentId), Row> = earlier
+            .into_iter()
+            .filter(|row| row.requested_at.is_some())
+            .map(|row| ((row.resource_group.clone(), row.id.clone()), row))
+            .collect();
+        let mut groups = Vec::new();
+        for (group, planned) in survey.plan(&question, &self.config.prices) {
+            let tickets = planned.into_iter().map(|planned| {
+                let id = planned.deployment.id.clone();
+                let earlier = earlier.remove(&(group.id.clone(), id.clone()));
+                (id, Ticket::new(planned, earlier))
+            });
+            let tickets = tickets.collect();
+            groups.push(GroupTickets { group, tickets });
+        }
+        let unread = |row: &Row| survey.failed.iter().any(|(group, _)| group.id == row.resource_group);
+        let lost = earlier.into_values().map(|row| {
+            let (outcome, reason) = if unread(&row) {
+                (Outcome::Unconfirmed, "unconfirmed: its resource group could not be listed again".to_owned())
+            } else {
+                (Outcome::Gone, "deleted by somebody else".to_owned())
+            };
+            Row { outcome, reason, ..row }
+        });
+        let lost = lost.collect();
+        Ok((groups, lost))
+    }
+
+    /// The guards over a whole run: observe mode, `max_stops`, an off window that is over. Gives the reason of a
+    /// blocked run.
+    fn guard(&self, groups: &mut [GroupTickets], stop: usize) -> Option<String> {
+        let mut leave = |reason: &str| {
+            let fate = Fate::new(Outcome::Left, reason);
+            groups.iter_mut().for_each(|group| group.conclude_unasked(&fate));
+        };
+        if self.open.claim.mode == Mode::Observe || self.rule.mode == Mode::Observe {
+            leave(OBSERVED);
+        } else if stop > usize::try_from(self.rule.max_stops).unwrap_or(usize::MAX) {
+            let reason = format!("blocked: it would have stopped {stop} deployments, more than max_stops = {}", self.rule.max_stops);
+            leave(&reason);
+            return Some(reason);
+        }
+        None
+    }
+}
+
+fn ended(survey: &Survey, rows: Vec<Row>) -> Ended {
+    let listed = survey.groups.len();
+    let result = result_of(&rows, survey.failed.len(), listed + survey.failed.len());
+    let mut reasons = Vec::new();
+    if let Some((group, error)) = survey.failed.first() {
+        let (failed, all) = (survey.failed.len(), listed + survey.failed.len());
+        reasons.push(format!("{}: {failed} of {all} resource groups could not be listed; `{}`: {error}", error.keyword(), group.id));
+    }
+    let not_off = rows.iter().filter(|row| matches!(row.outcome, Outcome::Failed | Outcome::Unconfirmed)).count();
+    if not_off > 0 {
+        reasons.push(format!("{not_off} of {} deployments are not confirmed stopped", rows.iter().filter(|row| row.requested_at.is_some()).count()));
+    }
+    reasons.extend(survey.notes.iter().cloned());
+    Ended { result, reason: reasons.join("; "), rows }
+}

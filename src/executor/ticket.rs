@@ -1,0 +1,160 @@
+//! One deployment on its way through a run, from the plan to its outcome.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::avoided::{Avoided, Basis};
+use crate::domain::deployment::{Deployment, Group};
+use crate::domain::id::DeploymentId;
+use crate::domain::plan::{Decision, Planned, Reason};
+use crate::domain::run::{Outcome, Row};
+use crate::domain::schedule::OffWindow;
+
+/// What became of a deployment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fate {
+    /// In one word.
+    pub outcome: Outcome,
+    /// Keyword and sentence; empty where the outcome says it all.
+    pub reason: String,
+    /// Since when it is off.
+    pub confirmed_at: Option<DateTime<Utc>>,
+}
+
+impl Fate {
+    /// An outcome without a confirmed stop.
+    pub fn new(outcome: Outcome, reason: impl Into<String>) -> Self {
+        Self { outcome, reason: reason.into(), confirmed_at: None }
+    }
+
+    /// Confirmed STOPPED, asked for by us.
+    pub fn stopped(confirmed_at: DateTime<Utc>) -> Self {
+        Self { outcome: Outcome::Stopped, reason: String::new(), confirmed_at: Some(confirmed_at) }
+    }
+
+    /// Off without our doing.
+    pub fn already_off(deployment: &Deployment) -> Self {
+        let reason = format!("already {}: not this run's doing", deployment.status);
+        Self { outcome: Outcome::AlreadyOff, reason, confirmed_at: None }
+    }
+
+    /// Deleted by somebody else.
+    pub fn gone() -> Self {
+        Self::new(Outcome::Gone, "deleted by somebody else")
+    }
+
+    /// Left for a reason of the plan.
+    pub fn left(reason: &Reason) -> Self {
+        Self::new(Outcome::Left, reason.to_string())
+    }
+}
+
+/// A planned deployment and how far it has come.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    /// The plan for it.
+    pub planned: Planned,
+    /// How far it has come.
+    pub progress: Progress,
+    /// When a stop was first asked for, also by the run's earlier executor.
+    pub requested_at: Option<DateTime<Utc>>,
+    /// What an earlier executor of the same run wrote down when it asked: rate and nodes of a deployment that ran.
+    pub earlier: Option<Row>,
+}
+
+/// How far a deployment has come in a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// Its stop has not been asked for yet.
+    ToStop,
+    /// Its stop was asked for, or may have been.
+    Asked,
+    /// This became of it.
+    Over(Fate),
+}
+
+impl Ticket {
+    /// A ticket for a planned deployment; what the plan leaves is over at once.
+    ///
+    /// `earlier` is what the run's earlier executor wrote down before it asked: what is on its way off now is ours.
+    pub fn new(planned: Planned, earlier: Option<Row>) -> Self {
+        let deployment = &planned.deployment;
+        let ours = earlier.is_some() && (deployment.status.is_off() || deployment.is_asked_to_stop());
+        let progress = match &planned.decision {
+            _ if ours => Progress::Asked,
+            Decision::Stop => Progress::ToStop,
+            Decision::Leave(Reason::Status(status)) if status.is_off() => Progress::Over(Fate::already_off(deployment)),
+            Decision::Leave(reason) => Progress::Over(Fate::left(reason)),
+        };
+        Self { requested_at: earlier.as_ref().and_then(|row| row.requested_at), planned, progress, earlier }
+    }
+
+    /// The deployment.
+    pub fn deployment(&self) -> &Deployment {
+        &self.planned.deployment
+    }
+
+    /// The row for the ledger: final where its fate is known, else what is known before the request.
+    pub fn row(&self, window: OffWindow) -> Row {
+        let deployment = self.deployment();
+        let (outcome, reason, confirmed_at) = match &self.progress {
+            Progress::Over(fate) => (fate.outcome, fate.reason.clone(), fate.confirmed_at),
+            Progress::ToStop | Progress::Asked => (Outcome::Unconfirmed, String::new(), None),
+        };
+        let rate = self.earlier.as_ref().map_or(&self.planned.rate, |row| &row.rate).clone();
+        let nodes = self.earlier.as_ref().map_or(&deployment.nodes, |row| &row.nodes).clone();
+        let expires_at = deployment.expires_at();
+        let end = expires_at.map_or(window.to, |expiry| expiry.min(window.to));
+        let projected = match confirmed_at {
+            Some(at) if outcome == Outcome::Stopped => Avoided::count(&rate, window, at, end, Basis::Projected),
+            _ => Avoided::nothing(),
+        };
+        Row {
+            resource_group: deployment.resource_group.clone(),
+            id: deployment.id.clone(),
+            configuration_id: deployment.configuration_id.clone(),
+            configuration_name: deployment.configuration_name.clone(),
+            scenario_id: deployment.scenario_id.clone(),
+            outcome,
+            reason,
+            requested_at: self.requested_at,
+            confirmed_at,
+            expires_at,
+            nodes,
+            rate,
+            projected,
+            settlement: None,
+        }
+    }
+}
+
+/// The deployments of one resource group in a run.
+#[derive(Debug, Clone)]
+pub struct GroupTickets {
+    /// The group.
+    pub group: Group,
+    /// Its deployments, by id.
+    pub tickets: BTreeMap<DeploymentId, Ticket>,
+}
+
+impl GroupTickets {
+    /// Ids of the tickets whose progress is `progress`.
+    pub fn ids(&self, progress: &Progress) -> Vec<DeploymentId> {
+        self.tickets.iter().filter(|(_, ticket)| ticket.progress == *progress).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Ends a ticket.
+    pub fn conclude(&mut self, id: &DeploymentId, fate: Fate) {
+        if let Some(ticket) = self.tickets.get_mut(id) {
+            ticket.progress = Progress::Over(fate);
+        }
+    }
+
+    /// Ends every ticket whose stop has not been asked for.
+    pub fn conclude_unasked(&mut self, fate: &Fate) {
+        for ticket in self.tickets.values_mut().filter(|ticket| ticket.progress == Progress::ToStop) {
+            ticket.progress = Progress::Over(fate.clone());
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Waiting until AI Core itself says STOPPED: one list per resource group and look, with growing pauses.
+
+use tracing::warn;
+
+use crate::domain::id::DeploymentId;
+use crate::domain::run::Outcome;
+use crate::domain::verification::{Observation, Verdict, Watch, pause_before};
+use crate::executor::progress::Step;
+use crate::executor::task::{Interrupted, Task};
+use crate::executor::ticket::{Fate, GroupTickets, Progress};
+
+impl Task {
+    /// Watches every stop of one group that was asked for, until each is confirmed or the rule's time is up.
+    pub(super) async fn verify_group(&self, group: &mut GroupTickets) -> Result<(), Interrupted> {
+        let mut watch = Watch::default();
+        for (id, ticket) in group.tickets.iter().filter(|(_, ticket)| ticket.progress == Progress::Asked) {
+            if let Some(requested_at) = ticket.requested_at {
+                watch.add(id.clone(), requested_at);
+            }
+        }
+        let deadline = self.clock.now() + self.rule.verify_timeout;
+        for round in 0.. {
+            let left = (deadline - self.clock.now()).to_std().unwrap_or_default();
+            if watch.is_empty() || left.is_zero() {
+                break;
+            }
+            let pause = self.clock.pause(pause_before(round).min(left));
+            if self.shutdown.run_until_cancelled(pause).await.is_none() {
+                return Err(Interrupted);
+            }
+            let fates = self.look_at_group(group, &mut watch).await;
+            (self.observer)(&Step::Confirmed(fates.len()));
+            fates.into_iter().for_each(|(id, fate)| group.conclude(&id, fate));
+        }
+        let waited = self.rule.verify_timeout.num_minutes();
+        for (id, seen) in watch.into_unconfirmed() {
+            let seen = seen.map_or_else(|| "not seen again".to_owned(), |status| format!("still {status}"));
+            let reason = format!("unconfirmed: {seen} after {waited} minutes");
+            group.conclude(&id, Fate::new(Outcome::Unconfirmed, reason));
+        }
+        Ok(())
+    }
+
+    async fn look_at_group(&self, group: &GroupTickets, watch: &mut Watch) -> Vec<(DeploymentId, Fate)> {
+        let listed = match self.tenant.reader.deployments(&group.group.id, None).await {
+            Ok(listing) => listing.deployments,
+            Err(error) => {
+                warn!(resource_group = %group.group.id, %error, "could not look whether the deployments of {} stopped; trying again", group.group.id);
+                return Vec::new();
+            }
+        };
+        let Observation { verdicts, missing } = watch.observe(&listed, self.clock.now());
+        let mut fates: Vec<_> = verdicts.into_iter().map(|(id, verdict)| (id, fate(verdict))).collect();
+        for id in missing {
+            fates.extend(self.look_for_missing(group, id, watch).await);
+        }
+        fates
+    }
+
+    /// A deployment that left the list is asked for by itself: only a 404 makes it gone.
+    async fn look_for_missing(
+        &self,
+        group: &GroupTickets,
+        id: DeploymentId,
+        watch: &mut Watch,
+    ) -> Option<(DeploymentId, Fate)> {
+        match self.tenant.reader.deployment(&group.group.id, &id).await {
+            Ok(None) => {
+                watch.forget(&id);
+                Some((id, Fate::gone()))
+            }
+            Ok(Some(deployment)) => {
+                watch.observe_one(&deployment, self.clock.now()).map(|verdict| (id, fate(verdict)))
+            }
+            // The next look will tell.
+            Err(_) => None,
+        }
+    }
+}
+
+fn fate(verdict: Verdict) -> Fate {
+    match verdict {
+        Verdict::Stopped(confirmed_at) => Fate::stopped(confirmed_at),
+        Verdict::Dead => Fate::new(Outcome::Failed, "dead: it turned DEAD instead of STOPPED"),
+        Verdict::CameBack(status) => Fate::new(Outcome::Failed, format!("came_back: it is {status} again")),
+    }
+}
