@@ -1,0 +1,268 @@
+//! The command line, as clap reads it. Completions and the manual page are made from the same.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Stops SAP AI Core deployments outside business hours, proves that they stopped, and mails what that avoided.
+#[derive(Debug, Parser)]
+#[command(name = "offhours", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Configuration file [default: $OFFHOURS_CONFIG, ./offhours.toml, /etc/offhours/offhours.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON instead of a table
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// How log lines are written to standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Auto)]
+    pub log_format: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// To the journal with fields where standard error is the journal, else as text
+    Auto,
+    /// As text
+    Text,
+    /// As JSON, a line each
+    Json,
+}
+
+/// What offhours can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon: fire rules on their schedules until told to stop
+    Run,
+    /// Check all files; then show each rule's next firings and off windows
+    Check(Check),
+    /// Show the next instants of a cron expression, one RFC 3339 UTC instant a line
+    Next(Next),
+    /// Show what the rules would stop now, and why the rest is left; sends no change
+    Plan(Plan),
+    /// Show for one deployment whether each rule applies, and the first reason why not
+    Explain(Explain),
+    /// Fire a rule now: list, decide, stop, verify, record, mail; wait for the end
+    Fire(Fire),
+    /// Say "not tonight": add, list or remove holds
+    #[command(subcommand)]
+    Hold(Hold),
+    /// Show runs and what became of each deployment
+    History(History),
+    /// Report the avoided costs of a period
+    Report(Report),
+    /// Send a test mail, or show the outbox
+    #[command(subcommand)]
+    Mail(Mail),
+    /// Run your rules against the simulator through days of virtual time, in seconds
+    Rehearse(Rehearse),
+    /// Rehearse a week on a built-in tenant: no account, no configuration, no network
+    Demo(Demo),
+    /// Serve a simulated AI Core over HTTP
+    Simulator(Simulator),
+    /// Print a completion script
+    Completions {
+        /// For this shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+    /// Print the JSON Schema of a file, for editors
+    Schema {
+        /// Of which file
+        #[arg(value_enum, default_value_t = SchemaOf::Rules)]
+        file: SchemaOf,
+    },
+}
+
+/// Files that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Rule files
+    Rules,
+    /// offhours.toml
+    Offhours,
+}
+
+/// `check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Also ask AI Core: credentials, groups, and rules that match nothing
+    #[arg(long)]
+    pub online: bool,
+}
+
+/// `next`
+#[derive(Debug, Args)]
+pub struct Next {
+    /// Five fields, or six with seconds first
+    pub cron: String,
+    /// IANA time zone
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: String,
+    /// Instants after this one [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// How many
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub count: u32,
+}
+
+/// `plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Rules [default: all]
+    pub rules: Vec<String>,
+    /// As of this instant
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+}
+
+/// `explain`
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Id of the deployment
+    pub deployment: String,
+    /// As of this instant
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+}
+
+/// `fire`
+#[derive(Debug, Args)]
+pub struct Fire {
+    /// Name of the rule
+    pub rule: String,
+}
+
+/// `hold`
+#[derive(Debug, Subcommand)]
+pub enum Hold {
+    /// Keep something on until an instant
+    Add(HoldAdd),
+    /// Show the holds in force
+    List,
+    /// End a hold early
+    Remove {
+        /// Its number, as `hold list` shows it
+        id: i64,
+    },
+}
+
+/// `hold add`
+#[derive(Debug, Args)]
+#[group(id = "target", required = true, multiple = false, args = ["deployment", "resource_group", "configuration", "rule"])]
+pub struct HoldAdd {
+    /// One deployment
+    #[arg(long, value_name = "ID")]
+    pub deployment: Option<String>,
+    /// All deployments of a resource group
+    #[arg(long, value_name = "GROUP")]
+    pub resource_group: Option<String>,
+    /// All deployments of a configuration, by its name or id
+    #[arg(long, value_name = "NAME")]
+    pub configuration: Option<String>,
+    /// Everything a rule would stop
+    #[arg(long, value_name = "RULE")]
+    pub rule: Option<String>,
+    /// When the hold ends: RFC 3339, local time such as 2026-11-24T09:00, or a span such as 12h
+    #[arg(long, value_name = "TIME")]
+    pub until: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Who wants it [default: the user who runs this]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+}
+
+/// `history`
+#[derive(Debug, Args)]
+pub struct History {
+    /// Firings scheduled at or after this instant [default: a week ago]
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Of this rule
+    #[arg(long, value_name = "RULE")]
+    pub rule: Option<String>,
+}
+
+/// `report`
+#[derive(Debug, Args)]
+pub struct Report {
+    /// today, yesterday, last-week, last-month, 2026-11, or 2026-11-01..2026-11-15 (both included)
+    #[arg(long, default_value = "last-week")]
+    pub period: String,
+    /// In which form
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Write it to this file
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Mail it to the recipients of [mail]
+    #[arg(long)]
+    pub mail: bool,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Plain text
+    Text,
+    /// HTML
+    Html,
+    /// CSV, one row per deployment and off window
+    Csv,
+    /// JSON
+    Json,
+}
+
+/// `mail`
+#[derive(Debug, Subcommand)]
+pub enum Mail {
+    /// Send a test mail to the recipients of [mail], at once
+    Test,
+    /// Show the outbox: waiting, given up, sent within a week
+    Queue,
+}
+
+/// `rehearse`
+#[derive(Debug, Args)]
+pub struct Rehearse {
+    /// First instant of virtual time [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Days of virtual time
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub days: u32,
+    /// Fleet file instead of your real deployments
+    #[arg(long, value_name = "FILE")]
+    pub fleet: Option<PathBuf>,
+    /// Where mails and reports are written [default: a new directory below ./]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where mails and reports are written
+    #[arg(long, value_name = "DIR", default_value = "offhours-demo")]
+    pub output: PathBuf,
+}
+
+/// `simulator`
+#[derive(Debug, Args)]
+pub struct Simulator {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Fleet file [default: the demo's fleet]
+    #[arg(long, value_name = "FILE")]
+    pub fleet: Option<PathBuf>,
+}

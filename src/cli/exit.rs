@@ -1,0 +1,144 @@
+//! Exit codes, and the last words of a command that failed.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use crate::aicore;
+use crate::config::Faults;
+use crate::daemon::DaemonError;
+use crate::executor::FireError;
+use crate::ledger::LedgerError;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All well.
+    Well = 0,
+    /// A run ended `partial`, `failed` or `blocked`; a mail was not delivered.
+    Problem = 1,
+    /// The command line means nothing.
+    Usage = 2,
+    /// The configuration has faults.
+    Config = 3,
+    /// AI Core could not be reached, or refused the credentials.
+    AiCore = 4,
+    /// The ledger or the state directory cannot be used.
+    Ledger = 5,
+    /// Another instance holds the state directory.
+    Held = 75,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Faults in the user's files.
+    #[error("{0}")]
+    Config(#[from] Faults),
+    /// AI Core.
+    #[error(transparent)]
+    AiCore(#[from] aicore::Error),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A value on the command line.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What would be right.
+        hint: Option<String>,
+    },
+    /// A file or a socket.
+    #[error("{what}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// The daemon could not start.
+    #[error(transparent)]
+    Daemon(DaemonError),
+    /// A rule could not be fired.
+    #[error(transparent)]
+    Fire(FireError),
+    /// Something that is needed for this command is not configured.
+    #[error("{0}")]
+    Missing(String),
+    /// A mail could not be delivered, or not be made.
+    #[error("{what}")]
+    Mail {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl From<DaemonError> for Failure {
+    fn from(error: DaemonError) -> Self {
+        match error {
+            DaemonError::Ledger(error) => Self::Ledger(error),
+            other => Self::Daemon(other),
+        }
+    }
+}
+
+impl From<FireError> for Failure {
+    fn from(error: FireError) -> Self {
+        match error {
+            FireError::Ledger(error) => Self::Ledger(error),
+            other => Self::Fire(other),
+        }
+    }
+}
+
+impl Failure {
+    /// A value on the command line that means nothing.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: None }
+    }
+
+    /// Something that went wrong with a file or a socket.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    /// The exit code that tells it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::Missing(_) => Exit::Config,
+            Self::AiCore(error) if error.keyword() == "key" => Exit::Config,
+            Self::AiCore(_) => Exit::AiCore,
+            Self::Ledger(LedgerError::Held { .. }) => Exit::Held,
+            Self::Ledger(_) => Exit::Ledger,
+            Self::Usage { .. } => Exit::Usage,
+            Self::Io { .. } | Self::Daemon(_) | Self::Fire(_) | Self::Mail { .. } => Exit::Problem,
+        }
+    }
+
+    /// The last words: what failed, why, and what to do. Faults of files stand for themselves.
+    pub fn last_words(&self) -> String {
+        if let Self::Config(faults) = self {
+            return faults.to_string();
+        }
+        let mut words = format!("error: {self}");
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let _ = write!(words, "\n  because {error}");
+            cause = error.source();
+        }
+        if let Self::Usage { hint: Some(hint), .. } = self {
+            let _ = write!(words, "\n  hint: {hint}");
+        }
+        words
+    }
+}

@@ -1,0 +1,206 @@
+//! Floor 4: the daemon. One loop that hears the heartbeat, signals and the ends of runs.
+//!
+//! A beat asks what is due and claims it; runs go on in tasks of their own, a few at a time; the outbox worker
+//! ([`post_office`]) is another task. A reload swaps the configuration for what comes next. On SIGTERM nothing more is
+//! asked of AI Core; what is under way is written down and resumed by the next start.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::config::{self, Config};
+use crate::domain::agenda::Agenda;
+use crate::executor::Executor;
+use crate::executor::progress::silent;
+use crate::heartbeat::{Heartbeat, HeartbeatError};
+use crate::host::signals::{Signals, Wish};
+use crate::host::systemd;
+use crate::ledger::LedgerError;
+use crate::ledger::runs::OpenRun;
+
+mod post_office;
+
+/// Runs under way together; others wait, claimed.
+const RUNS_AT_ONCE: usize = 4;
+/// How long the ends of runs and mails are waited for after SIGTERM.
+const GRACE: Duration = Duration::from_secs(15);
+/// Pause after a beat that could not claim what is due.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// How often orphaned runs are looked for.
+const ROUNDS: Duration = Duration::from_secs(60);
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The ledger or its directory.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The heartbeat.
+    #[error(transparent)]
+    Heartbeat(#[from] HeartbeatError),
+    /// Signals cannot be listened to.
+    #[error("signals cannot be listened to")]
+    Signals(#[from] std::io::Error),
+}
+
+/// A daemon at work.
+struct Daemon {
+    config_path: PathBuf,
+    executor: Executor,
+    agenda: Agenda,
+    runs: JoinSet<()>,
+    slots: Arc<Semaphore>,
+    config: watch::Sender<Arc<Config>>,
+    shutdown: CancellationToken,
+    /// No claims are tried before this instant.
+    rests_until: Option<Instant>,
+    next_round: Instant,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonError> {
+    let mut signals = Signals::listen()?;
+    let agenda = executor.agenda().await?;
+    let mut heartbeat = Heartbeat::start().await?;
+    let (config, configs) = watch::channel(Arc::clone(&executor.config));
+    let post_office = tokio::spawn(post_office::work(executor.ledger.clone(), executor.clock.clone(), configs, executor.shutdown.clone()));
+    let mut daemon = Daemon {
+        config_path,
+        agenda,
+        runs: JoinSet::new(),
+        slots: Arc::new(Semaphore::new(RUNS_AT_ONCE)),
+        config,
+        shutdown: executor.shutdown.clone(),
+        executor,
+        rests_until: None,
+        next_round: Instant::now(),
+    };
+    info!("offhours is ready: {} rules", daemon.executor.config.rules.len());
+    systemd::ready(&daemon.status());
+
+    loop {
+        tokio::select! {
+            wish = signals.next() => match wish {
+                Wish::End => break,
+                Wish::Reload => daemon.reload().await,
+            },
+            () = heartbeat.next() => daemon.beat().await,
+            Some(ended) = daemon.runs.join_next() => daemon.run_ended(ended),
+        }
+    }
+    daemon.drain().await;
+    if tokio::time::timeout(GRACE, post_office).await.is_err() {
+        warn!("a mail was under way and is sent again by the next start");
+    }
+    Ok(())
+}
+
+impl Daemon {
+    async fn beat(&mut self) {
+        systemd::alive();
+        if self.rests_until.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        self.rests_until = None;
+        if Instant::now() >= self.next_round {
+            self.next_round = Instant::now() + ROUNDS;
+            self.adopt_orphans().await;
+        }
+        match self.executor.beat(&mut self.agenda).await {
+            Ok(runs) => {
+                if !runs.is_empty() {
+                    runs.into_iter().for_each(|run| self.spawn(run));
+                    systemd::status(&self.status());
+                }
+            }
+            Err(failure) => {
+                error!(error = &failure as &dyn std::error::Error, "nothing is stopped; trying again in {} seconds", PAUSE_AFTER_FAILURE.as_secs());
+                systemd::status(&format!("nothing is stopped: {failure}"));
+                self.rests_until = Some(Instant::now() + PAUSE_AFTER_FAILURE);
+            }
+        }
+    }
+
+    async fn adopt_orphans(&mut self) {
+        match self.executor.orphans().await {
+            Ok(runs) => runs.into_iter().for_each(|run| self.spawn(run)),
+            Err(failure) => error!(error = &failure as &dyn std::error::Error, "unfinished runs could not be looked for"),
+        }
+    }
+
+    fn spawn(&mut self, run: OpenRun) {
+        let (executor, slots) = (self.executor.clone(), Arc::clone(&self.slots));
+        self.runs.spawn(async move {
+            // The semaphore is never closed; without it the run would simply not wait.
+            let _slot = slots.acquire().await;
+            executor.carry_out(run, silent()).await;
+        });
+    }
+
+    fn run_ended(&mut self, ended: Result<(), tokio::task::JoinError>) {
+        if let Err(failure) = ended {
+            error!(error = &failure as &dyn std::error::Error, "the task of a run was lost; its run is resumed by the next start");
+        }
+        // The run has left mails in the outbox.
+        self.config.send_modify(|_| {});
+        systemd::status(&self.status());
+    }
+
+    /// Reads the configuration again. A bad one leaves the old in force; runs under way keep theirs.
+    async fn reload(&mut self) {
+        systemd::reloading();
+        match config::load(&self.config_path) {
+            Ok((config, warnings)) => {
+                warnings.iter().for_each(|warning| warn!("{warning}"));
+                if config.state_dir != self.executor.config.state_dir {
+                    warn!("state_dir changed: the new one is used from the next start on");
+                }
+                let config = Arc::new(config);
+                let executor = Executor { config: Arc::clone(&config), ..self.executor.clone() };
+                match executor.agenda().await {
+                    Ok(agenda) => {
+                        self.agenda = agenda;
+                        self.executor = executor;
+                        self.config.send_replace(config);
+                        info!("configuration reloaded: {} rules", self.executor.config.rules.len());
+                        systemd::ready(&self.status());
+                    }
+                    Err(failure) => {
+                        error!(error = &failure as &dyn std::error::Error, "the configuration was not reloaded; the old one stays in force");
+                        systemd::ready("configuration not reloaded, the old one is in force");
+                    }
+                }
+            }
+            Err(faults) => {
+                error!("configuration rejected, the old one stays in force:\n{faults}");
+                systemd::ready("configuration rejected, the old one is in force: see the journal");
+            }
+        }
+    }
+
+    fn status(&self) -> String {
+        let running = self.runs.len();
+        let next = self.agenda.next().map_or_else(
+            || "nothing is scheduled".to_owned(),
+            |at| format!("next firing {}", at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
+        );
+        format!("{} rules, {running} runs under way, {next}", self.agenda.cursors().count())
+    }
+
+    async fn drain(&mut self) {
+        info!("stopping: nothing more is asked of AI Core");
+        systemd::stopping();
+        self.shutdown.cancel();
+        let ends = async { while self.runs.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, ends).await.is_err() {
+            warn!("{} runs did not end in time; the next start resumes them", self.runs.len());
+            self.runs.shutdown().await;
+        }
+    }
+}
