@@ -1,6 +1,7 @@
 //! offhours stops SAP AI Core deployments outside business hours, proves that they stopped, and mails what that avoided.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod mail;
 pub mod secret;
