@@ -2,6 +2,7 @@
 
 pub mod aicore;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod ledger;
 pub mod mail;

@@ -1,0 +1,94 @@
+//! `[connection.NAME]`: one AI Core tenant, and where its service key is.
+
+use std::path::PathBuf;
+
+use crate::config::key::section;
+use crate::config::secrets::{CredentialName, SecretFile, VariableName, inspect};
+use crate::config::section::Section;
+use crate::config::service_key::check_service_key;
+use crate::domain::id::ConnectionName;
+use crate::secret::SecretSource;
+
+/// One AI Core tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// What rules call it.
+    pub name: ConnectionName,
+    /// Where its service key is.
+    pub key: KeySource,
+}
+
+/// Where a service key is. Stands in for `crate::aicore::KeySource` until that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// A file with the JSON as downloaded.
+    File(PathBuf),
+    /// A systemd credential: the file of this name in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+    /// An environment variable that holds the JSON itself.
+    Env(String),
+    /// The names and files that SAP's SDKs read.
+    Ambient,
+}
+
+section! {
+    /// One AI Core tenant. With none of the keys, the names that SAP's SDKs read: the `AICORE_*` variables,
+    /// `~/.aicore/config.json`, `VCAP_SERVICES`.
+    ConnectionKeys {
+        /// File with the service key as downloaded, of mode 600.
+        service_key: SecretFile, Optional r#""dev.json""#;
+        /// Name of the systemd credential that holds the service key.
+        credential: CredentialName, Optional r#""dev-key""#;
+        /// Name of the environment variable that holds the service key.
+        env: VariableName, Optional r#""AICORE_SERVICE_KEY""#;
+    }
+    const SECRETS: &'static str = "name where the service key is: `service_key = \"dev.json\"` (a file of mode 600), \
+                                   `credential = \"dev-key\"` or `env = \"AICORE_SERVICE_KEY\"`";
+}
+
+/// Reads `[connection.NAME]`, and looks at its key.
+pub(super) fn read(section: &Section<'_, ConnectionKeys>) -> Option<Connection> {
+    let name = match ConnectionName::new(section.name()) {
+        Ok(name) => Some(name),
+        Err(bad) => {
+            section.place().fault(bad.to_string(), "for example `[connection.dev]`");
+            None
+        }
+    };
+    let given = [
+        (section.has(|k| k.service_key), "service_key", section.place_of(|k| k.service_key)),
+        (section.has(|k| k.credential), "credential", section.place_of(|k| k.credential)),
+        (section.has(|k| k.env), "env", section.place_of(|k| k.env)),
+    ];
+    let mut given = given.into_iter().filter(|(given, ..)| *given);
+    let first = given.next();
+    for (_, key, place) in given {
+        let message = format!("`{key}` is one key too many in {}", section.title());
+        place.fault(message, "a connection has one service key: keep one of `service_key`, `credential`, `env`");
+    }
+    let file = section.get(|k| k.service_key);
+    let credential = section.get(|k| k.credential);
+    let env = section.get(|k| k.env);
+    let key = match first {
+        None => KeySource::Ambient,
+        Some((_, "service_key", _)) => KeySource::File(file?.0),
+        Some((_, "credential", _)) => KeySource::Credential(credential?.0),
+        Some(_) => KeySource::Env(env?.0),
+    };
+    let secret = match &key {
+        KeySource::File(path) => Some(SecretSource::File(path.clone())),
+        KeySource::Credential(name) => Some(SecretSource::Credential(name.clone())),
+        KeySource::Env(name) => Some(SecretSource::Env(name.clone())),
+        KeySource::Ambient => None,
+    };
+    if let (Some((_, word, place)), Some(secret)) = (first, secret)
+        && inspect(word, place, &secret).is_some()
+        && let Err(why) = check_service_key(&key)
+    {
+        place.fault(
+            format!("what `{word}` names is no service key: {why}"),
+            "download the service key again from the BTP cockpit",
+        );
+    }
+    Some(Connection { name: name?, key })
+}

@@ -1,0 +1,153 @@
+//! Loading: offhours.toml, then every rule file, all faults of all of them in one go.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::clock::Clock;
+use crate::config::fault::{Fault, Faults, Warning};
+use crate::config::main_file::{self, Main, MainKeys};
+use crate::config::reading::{Place, Reading};
+use crate::config::rule::{Defaults, RuleFileKeys, Rules};
+use crate::config::section::Section;
+use crate::config::source::Source;
+use crate::config::{Config, document};
+
+/// The most rules that one file may have.
+const MOST_RULES: usize = 1_000;
+/// Where rules are when offhours.toml names no directory.
+const DEFAULT_SCHEDULES: &str = "schedules";
+
+/// Reads `path` and every rule file it names. Either everything is right, or nothing is taken.
+pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), Faults> {
+    load_at(path, Clock::System.now())
+}
+
+/// As [`load`], with warnings as they are at `now`.
+pub fn load_at(path: &Path, now: DateTime<Utc>) -> Result<(Config, Vec<Warning>), Faults> {
+    let reading = Reading::new(now);
+    let main = read_main(path, &reading);
+    let directory =
+        main.schedules.clone().unwrap_or_else(|| path.parent().unwrap_or(Path::new("")).join(DEFAULT_SCHEDULES));
+    let rules = read_rules(path, &directory, &main, &reading);
+    let state_dir = main.state_dir.or_else(default_state_dir);
+    if state_dir.is_none() {
+        reading.report(Fault {
+            path: path.to_owned(),
+            line: 1,
+            column: 1,
+            message: "no place for the ledger: neither `state_dir` nor `$STATE_DIRECTORY` nor `$HOME` is set"
+                .to_owned(),
+            hint: Some("for example `state_dir = \"/var/lib/offhours\"`".to_owned()),
+        });
+    }
+    let (faults, warnings) = reading.findings();
+    if let Some(faults) = Faults::new(faults) {
+        return Err(faults);
+    }
+    let config = Config {
+        path: path.to_owned(),
+        zone: main.zone,
+        schedules: directory,
+        state_dir: state_dir.unwrap_or_default(),
+        connections: main.connections,
+        protect: main.protect,
+        prices: main.prices,
+        mail: main.mail,
+        reports: main.reports,
+        rules: rules.enabled.into_iter().map(Arc::new).collect(),
+        disabled: rules.disabled,
+        origins: rules.origins,
+    };
+    Ok((config, warnings))
+}
+
+fn read_main(path: &Path, reading: &Reading) -> Main {
+    let source = match Source::read(path) {
+        Ok(source) => source,
+        Err(no_text) => {
+            reading.report(no_text.into_fault(path));
+            return Main::default();
+        }
+    };
+    let Some(table) = document::parse(&source, reading) else { return Main::default() };
+    reading.understood.set(true);
+    main_file::read(&Section::<MainKeys>::root(table.get_ref(), Place { reading, source: &source, offset: 0 }))
+}
+
+fn read_rules(main_path: &Path, directory: &Path, main: &Main, reading: &Reading) -> Rules {
+    let defaults = Defaults {
+        zone: main.zone.clone(),
+        has_zone: main.has_zone,
+        connections: main.connection_names.clone(),
+        has_mail: main.has_mail,
+        understood: reading.understood.get(),
+    };
+    let mut rules = Rules::default();
+    match rule_files(directory) {
+        Ok(files) => {
+            for file in files {
+                read_rule_file(&file, &defaults, reading, &mut rules);
+            }
+        }
+        // Where offhours.toml was not understood, it may well name another directory.
+        Err(_) if !defaults.understood => {}
+        Err(error) => {
+            let (line, column) = main.schedules_at.as_ref().map_or((1, 1), |origin| (origin.line, origin.column));
+            reading.report(Fault {
+                path: main_path.to_owned(),
+                line,
+                column,
+                message: format!("the directory of rules `{}` cannot be read: {error}", directory.display()),
+                hint: Some("make it, or name another: `schedules = \"schedules\"`, relative to this file".to_owned()),
+            });
+        }
+    }
+    rules
+}
+
+/// The rule files of a directory in the order of their names; hidden files are no rule files.
+fn rule_files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|ending| ending == "toml") && !path.is_dir() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_rule_file(path: &Path, defaults: &Defaults, reading: &Reading, rules: &mut Rules) {
+    let source = match Source::read(path) {
+        Ok(source) => source,
+        Err(no_text) => return reading.report(no_text.into_fault(path)),
+    };
+    let Some(table) = document::parse(&source, reading) else { return };
+    let root = Section::<RuleFileKeys>::root(table.get_ref(), Place { reading, source: &source, offset: 0 });
+    if !root.has(|k| k.rule) {
+        root.place().fault("no rule in this file", "each rule begins with `[[rule]]`; `schedules/` has some to copy");
+    }
+    let sections = root.sections(|k| k.rule);
+    if let Some(first) = sections.get(MOST_RULES) {
+        let message = format!("this file has {} rules, and {MOST_RULES} are allowed", sections.len());
+        return first.place().fault(message, "spread them over several files; one over the limit begins here");
+    }
+    for section in &sections {
+        rules.read(section, defaults);
+    }
+}
+
+/// `$STATE_DIRECTORY` (systemd lists several with colons), `$XDG_STATE_HOME/offhours`, `~/.local/state/offhours`.
+fn default_state_dir() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let first = |path: PathBuf| path.to_string_lossy().split(':').next().map(PathBuf::from);
+    variable("STATE_DIRECTORY")
+        .and_then(first)
+        .or_else(|| Some(variable("XDG_STATE_HOME")?.join("offhours")))
+        .or_else(|| Some(variable("HOME")?.join(".local/state/offhours")))
+}

@@ -1,0 +1,218 @@
+//! `[mail]`: where mails go, from whom and to whom.
+
+use serde_json::{Value as Json, json};
+use url::{Host, Url};
+
+use crate::config::key::{Typed, section};
+use crate::config::name::{FilePath, Text};
+use crate::config::reading::clip;
+use crate::config::secrets::{CredentialName, SecretFile, VariableName, inspect};
+use crate::config::section::Section;
+use crate::config::service_key::is_loopback;
+use crate::config::value::{Node, Value, Word};
+use crate::mail::settings::{Address, Delivery, Locale, Login, Security, Settings, Smtp};
+use crate::secret::SecretSource;
+
+/// The most recipients a list may name.
+const MOST_RECIPIENTS: usize = 50;
+
+section! {
+    /// Where reports are mailed to. Without this section nothing is mailed.
+    MailKeys {
+        /// The server: `smtps://`, `smtp+starttls://`, or `smtp://` for loopback only. The port is the scheme's
+        /// own, 465, 587 or 25, where the URL names none.
+        smtp: SmtpUrl, Optional r#""smtps://mail.example.com""#;
+        /// Instead of `smtp`: a directory into which mails are written as `.eml` files.
+        directory: FilePath, Optional r#""outbox""#;
+        /// The login's user, where the server wants a login.
+        username: Text, Optional r#""offhours""#;
+        /// File with the login's password, of mode 600.
+        password_file: SecretFile, Optional r#""smtp-password""#;
+        /// Name of the systemd credential that holds the password.
+        password_credential: CredentialName, Optional r#""smtp-password""#;
+        /// Name of the environment variable that holds the password.
+        password_env: VariableName, Optional r#""SMTP_PASSWORD""#;
+        /// The sender.
+        from: Address, Required r#""offhours <offhours@example.com>""#;
+        /// Recipients of every mail; at most 50.
+        to: Recipients, Required r#"["finops@example.com"]"#;
+        /// In whose form dates and numbers are written.
+        locale: Locale, Default r#""en""#;
+    }
+    const SECRETS: &'static str = "name where the password is: `password_file = \"smtp-password\"` (a file of mode \
+                                   600), `password_credential` or `password_env`";
+}
+
+/// Reads `[mail]`, and looks at its password.
+pub(super) fn read(section: &Section<'_, MailKeys>) -> Option<Settings> {
+    let login = login(section);
+    let delivery = delivery(section, login);
+    let from = section.need(|k| k.from);
+    let to = section.need(|k| k.to);
+    let locale = section.get(|k| k.locale).unwrap_or_default();
+    Some(Settings { delivery: delivery?, from: from?, to: to?.0, locale })
+}
+
+fn delivery(section: &Section<'_, MailKeys>, login: Option<Login>) -> Option<Delivery> {
+    let smtp = section.get(|k| k.smtp);
+    let directory = section.get(|k| k.directory);
+    match (section.has(|k| k.smtp), section.has(|k| k.directory)) {
+        (true, true) => {
+            let message = "`directory` beside `smtp`: a mail goes one way";
+            section.place_of(|k| k.directory).fault(message, "remove one of the two");
+            None
+        }
+        (false, false) => {
+            let hint = "for example `smtp = \"smtps://mail.example.com\"`, or `directory = \"outbox\"` for files";
+            section.place().fault(format!("neither `smtp` nor `directory` in {}", section.title()), hint);
+            None
+        }
+        (true, false) => {
+            smtp.map(|SmtpUrl { security, host, port }| Delivery::Smtp(Smtp { security, host, port, login }))
+        }
+        (false, true) => {
+            if section.has(|k| k.username) {
+                let message = "`username` has no meaning with `directory`";
+                section.place_of(|k| k.username).fault(message, "remove it and the password's key");
+            }
+            directory.map(|FilePath(path)| Delivery::Directory(path))
+        }
+    }
+}
+
+fn login(section: &Section<'_, MailKeys>) -> Option<Login> {
+    let username = section.get(|k| k.username);
+    let file = section.get(|k| k.password_file).map(|SecretFile(path)| SecretSource::File(path));
+    let credential = section.get(|k| k.password_credential).map(|CredentialName(name)| SecretSource::Credential(name));
+    let env = section.get(|k| k.password_env).map(|VariableName(name)| SecretSource::Env(name));
+    let given = [
+        (section.has(|k| k.password_file), "password_file", section.place_of(|k| k.password_file), file),
+        (
+            section.has(|k| k.password_credential),
+            "password_credential",
+            section.place_of(|k| k.password_credential),
+            credential,
+        ),
+        (section.has(|k| k.password_env), "password_env", section.place_of(|k| k.password_env), env),
+    ];
+    let mut given = given.into_iter().filter(|(given, ..)| *given);
+    let Some((_, key, place, source)) = given.next() else {
+        if section.has(|k| k.username) {
+            let hint = "name where it is: `password_file`, `password_credential` or `password_env`";
+            section.place_of(|k| k.username).fault("`username` without a password", hint);
+        }
+        return None;
+    };
+    for (_, key, place, _) in given {
+        place.fault(format!("`{key}` is one password too many in {}", section.title()), "keep one of them");
+    }
+    if !section.has(|k| k.username) {
+        place.fault(format!("`{key}` without `username`"), "for example `username = \"offhours\"`");
+    }
+    let password = source?;
+    inspect(key, place, &password);
+    Some(Login { username: username?.0, password })
+}
+
+/// An SMTP server as a URL.
+pub(super) struct SmtpUrl {
+    security: Security,
+    host: String,
+    port: u16,
+}
+
+impl Typed for SmtpUrl {
+    const WHAT: &'static str = "a URL in quotes";
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": r"^(smtps|smtp\+starttls|smtp)://[^/@?#]+/?$" })
+    }
+}
+
+impl Value for SmtpUrl {
+    fn read(node: Node<'_>) -> Option<Self> {
+        // Messages show at most the host: somebody may have written a login into the URL.
+        let Ok(url) = Url::parse(node.text(Self::WHAT)?) else {
+            return node.refuse(format!("`{}` is no URL", node.key));
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            let hint = "write `username` and `password_file` instead, and change the password";
+            return node.refuse_with(format!("a login never stands in the URL of `{}`", node.key), hint);
+        }
+        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+            return node.refuse(format!("`{}` has more than scheme, host and port", node.key));
+        }
+        let (security, port) = match url.scheme() {
+            "smtps" => (Security::Tls, 465),
+            "smtp+starttls" => (Security::StartTls, 587),
+            "smtp" => (Security::None, 25),
+            _ => {
+                let message = format!("the scheme of `{}` is unknown", node.key);
+                return node
+                    .refuse_with(message, "allowed are `smtps://`, `smtp+starttls://`, and `smtp://` for loopback");
+            }
+        };
+        let port = url.port().unwrap_or(port);
+        let host = url.host_str().unwrap_or("").trim_matches(['[', ']']);
+        let Ok(parsed) = Host::parse(url.host_str().unwrap_or("")) else {
+            return node.refuse(format!("`{}` names no host", node.key));
+        };
+        if port == 0 {
+            return node.refuse(format!("`{}` names port 0", node.key));
+        }
+        if security == Security::None && !is_loopback(Some(parsed)) {
+            let shown = clip(host);
+            let message = format!("`smtp://` sends in clear, and `{shown}` is not this machine");
+            return node.refuse_with(message, format!("write `smtps://{shown}` or `smtp+starttls://{shown}`"));
+        }
+        Some(Self { security, host: host.to_owned(), port })
+    }
+}
+
+impl Typed for Address {
+    const WHAT: &'static str = "a mail address in quotes";
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": r"^[^\r\n]*@[^\r\n]+$" })
+    }
+}
+
+impl Value for Address {
+    fn read(node: Node<'_>) -> Option<Self> {
+        let text = node.text(Self::WHAT)?;
+        if text.chars().any(char::is_control) {
+            let message = format!("`{}` holds a line end or another control character", clip(text));
+            return node.refuse_with(message, "a mail address is one line; several stand in a list");
+        }
+        let hint = "write `name@example.com` or `Name <name@example.com>`";
+        Self::parse(text).map_or_else(|_| node.refuse_with(format!("`{}` is no mail address", clip(text)), hint), Some)
+    }
+}
+
+/// Mail addresses: at least one, at most [`MOST_RECIPIENTS`].
+pub(super) struct Recipients(pub(super) Vec<Address>);
+
+impl Typed for Recipients {
+    const WHAT: &'static str = "a list of mail addresses";
+
+    fn schema() -> Json {
+        json!({ "type": "array", "items": Address::schema(), "minItems": 1, "maxItems": MOST_RECIPIENTS })
+    }
+}
+
+impl Value for Recipients {
+    fn read(node: Node<'_>) -> Option<Self> {
+        let items = node.items(Self::WHAT)?;
+        let count = items.len();
+        if count > MOST_RECIPIENTS {
+            let message = format!("`{}` names {count} recipients, and {MOST_RECIPIENTS} are allowed", node.key);
+            return node.refuse_with(message, "use a mailing list's address");
+        }
+        let read: Vec<Address> = items.into_iter().filter_map(Address::read).collect();
+        (read.len() == count).then_some(Self(read))
+    }
+}
+
+impl Word for Locale {
+    const WORDS: &'static [(&'static str, Self)] = &[("en", Self::En), ("de", Self::De)];
+}

@@ -1,0 +1,98 @@
+//! Floor 2: the files a user writes, from raw to resolved. The only module that knows TOML.
+//!
+//! [`find`] says which offhours.toml is meant, [`load`] reads it and every rule file. Either all of it is right, or all
+//! [`Faults`] of all files come back at once, each with file, line, column and what would be right. Nothing later
+//! checks again.
+//!
+//! How it is done: a file is a [`source`] (text within limits), then a [`document`] (a table that knows where
+//! everything stands), then sections read key by key ([`section`]). Which keys a section has, and of which type each
+//! is, stands once, beside the code that reads it ([`key`]); reader, hints and [`schema()`] all go by that.
+
+mod calendar;
+mod connection;
+mod document;
+mod fault;
+mod find;
+mod ics;
+mod key;
+mod load;
+mod mail;
+mod main_file;
+mod name;
+mod price;
+mod reading;
+mod report;
+mod rule;
+mod schema;
+mod secrets;
+mod section;
+mod selection;
+mod service_key;
+mod source;
+mod time;
+mod value;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::domain::id::{ConnectionName, RuleName};
+use crate::domain::money::Prices;
+use crate::domain::rule::Rule;
+use crate::domain::selection::Exclusion;
+use crate::domain::zone::Zone;
+use crate::mail::settings::Settings;
+
+pub use connection::{Connection, KeySource};
+pub use fault::{Fault, Faults, Warning};
+pub use find::find;
+pub use load::{load, load_at};
+pub use report::{Attachment, ReportPeriod, ReportSchedule};
+pub use schema::{FileKind, schema};
+
+/// Everything the files say, with every default filled in.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// offhours.toml.
+    pub path: PathBuf,
+    /// The default zone.
+    pub zone: Option<Zone>,
+    /// The directory of rule files.
+    pub schedules: PathBuf,
+    /// The directory of the ledger.
+    pub state_dir: PathBuf,
+    /// AI Core tenants; at least one.
+    pub connections: BTreeMap<ConnectionName, Connection>,
+    /// What no rule stops.
+    pub protect: Exclusion,
+    /// Prices; without any period there is no money.
+    pub prices: Prices,
+    /// Where mails go; without it, none are sent.
+    pub mail: Option<Settings>,
+    /// Reports that are mailed by the calendar.
+    pub reports: Vec<ReportSchedule>,
+    /// Rules that fire, in the order of their files' names and then as they stand.
+    pub rules: Vec<Arc<Rule>>,
+    /// Rules with `enabled = false`: checked, and otherwise not there.
+    pub disabled: Vec<RuleName>,
+    /// Where each rule begins, the disabled ones included.
+    pub origins: BTreeMap<RuleName, Origin>,
+}
+
+/// Where something stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The file.
+    pub path: PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.path.display(), self.line, self.column)
+    }
+}

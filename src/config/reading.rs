@@ -1,0 +1,163 @@
+//! One load in progress: what it has found so far, and what it need not look up twice.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use crate::clock::{BadZone, zone};
+use crate::config::Origin;
+use crate::config::fault::{Fault, Warning};
+use crate::config::source::Source;
+use crate::domain::cron::{BadCron, Cron};
+use crate::domain::zone::Zone;
+
+/// Dates of a calendar; nothing where its definition has a fault, which is reported once.
+pub(super) type Calendar = Option<Rc<BTreeSet<NaiveDate>>>;
+
+/// The state of one load.
+pub(super) struct Reading {
+    /// For warnings only.
+    pub(super) now: DateTime<Utc>,
+    /// True where offhours.toml was understood, so that names it defines can be asked for.
+    pub(super) understood: Cell<bool>,
+    faults: RefCell<Vec<Fault>>,
+    warnings: RefCell<Vec<Warning>>,
+    zones: RefCell<HashMap<String, Result<Zone, BadZone>>>,
+    crons: RefCell<HashMap<String, Result<Cron, BadCron>>>,
+    calendars: RefCell<BTreeMap<String, Calendar>>,
+    calendar_files: RefCell<HashMap<PathBuf, Calendar>>,
+}
+
+impl Reading {
+    /// A load that begins at `now`.
+    pub(super) fn new(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            understood: Cell::new(false),
+            faults: RefCell::default(),
+            warnings: RefCell::default(),
+            zones: RefCell::default(),
+            crons: RefCell::default(),
+            calendars: RefCell::default(),
+            calendar_files: RefCell::default(),
+        }
+    }
+
+    /// Keeps a fault.
+    pub(super) fn report(&self, fault: Fault) {
+        self.faults.borrow_mut().push(fault);
+    }
+
+    /// What was found, at the end.
+    pub(super) fn findings(self) -> (Vec<Fault>, Vec<Warning>) {
+        let mut warnings = self.warnings.into_inner();
+        warnings.sort();
+        (self.faults.into_inner(), warnings)
+    }
+
+    /// The zone of this name.
+    pub(super) fn zone(&self, name: &str) -> Result<Zone, BadZone> {
+        self.zones.borrow_mut().entry(name.to_owned()).or_insert_with(|| zone(name)).clone()
+    }
+
+    /// The expression that `text` is.
+    pub(super) fn cron(&self, text: &str) -> Result<Cron, BadCron> {
+        self.crons.borrow_mut().entry(text.to_owned()).or_insert_with(|| Cron::parse(text)).clone()
+    }
+
+    /// Defines a calendar's name.
+    pub(super) fn define_calendar(&self, name: &str, dates: Calendar) {
+        self.calendars.borrow_mut().insert(name.to_owned(), dates);
+    }
+
+    /// The calendar of this name, or all names there are.
+    pub(super) fn calendar(&self, name: &str) -> Result<Calendar, Vec<String>> {
+        let calendars = self.calendars.borrow();
+        calendars.get(name).cloned().ok_or_else(|| calendars.keys().cloned().collect())
+    }
+
+    /// The calendar in the file at `path`, read by `read` where that has not happened yet.
+    pub(super) fn calendar_file(&self, path: &Path, read: impl FnOnce() -> Calendar) -> Calendar {
+        if let Some(known) = self.calendar_files.borrow().get(path) {
+            return known.clone();
+        }
+        let calendar = read();
+        self.calendar_files.borrow_mut().insert(path.to_owned(), calendar.clone());
+        calendar
+    }
+}
+
+/// A place in a file at which something can be found wrong.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// The load.
+    pub(super) reading: &'a Reading,
+    /// The file.
+    pub(super) source: &'a Source,
+    /// The byte.
+    pub(super) offset: usize,
+}
+
+impl Place<'_> {
+    /// The same file at another byte.
+    pub(super) fn moved(self, offset: usize) -> Self {
+        Self { offset, ..self }
+    }
+
+    /// Reports a fault here.
+    pub(super) fn fault(self, message: impl Into<String>, hint: impl Into<String>) {
+        let Origin { path, line, column } = self.origin();
+        self.reading.report(Fault { path, line, column, message: message.into(), hint: Some(hint.into()) });
+    }
+
+    /// Notes something odd here.
+    pub(super) fn warn(self, message: impl Into<String>) {
+        let Origin { path, line, column } = self.origin();
+        self.reading.warnings.borrow_mut().push(Warning { path, line, column, message: message.into() });
+    }
+
+    /// File, line and column.
+    pub(super) fn origin(self) -> Origin {
+        let (line, column) = self.source.position(self.offset);
+        Origin { path: self.source.path().to_owned(), line, column }
+    }
+}
+
+/// At most the first 60 characters of `text`, on one line, for a message.
+pub(super) fn clip(text: &str) -> String {
+    const MOST: usize = 60;
+    let shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(MOST).is_some() { format!("{shown}…") } else { shown }
+}
+
+/// The one of `candidates` that was probably meant by `name`.
+pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let bare = |text: &str| text.to_lowercase().replace(['_', '-'], "");
+    let wanted = bare(name);
+    let distance = |known: &str| {
+        let known = bare(known);
+        let within = wanted.len() > 3 && (known.contains(&wanted) || wanted.contains(&known) && known.len() > 3);
+        if within { 1 } else { strsim::osa_distance(&wanted, &known) }
+    };
+    let (distance, known) =
+        candidates.into_iter().map(|known| (distance(known), known)).min_by_key(|(distance, _)| *distance)?;
+    (distance <= (wanted.chars().count() / 3).max(1)).then_some(known)
+}
+
+/// "did you mean …?" or all the names there are.
+pub(super) fn did_you_mean<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+    otherwise: &str,
+) -> String {
+    match nearest(name, known.clone()) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => {
+            let all: Vec<String> = known.into_iter().map(|name| format!("`{name}`")).collect();
+            format!("{otherwise} {}", all.join(", "))
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `[[report]]`: reports that are mailed by the calendar.
+
+use std::collections::BTreeMap;
+
+use crate::config::key::section;
+use crate::config::mail::Recipients;
+use crate::config::section::Section;
+use crate::config::value::Word;
+use crate::domain::cron::Cron;
+use crate::domain::id::RuleName;
+use crate::domain::zone::Zone;
+use crate::mail::settings::{Address, Settings};
+
+/// A report that is mailed by the calendar.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportSchedule {
+    /// Unique in the file.
+    pub name: String,
+    /// When it is sent.
+    pub cron: Cron,
+    /// Where `cron` is read, and in which the period's days begin and end.
+    pub zone: Zone,
+    /// What it covers, seen from the day on which it is sent.
+    pub period: ReportPeriod,
+    /// To whom; those of `[mail]` where the entry names none.
+    pub to: Vec<Address>,
+    /// What is attached.
+    pub attach: Vec<Attachment>,
+}
+
+/// What a report covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportPeriod {
+    /// From midnight until now.
+    Today,
+    /// The day before.
+    Yesterday,
+    /// Monday to Sunday of the week before.
+    LastWeek,
+    /// The calendar month before.
+    LastMonth,
+}
+
+/// The form of an attachment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attachment {
+    /// One row per deployment and off window.
+    Csv,
+    /// The report as a page.
+    Html,
+    /// For machines.
+    Json,
+}
+
+section! {
+    /// A report that is mailed by the calendar: a daily digest, a weekly one, a monthly one.
+    ReportKeys {
+        /// What it is called; unique in the file.
+        name: RuleName, Required r#""weekly""#;
+        /// When it is sent: cron of five fields, or six with seconds first.
+        cron: Cron, Required r#""0 8 * * MON""#;
+        /// IANA time zone in which `cron` is read; that of the file where it is left out.
+        timezone: Zone, Optional r#""Europe/Berlin""#;
+        /// What it covers, seen from the day on which it is sent.
+        period: ReportPeriod, Required r#""last-week""#;
+        /// Recipients; those of `[mail]` where it is left out.
+        to: Recipients, Optional r#"["finops@example.com"]"#;
+        /// What is attached.
+        attach: Vec<Attachment>, Optional r#"["csv"]"#;
+    }
+}
+
+/// Reads all `[[report]]` entries.
+pub(super) fn read(
+    sections: &[Section<'_, ReportKeys>],
+    zone: Option<&Zone>,
+    mail: Option<&Settings>,
+    has_mail: bool,
+) -> Vec<ReportSchedule> {
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    let mut reports = Vec::new();
+    for section in sections {
+        if !has_mail {
+            section.place().fault("a report is mailed, and there is no `[mail]`", "add `[mail]` or remove the report");
+        }
+        if let Some(report) = one(section, zone, mail) {
+            let line = section.place().origin().line;
+            match names.insert(report.name.clone(), line) {
+                None => reports.push(report),
+                Some(first) => section.place_of(|k| k.name).fault(
+                    format!("a second report is named `{}`", report.name),
+                    format!("the first is in line {first}; names are unique"),
+                ),
+            }
+        }
+    }
+    reports
+}
+
+fn one(section: &Section<'_, ReportKeys>, zone: Option<&Zone>, mail: Option<&Settings>) -> Option<ReportSchedule> {
+    let name = section.need(|k| k.name);
+    let cron = section.need(|k| k.cron);
+    let own_zone = section.get(|k| k.timezone);
+    if zone.is_none() && !section.has(|k| k.timezone) {
+        let hint = "write `timezone = \"Europe/Berlin\"` here, or once at the head of this file";
+        section.place().fault("a report without a time zone", hint);
+    }
+    let period = section.need(|k| k.period);
+    let to = section.get(|k| k.to).map(|Recipients(to)| to);
+    let attach = section.get(|k| k.attach).unwrap_or_default();
+    Some(ReportSchedule {
+        name: name?.as_str().to_owned(),
+        cron: cron?,
+        zone: own_zone.or_else(|| zone.cloned())?,
+        period: period?,
+        to: to.or_else(|| mail.map(|mail| mail.to.clone())).unwrap_or_default(),
+        attach,
+    })
+}
+
+impl Word for ReportPeriod {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("today", Self::Today),
+        ("yesterday", Self::Yesterday),
+        ("last-week", Self::LastWeek),
+        ("last-month", Self::LastMonth),
+    ];
+}
+
+impl Word for Attachment {
+    const WORDS: &'static [(&'static str, Self)] = &[("csv", Self::Csv), ("html", Self::Html), ("json", Self::Json)];
+}

@@ -1,0 +1,124 @@
+//! Values that say where a secret is, and the look at it when files are read. No message shows such a value: whoever
+//! mistakes the key for the secret itself must not find it in a log.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value as Json, json};
+
+use crate::config::key::Typed;
+use crate::config::reading::Place;
+use crate::config::value::{Node, Value};
+use crate::secret::{SecretError, SecretSource};
+
+/// A file that holds a secret.
+pub(super) struct SecretFile(pub(super) PathBuf);
+/// A systemd credential's name.
+pub(super) struct CredentialName(pub(super) String);
+/// An environment variable's name.
+pub(super) struct VariableName(pub(super) String);
+
+impl Typed for SecretFile {
+    const WHAT: &'static str = "a file's name in quotes";
+
+    fn schema() -> Json {
+        json!({ "type": "string", "minLength": 1, "pattern": r"^[^{\n]+$" })
+    }
+}
+
+impl Value for SecretFile {
+    fn read(node: Node<'_>) -> Option<Self> {
+        let is_table = node.value.is_table();
+        let text = if is_table { "" } else { node.text(Self::WHAT)? };
+        let is_secret = text.trim_start().starts_with('{') || text.contains("-----BEGIN") || text.contains('\n');
+        if is_table || is_secret {
+            let message = format!("`{}` is given the secret itself, and secrets never stand in this file", node.key);
+            return node
+                .refuse_with(message, format!("move it to a file of mode 600 and name that: {}", node.for_example()));
+        }
+        if text.is_empty() || text.chars().any(char::is_control) {
+            return node.refuse(format!("`{}` is no file's name", node.key));
+        }
+        Some(Self(node.at.source.beside(text)))
+    }
+}
+
+impl Typed for CredentialName {
+    const WHAT: &'static str = "a systemd credential's name in quotes";
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]*$" })
+    }
+}
+
+impl Value for CredentialName {
+    fn read(node: Node<'_>) -> Option<Self> {
+        let text = node.text(Self::WHAT)?;
+        let well_formed = !text.starts_with('.')
+            && (1..=255).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if well_formed {
+            return Some(Self(text.to_owned()));
+        }
+        node.refuse(format!("`{}` is no credential's name: letters, digits, `.`, `_` and `-` are allowed", node.key))
+    }
+}
+
+impl Typed for VariableName {
+    const WHAT: &'static str = "an environment variable's name in quotes";
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" })
+    }
+}
+
+impl Value for VariableName {
+    fn read(node: Node<'_>) -> Option<Self> {
+        let text = node.text(Self::WHAT)?;
+        let well_formed = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if well_formed {
+            return Some(Self(text.to_owned()));
+        }
+        node.refuse(format!("`{}` is no variable's name: letters, digits and `_` are allowed", node.key))
+    }
+}
+
+/// Looks at the secret named by `key` at `place` and says whether it can be had now. A credential or variable that is missing is
+/// only odd: it exists where the daemon runs, and not where `check` does.
+pub(super) fn inspect(key: &str, place: Place<'_>, source: &SecretSource) -> Option<SecretString> {
+    let error = match source.read() {
+        Ok(secret) if secret.expose_secret().trim().is_empty() => {
+            place.fault(format!("what `{key}` names is empty"), "write the secret into it");
+            return None;
+        }
+        Ok(secret) => return Some(secret),
+        Err(error) => error,
+    };
+    match error {
+        SecretError::Exposed(path) => {
+            let mode = fs::metadata(&path).map_or(0, |file| file.permissions().mode() & 0o777);
+            let message = format!("the file that `{key}` names can be read by group or others (mode {mode:03o})");
+            place.fault(message, format!("run `chmod 600 {}`", path.display()));
+        }
+        SecretError::Unreadable { source: why, .. } if matches!(source, SecretSource::File(_)) => {
+            let message = format!("the file that `{key}` names cannot be read: {why}");
+            place.fault(message, "a relative path begins where this file is");
+        }
+        SecretError::TooLarge(_) => {
+            place.fault(format!("the file that `{key}` names is larger than 1 MiB"), "it is not the file you mean");
+        }
+        SecretError::NotText(_) => {
+            place.fault(format!("the file that `{key}` names is not UTF-8 text"), "it is not the file you mean");
+        }
+        SecretError::NoVariable(_) => {
+            place.warn(format!("the environment variable that `{key}` names is not set here"));
+        }
+        SecretError::Unreadable { .. } | SecretError::NoCredentials(_) | SecretError::CredentialName(_) => {
+            place.warn(format!("the credential that `{key}` names is not here; systemd has to load it"));
+        }
+    }
+    None
+}

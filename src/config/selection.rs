@@ -1,0 +1,89 @@
+//! `[rule.select]`, `[rule.exclude]` and `[protect]`.
+
+use std::collections::BTreeMap;
+
+use crate::config::key::section;
+use crate::config::name::LabelValue;
+use crate::config::section::Section;
+use crate::domain::id::DeploymentId;
+use crate::domain::selection::{Exclusion, Glob, Selection};
+
+section! {
+    /// What a rule stops: all given keys must match. Globs know `*` and `?`. `resource_groups` or `labels` must be
+    /// given; every resource group is meant only by `["*"]`.
+    SelectKeys {
+        /// Resource groups.
+        resource_groups: Vec<Glob>, Optional r#"["dev-*", "team-a"]"#;
+        /// Labels that the resource group must carry, all of them.
+        labels: BTreeMap<String, LabelValue>, Optional r#"{ "ext.ai.sap.com/env" = "dev" }"#;
+        /// Scenario ids.
+        scenarios: Vec<Glob>, Optional r#"["*"]"#;
+        /// Executable ids.
+        executables: Vec<Glob>, Optional r#"["*"]"#;
+        /// Configuration names.
+        configurations: Vec<Glob>, Optional r#"["*"]"#;
+        /// Also stop foundation-model and orchestration deployments. They are billed by tokens, so a stop avoids
+        /// nothing.
+        include_token_billed: bool, Default "false";
+    }
+}
+
+section! {
+    /// What is left all the same: any key that matches is enough.
+    ExcludeKeys {
+        /// Resource groups.
+        resource_groups: Vec<Glob>, Optional r#"["prod*"]"#;
+        /// Labels of the resource group; one is enough.
+        labels: BTreeMap<String, LabelValue>, Optional r#"{ "ext.ai.sap.com/env" = "prod" }"#;
+        /// Scenario ids.
+        scenarios: Vec<Glob>, Optional r#"["fraud-*"]"#;
+        /// Executable ids.
+        executables: Vec<Glob>, Optional r#"["train-*"]"#;
+        /// Configuration names.
+        configurations: Vec<Glob>, Optional r#"["*-keep"]"#;
+        /// Deployment ids.
+        ids: Vec<DeploymentId>, Optional r#"["d1234"]"#;
+    }
+}
+
+/// Reads `[rule.select]`.
+pub(super) fn select(section: &Section<'_, SelectKeys>) -> Option<Selection> {
+    if !section.has(|k| k.resource_groups) && !section.has(|k| k.labels) {
+        section.place().fault(
+            format!("{} names neither `resource_groups` nor `labels`", section.title()),
+            "for example `resource_groups = [\"dev-*\"]`; every group is meant only by `[\"*\"]`",
+        );
+    }
+    let resource_groups = section.get(|k| k.resource_groups).unwrap_or_default();
+    let all = |glob: &&Glob| glob.as_str() != "*" && glob.as_str().chars().all(|c| "*?".contains(c));
+    if let Some(glob) = resource_groups.iter().find(all) {
+        section.place_of(|k| k.resource_groups).fault(
+            format!("`{glob}` means almost every resource group without saying so"),
+            "write `resource_groups = [\"*\"]` where every group is meant",
+        );
+    }
+    Some(Selection {
+        resource_groups,
+        labels: labels(section.get(|k| k.labels)),
+        scenarios: section.get(|k| k.scenarios).unwrap_or_default(),
+        executables: section.get(|k| k.executables).unwrap_or_default(),
+        configurations: section.get(|k| k.configurations).unwrap_or_default(),
+        include_token_billed: section.get(|k| k.include_token_billed).unwrap_or_default(),
+    })
+}
+
+/// Reads `[rule.exclude]` or `[protect]`.
+pub(super) fn exclude(section: &Section<'_, ExcludeKeys>) -> Exclusion {
+    Exclusion {
+        resource_groups: section.get(|k| k.resource_groups).unwrap_or_default(),
+        labels: labels(section.get(|k| k.labels)),
+        scenarios: section.get(|k| k.scenarios).unwrap_or_default(),
+        executables: section.get(|k| k.executables).unwrap_or_default(),
+        configurations: section.get(|k| k.configurations).unwrap_or_default(),
+        ids: section.get(|k| k.ids).unwrap_or_default().into_iter().collect(),
+    }
+}
+
+fn labels(labels: Option<BTreeMap<String, LabelValue>>) -> BTreeMap<String, String> {
+    labels.unwrap_or_default().into_iter().map(|(key, LabelValue(value))| (key, value)).collect()
+}

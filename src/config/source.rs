@@ -1,0 +1,114 @@
+//! One file as text: read within limits, and able to say at which line and column a byte stands.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::config::fault::Fault;
+
+/// The largest file that is read.
+const LARGEST_FILE: usize = 1024 * 1024;
+
+/// A file's text, without a byte order mark.
+#[derive(Debug)]
+pub(super) struct Source {
+    path: PathBuf,
+    text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+/// Why there is no text.
+#[derive(Debug)]
+pub(super) enum NoText {
+    /// The file cannot be opened or read.
+    Unreadable(std::io::Error),
+    /// It can, but is none of ours.
+    Unusable(Fault),
+}
+
+impl NoText {
+    /// The fault of the file itself.
+    pub(super) fn into_fault(self, path: &Path) -> Fault {
+        match self {
+            Self::Unusable(fault) => fault,
+            Self::Unreadable(error) => Fault {
+                path: path.to_owned(),
+                line: 1,
+                column: 1,
+                message: format!("this file cannot be read: {error}"),
+                hint: Some("check its name and that you may read it; `--config` names another".to_owned()),
+            },
+        }
+    }
+}
+
+impl Source {
+    /// Reads `path`: at most 1 MiB of UTF-8 without NUL.
+    pub(super) fn read(path: &Path) -> Result<Self, NoText> {
+        let mut bytes = Vec::new();
+        let limit = LARGEST_FILE as u64 + 1;
+        File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(NoText::Unreadable)?;
+        let unusable = |(line, column), message: String, hint: &str| {
+            let hint = Some(hint.to_owned());
+            NoText::Unusable(Fault { path: path.to_owned(), line, column, message, hint })
+        };
+        if bytes.len() > LARGEST_FILE {
+            let hint = "this is not the file you mean, or it should be several";
+            return Err(unusable((1, 1), "this file is larger than 1 MiB".to_owned(), hint));
+        }
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+                let source = Self::new(path, String::from_utf8_lossy(good).into_owned());
+                let message = "this file is not UTF-8 text";
+                let hint = "save it as UTF-8; the first wrong byte is here";
+                return Err(unusable(source.position(good.len()), message.to_owned(), hint));
+            }
+        };
+        let source = Self::new(path, text.to_owned());
+        match text.find('\0') {
+            None => Ok(source),
+            Some(nul) => Err(unusable(
+                source.position(nul),
+                "this file holds a NUL character".to_owned(),
+                "it is damaged, or not a text file (UTF-16 perhaps): save it as UTF-8",
+            )),
+        }
+    }
+
+    fn new(path: &Path, text: String) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { path: path.to_owned(), text, lines }
+    }
+
+    /// Where the file is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Line and column of the byte at `offset`; both from 1, columns in characters.
+    pub(super) fn position(&self, offset: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|start| *start <= offset).max(1);
+        let start = self.lines.get(line - 1).copied().unwrap_or(0);
+        let before = self.text.get(start..offset.min(self.text.len())).unwrap_or("");
+        (line, before.chars().count() + 1)
+    }
+
+    /// The byte at which `line` (from 1) begins.
+    pub(super) fn line_start(&self, line: usize) -> usize {
+        self.lines.get(line.saturating_sub(1)).copied().unwrap_or(self.text.len())
+    }
+
+    /// What the relative path `name` means in this file.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).join(name)
+    }
+}
