@@ -1,7 +1,6 @@
 //! `[connection.NAME]`: one AI Core tenant, and where its service key is.
 
-use std::path::PathBuf;
-
+use crate::aicore::KeySource;
 use crate::config::key::section;
 use crate::config::secrets::{CredentialName, SecretFile, VariableName, inspect};
 use crate::config::section::Section;
@@ -16,19 +15,6 @@ pub struct Connection {
     pub name: ConnectionName,
     /// Where its service key is.
     pub key: KeySource,
-}
-
-/// Where a service key is. Stands in for `crate::aicore::KeySource` until that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeySource {
-    /// A file with the JSON as downloaded.
-    File(PathBuf),
-    /// A systemd credential: the file of this name in `$CREDENTIALS_DIRECTORY`.
-    Credential(String),
-    /// An environment variable that holds the JSON itself.
-    Env(String),
-    /// The names and files that SAP's SDKs read.
-    Ambient,
 }
 
 section! {

@@ -44,7 +44,7 @@ use crate::domain::selection::Exclusion;
 use crate::domain::zone::Zone;
 use crate::mail::settings::Settings;
 
-pub use connection::{Connection, KeySource};
+pub use connection::Connection;
 pub use fault::{Fault, Faults, Warning};
 pub use find::find;
 pub use load::{load, load_at};

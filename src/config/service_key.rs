@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value as Json;
 use url::{Host, Url};
 
-use crate::config::connection::KeySource;
+use crate::aicore::KeySource;
 use crate::secret::SecretSource;
 
 /// The call site to swap: says what is wrong with the key that `source` names. Never contains any of it but host

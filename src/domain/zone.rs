@@ -40,6 +40,11 @@ impl Zone {
         Self { name: name.into(), rules }
     }
 
+    /// UTC, which never changes.
+    pub fn utc() -> Self {
+        Self::new("UTC", TimeZone::UTC)
+    }
+
     /// The IANA name.
     pub fn name(&self) -> &str {
         &self.name

@@ -1,0 +1,119 @@
+//! Floor 5: the command line. Each command is a file; [`exit`] says how they end.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use clap::Parser;
+use tracing::warn;
+
+use crate::clock::Clock;
+use crate::cli::args::{Cli, Command};
+use crate::cli::exit::{Exit, Failure};
+use crate::config::{self, Config};
+
+pub mod args;
+mod check;
+mod demo;
+pub mod exit;
+mod explain;
+mod fire;
+mod history;
+mod hold;
+mod logging;
+mod mail;
+mod next;
+mod output;
+mod paper;
+mod plan;
+mod progress;
+mod rehearse;
+mod report;
+mod run;
+mod simulator;
+mod table;
+mod when;
+
+/// What every command is given.
+#[derive(Debug)]
+struct Session {
+    config: Option<PathBuf>,
+    json: bool,
+    clock: Clock,
+}
+
+/// Reads the command line of this process, does what it says, and gives the exit code.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => {
+            let exit = if message.use_stderr() { Exit::Usage } else { Exit::Well };
+            // Whoever closed its end does not want to know.
+            let _ = message.print();
+            return exit;
+        }
+    };
+    let level = if matches!(cli.command, Command::Run) { "info" } else { "warn" };
+    logging::start(cli.log_format, level);
+    crate::aicore::install_crypto();
+    let session = Session { config: cli.config, json: cli.json, clock: Clock::System };
+    match session.carry_out(cli.command) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{}\n", failure.last_words()).as_bytes());
+            failure.exit()
+        }
+    }
+}
+
+impl Session {
+    fn carry_out(&self, command: Command) -> Result<Exit, Failure> {
+        match command {
+            Command::Run => on_threads(run::run(self)),
+            Command::Check(args) => on_threads(check::check(self, &args)),
+            Command::Next(args) => next::next(self, &args),
+            Command::Plan(args) => on_threads(plan::plan(self, &args)),
+            Command::Explain(args) => on_threads(explain::explain(self, &args)),
+            Command::Fire(args) => on_threads(fire::fire(self, &args)),
+            Command::Hold(args) => on_threads(hold::hold(self, args)),
+            Command::History(args) => on_threads(history::history(self, &args)),
+            Command::Report(args) => on_threads(report::report(self, &args)),
+            Command::Mail(args) => on_threads(mail::mail(self, &args)),
+            Command::Rehearse(args) => rehearse::rehearse(self, &args),
+            Command::Demo(args) => demo::demo(&args),
+            Command::Simulator(args) => on_threads(simulator::simulator(self, &args)),
+            Command::Completions { shell } => paper::completions(shell),
+            Command::Man => paper::man(),
+            Command::Schema { file } => paper::schema(file),
+        }
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// The configuration, with its warnings in the log.
+    fn config(&self) -> Result<Config, Failure> {
+        let (config, warnings) = config::load(&config::find(self.config.as_deref())?)?;
+        warnings.iter().for_each(|warning| warn!("{warning}"));
+        Ok(config)
+    }
+}
+
+/// Runs an asynchronous command to its end.
+fn on_threads(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Failure::io("cannot start the runtime"))?
+        .block_on(work)
+}
+
+/// Runs an asynchronous command on one thread, where virtual time is possible.
+fn in_virtual_time<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::io("cannot start the runtime"))?
+        .block_on(work)
+}

@@ -1,0 +1,39 @@
+//! `offhours next`: the next instants of a cron expression.
+
+use chrono::SecondsFormat;
+
+use crate::cli::args::Next;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{Session, output, when};
+use crate::clock;
+use crate::domain::cron::Cron;
+
+pub fn next(session: &Session, args: &Next) -> Result<Exit, Failure> {
+    let zone = clock::zone(&args.timezone).map_err(|error| Failure::Usage {
+        message: error.to_string(),
+        hint: match error {
+            clock::BadZone::Unknown { suggestion: Some(known), .. } => Some(format!("did you mean `{known}`?")),
+            _ => None,
+        },
+    })?;
+    let cron = Cron::parse(&args.cron).map_err(|error| Failure::Usage {
+        message: format!("`{}` is no cron expression: {error}", args.cron.escape_debug()),
+        hint: Some("`0 19 * * MON-FRI` is 19:00 on weekdays".to_owned()),
+    })?;
+    let from = match &args.from {
+        Some(text) => when::instant(text, Some(&zone))?,
+        None => session.now(),
+    };
+    let count = usize::try_from(args.count).unwrap_or(usize::MAX);
+    let instants: Vec<String> = cron
+        .instants(from, &zone)
+        .take(count)
+        .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
+        .collect();
+    if session.json {
+        output::print_json(&instants)?;
+    } else {
+        output::print(&instants.iter().map(|at| format!("{at}\n")).collect::<String>())?;
+    }
+    Ok(Exit::Well)
+}
