@@ -3,4 +3,5 @@
 pub mod clock;
 pub mod domain;
 pub mod mail;
+pub mod report;
 pub mod secret;
