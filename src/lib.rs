@@ -6,4 +6,5 @@ pub mod config;
 pub mod domain;
 pub mod ledger;
 pub mod mail;
+pub mod report;
 pub mod secret;

@@ -9,6 +9,7 @@ pub mod cron;
 pub mod deployment;
 pub mod hold;
 pub mod id;
+pub mod locale;
 pub mod money;
 pub mod plan;
 pub mod plausible;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+pub use crate::domain::locale::Locale;
 use crate::secret::SecretSource;
 
 /// `[mail]`, resolved.
@@ -60,16 +61,6 @@ pub struct Login {
     pub password: SecretSource,
 }
 
-/// In whose form dates and numbers are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Locale {
-    /// 1,234.50 and 23 Nov 2026.
-    #[default]
-    En,
-    /// 1.234,50 and 23.11.2026.
-    De,
-}
-
 /// A mail address, with or without a name: `offhours <offhours@example.com>`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address(String);
@@ -78,6 +69,13 @@ pub struct Address(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is no mail address: write `name@example.com` or `Name <name@example.com>`", .0.chars().take(80).flat_map(char::escape_debug).collect::<String>())]
 pub struct BadAddress(String);
+
+impl BadAddress {
+    /// An address that this server cannot be given: it has letters beyond ASCII, and the server does not do SMTPUTF8.
+    pub(super) fn beyond_ascii(address: &str) -> Self {
+        Self(format!("{address} (beyond ASCII, which this server does not take)"))
+    }
+}
 
 impl Address {
     /// Reads an address. Control characters, line ends above all, are refused.
@@ -89,6 +87,11 @@ impl Address {
     /// As written.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// As lettre knows it. It was read once already, so that a failure here is not expected.
+    pub(super) fn mailbox(&self) -> Result<lettre::message::Mailbox, BadAddress> {
+        self.0.parse().map_err(|_| BadAddress(self.0.clone()))
     }
 }
 

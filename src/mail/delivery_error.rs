@@ -1,0 +1,162 @@
+//! Why a mail was not taken: what the server said, or how the way to it failed. Never contains a password.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use lettre::transport::smtp::Error as SmtpError;
+
+use crate::mail::settings::BadAddress;
+use crate::secret::SecretError;
+
+/// A server's sentence is cut here: it goes into the ledger, the log and `mail queue`.
+const LONGEST_TEXT: usize = 300;
+
+/// Why one attempt to deliver failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// The server said "later", or was not ready for any mail at all.
+    #[error("the server said {code}: {text}")]
+    Transient {
+        /// The reply's code.
+        code: u16,
+        /// The reply's text.
+        text: String,
+    },
+    /// The server refused this mail or this recipient for good.
+    #[error("refused for good with {code}: {text}")]
+    Permanent {
+        /// The reply's code.
+        code: u16,
+        /// The reply's text.
+        text: String,
+    },
+    /// The login was refused, is missing, or offers no way we know.
+    #[error("the login was refused: {text}")]
+    Auth {
+        /// The reply's code, where it was the server that refused.
+        code: Option<u16>,
+        /// The reply's text.
+        text: String,
+    },
+    /// The password cannot be read.
+    #[error("the mail password cannot be read")]
+    Password(#[source] SecretError),
+    /// No TLS, or none to be trusted. Nothing was sent.
+    #[error("no trustworthy TLS, so nothing was sent: {0}")]
+    Tls(String),
+    /// The server cannot be reached, or hung up.
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(String),
+    /// The server was silent for longer than is allowed.
+    #[error("the server was silent too long ({0})")]
+    Timeout(Phase),
+    /// A sender or recipient that is none.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// The directory cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Directory {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Where in the conversation the time ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Connecting, TLS, greeting and EHLO.
+    Greeting,
+    /// Login, sender, recipient.
+    Command,
+    /// The mail itself.
+    Data,
+    /// The answer after the mail's last dot. The server may have taken it.
+    FinalReply,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Greeting => "before its greeting",
+            Self::Command => "after a command",
+            Self::Data => "while the mail was being sent",
+            Self::FinalReply => "after the mail was sent",
+        })
+    }
+}
+
+/// What was being asked when the server refused: the same code means different things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Connect,
+    Login,
+    Envelope,
+}
+
+impl DeliveryError {
+    /// Reads lettre's error.
+    pub(super) fn of(error: &SmtpError, step: Step) -> Self {
+        if let Some(code) = error.status() {
+            return Self::refused(u16::from(code), text_of(error), step);
+        }
+        if let Some(fault) = tls_fault(error) {
+            return Self::Tls(cut(&fault));
+        }
+        if error.is_tls() {
+            return Self::Tls(text_of(error));
+        }
+        if error.is_timeout() {
+            return Self::Timeout(Phase::Greeting);
+        }
+        if error.is_client() && step == Step::Login {
+            return Self::Auth { code: None, text: text_of(error) };
+        }
+        Self::Unreachable(text_of(error))
+    }
+
+    fn refused(code: u16, text: String, step: Step) -> Self {
+        match (code, step) {
+            // RFC 4954: "authentication required" and its relatives concern the login, wherever they are said.
+            (530 | 534 | 535 | 538, _) | (500..=599, Step::Login) => Self::Auth { code: Some(code), text },
+            // A server that will not talk at all says nothing about this mail: it stays in the queue.
+            (500..=599, Step::Envelope) => Self::Permanent { code, text },
+            _ => Self::Transient { code, text },
+        }
+    }
+}
+
+/// rustls's own sentence, such as `invalid peer certificate: Expired`, from under lettre's and io's wrapping.
+fn tls_fault(error: &SmtpError) -> Option<String> {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+            return Some(tls.to_string());
+        }
+        // `io::Error::source` passes over the error it wraps.
+        let wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(tls) = wrapped.and_then(|wrapped| wrapped.downcast_ref::<rustls::Error>()) {
+            return Some(tls.to_string());
+        }
+        cause = inner.source();
+    }
+    None
+}
+
+/// The innermost sentence: for a refusal that is what the server said.
+fn text_of(error: &SmtpError) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        sentence = inner.to_string();
+        cause = inner.source();
+    }
+    cut(&sentence)
+}
+
+fn cut(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect()
+}

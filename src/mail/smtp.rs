@@ -1,0 +1,190 @@
+//! One conversation with an SMTP server, each part of it with its own limit.
+//!
+//! lettre's own `timeout` covers the TCP connect only, and its `send` loses a mail for all recipients with one refusal,
+//! so the commands are given one by one here.
+
+use std::time::Duration;
+
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use lettre::transport::smtp::response::Response;
+use secrecy::ExposeSecret;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::mail::delivery_error::{DeliveryError, Phase, Step};
+use crate::mail::settings::{Address, BadAddress, Login, Security, Smtp};
+use crate::mail::transport::Receipt;
+
+/// Connecting, TLS, greeting and EHLO together (RFC 5321, 4.5.3.2.1).
+const GREETING_LIMIT: Duration = Duration::from_mins(5);
+/// One of the server's addresses; then the next one is tried.
+const CONNECT_LIMIT: Duration = Duration::from_secs(60);
+/// Each command.
+const COMMAND_LIMIT: Duration = Duration::from_mins(5);
+/// `DATA`'s answer, and each piece of the mail.
+const DATA_LIMIT: Duration = Duration::from_mins(2);
+/// The answer after the final dot: a server that scans the mail may take long, and asking again would double the mail.
+const FINAL_LIMIT: Duration = Duration::from_mins(10);
+/// Saying goodbye; the mail is delivered by then.
+const QUIT_LIMIT: Duration = Duration::from_secs(5);
+/// A piece of the mail.
+const PIECE: usize = 16 * 1024;
+
+/// An open conversation. It carries any number of mails, one after the other.
+pub struct Session {
+    connection: AsyncSmtpConnection,
+    /// False after the conversation broke, or the server announced its end.
+    usable: bool,
+    /// True where an envelope may be half open.
+    begun: bool,
+}
+
+impl Session {
+    /// Connects, protects the connection as `smtp` says, and logs in. Nothing goes over the wire in clear but to the
+    /// loopback.
+    pub async fn open(smtp: &Smtp) -> Result<Self, DeliveryError> {
+        let connection =
+            timeout(GREETING_LIMIT, connect(smtp)).await.map_err(|_| DeliveryError::Timeout(Phase::Greeting))??;
+        let mut session = Self { connection, usable: true, begun: false };
+        if let Some(login) = &smtp.login {
+            session.log_in(login).await?;
+        }
+        Ok(session)
+    }
+
+    async fn log_in(&mut self, login: &Login) -> Result<(), DeliveryError> {
+        let secret = login.password.read().map_err(DeliveryError::Password)?;
+        let password = secret.expose_secret();
+        let password = password.strip_suffix('\n').map_or(password, |line| line.strip_suffix('\r').unwrap_or(line));
+        let credentials = Credentials::new(login.username.clone(), password.to_owned());
+        timeout(COMMAND_LIMIT, self.connection.auth(DEFAULT_MECHANISMS, &credentials))
+            .await
+            .map_err(|_| DeliveryError::Timeout(Phase::Command))?
+            .map_err(|error| DeliveryError::of(&error, Step::Login))?;
+        Ok(())
+    }
+
+    /// Sends `bytes` as they are to one recipient.
+    pub async fn send(&mut self, from: &Address, to: &Address, bytes: &[u8]) -> Result<Receipt, DeliveryError> {
+        let (from, to) = (from.mailbox()?.email, to.mailbox()?.email);
+        if self.begun {
+            self.command(Rset, COMMAND_LIMIT, Phase::Command).await?;
+        }
+        self.begun = true;
+        let mut parameters = Vec::new();
+        if !(from.to_string().is_ascii() && to.to_string().is_ascii()) {
+            if !self.connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+                return Err(DeliveryError::Address(BadAddress::beyond_ascii(to.as_ref())));
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        self.command(Mail::new(Some(from), parameters), COMMAND_LIMIT, Phase::Command).await?;
+        self.command(Rcpt::new(to, Vec::new()), COMMAND_LIMIT, Phase::Command).await?;
+        self.command(Data, DATA_LIMIT, Phase::Data).await?;
+        let reply = self.data(bytes).await?;
+        self.begun = false;
+        Ok(Receipt { reply: format!("{} {}", reply.code(), reply.message().collect::<Vec<_>>().join(" ")) })
+    }
+
+    /// True where another mail may follow.
+    pub fn is_usable(&self) -> bool {
+        self.usable
+    }
+
+    /// Ends the conversation politely, where it still goes on.
+    pub async fn close(mut self) {
+        if self.usable {
+            // The mails are delivered; what the server says to this changes nothing.
+            let _ = timeout(QUIT_LIMIT, self.connection.quit()).await;
+        }
+    }
+
+    async fn command(
+        &mut self,
+        command: impl std::fmt::Display,
+        limit: Duration,
+        phase: Phase,
+    ) -> Result<Response, DeliveryError> {
+        let answer = timeout(limit, self.connection.command(command)).await;
+        let result = match answer {
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(error)) => DeliveryError::of(&error, Step::Envelope),
+            Err(_) => DeliveryError::Timeout(phase),
+        };
+        Err(self.broken_by(result))
+    }
+
+    /// Sends the mail in pieces, and waits for the answer to its final dot with a limit of its own.
+    async fn data(&mut self, bytes: &[u8]) -> Result<Response, DeliveryError> {
+        // lettre ends the mail with CRLF, dot, CRLF: without its own last line end it arrives byte for byte.
+        let bytes = bytes.strip_suffix(b"\r\n").unwrap_or(bytes);
+        let (moved, mut progress) = watch::channel(());
+        let pieces = bytes.chunks(PIECE).inspect(move |_| {
+            moved.send_replace(());
+        });
+        let result = {
+            let sending = self.connection.message_iter(pieces);
+            tokio::pin!(sending);
+            let mut phase = Phase::Data;
+            loop {
+                let limit = if phase == Phase::Data { DATA_LIMIT } else { FINAL_LIMIT };
+                tokio::select! {
+                    biased;
+                    result = &mut sending => break result.map_err(|error| DeliveryError::of(&error, Step::Envelope)),
+                    // The pieces, and with them the sender, are dropped once the last one is written.
+                    moved = progress.changed(), if phase == Phase::Data => {
+                        if moved.is_err() { phase = Phase::FinalReply; }
+                    }
+                    () = sleep(limit) => break Err(DeliveryError::Timeout(phase)),
+                }
+            }
+        };
+        result.map_err(|error| self.broken_by(error))
+    }
+
+    /// Remembers whether the conversation can go on after `error`.
+    fn broken_by(&mut self, error: DeliveryError) -> DeliveryError {
+        self.usable = match &error {
+            DeliveryError::Transient { code, .. } => *code != 421,
+            DeliveryError::Permanent { .. } => true,
+            _ => false,
+        };
+        error
+    }
+}
+
+async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, DeliveryError> {
+    let failed = |error| DeliveryError::of(&error, Step::Connect);
+    let client = ClientId::default();
+    let server = (smtp.host.as_str(), smtp.port);
+    let tls = || TlsParameters::new(smtp.host.clone()).map_err(failed);
+    match smtp.security {
+        Security::Tls => AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_LIMIT), &client, Some(tls()?), None)
+            .await
+            .map_err(failed),
+        Security::StartTls => {
+            let tls = tls()?;
+            let mut connection = AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_LIMIT), &client, None, None)
+                .await
+                .map_err(failed)?;
+            if !connection.can_starttls() {
+                return Err(DeliveryError::Tls(format!("`{}` does not offer STARTTLS", smtp.host)));
+            }
+            connection.starttls(tls, &client).await.map_err(failed)?;
+            Ok(connection)
+        }
+        Security::None if !is_loopback(&smtp.host) => {
+            Err(DeliveryError::Tls(format!("`smtp://` is for the loopback only, not for `{}`", smtp.host)))
+        }
+        Security::None => {
+            AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_LIMIT), &client, None, None).await.map_err(failed)
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}

@@ -1,0 +1,125 @@
+//! Runs as CSV: one row per deployment and off window, for a spreadsheet or a controller's own sums.
+//!
+//! Times are RFC 3339 UTC and numbers have a decimal point whatever the locale, so that any program reads them.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::domain::avoided::Avoided;
+use crate::domain::money::Charge;
+use crate::domain::run::{EndedBy, Row, Run};
+use crate::report::clean::cell;
+
+const COLUMNS: [&str; 36] = [
+    "firing",
+    "rule",
+    "connection",
+    "mode",
+    "trigger",
+    "result",
+    "scheduled_for",
+    "off_window_from",
+    "off_window_to",
+    "resource_group",
+    "deployment",
+    "configuration_id",
+    "configuration_name",
+    "scenario_id",
+    "nodes",
+    "outcome",
+    "reason",
+    "requested_at",
+    "confirmed_at",
+    "counted_from",
+    "counted_to",
+    "node_hours",
+    "capacity_units",
+    "avoided_cost",
+    "currency",
+    "state",
+    "ended_by",
+    "projected_cost",
+    "leak_deployment",
+    "leak_node_hours",
+    "leak_cost",
+    "would_avoid_node_hours",
+    "would_avoid_cost",
+    "capacity_unit_price",
+    "price_source",
+    "price_valid_from",
+];
+
+/// `runs` as CSV with a header. What an observing rule would have avoided stands in columns of its own.
+pub fn csv(runs: &[Run]) -> Vec<u8> {
+    let mut writer = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
+    // Writing into memory does not fail, and every record has as many fields as the header.
+    let mut complete = writer.write_record(COLUMNS).is_ok();
+    for run in runs {
+        for row in &run.deployments {
+            complete &= writer.write_record(record(run, row)).is_ok();
+        }
+    }
+    debug_assert!(complete, "a record of another length");
+    writer.into_inner().unwrap_or_default()
+}
+
+fn record(run: &Run, row: &Row) -> [String; 36] {
+    let avoided = row.avoided();
+    let would = row.would_stop().then(|| row.would_avoid(run));
+    let leak = row.settlement.as_ref().and_then(|settlement| settlement.leak.as_ref());
+    let price = match &row.rate.charge {
+        Charge::Metered { price, .. } => price.as_ref(),
+        _ => None,
+    };
+    let currency = avoided.cost.or(would.as_ref().and_then(|would| would.cost)).map(|money| money.currency);
+    let currency = currency.or(price.map(|price| price.currency));
+    [
+        run.firing.to_string(),
+        run.firing.rule.to_string(),
+        run.connection.to_string(),
+        run.mode.as_str().to_owned(),
+        run.trigger.to_string(),
+        run.result.to_string(),
+        instant(run.firing.at),
+        instant(run.off_window.from),
+        instant(run.off_window.to),
+        cell(row.resource_group.as_str()),
+        cell(row.id.as_str()),
+        cell(&row.configuration_id),
+        cell(row.configuration_name.as_deref().unwrap_or_default()),
+        cell(row.scenario_id.as_deref().unwrap_or_default()),
+        cell(&row.nodes.iter().map(|n| format!("{}:{}", n.plan, n.count)).collect::<Vec<_>>().join(" ")),
+        row.outcome.to_string(),
+        cell(&row.reason),
+        row.requested_at.map(instant).unwrap_or_default(),
+        row.confirmed_at.map(instant).unwrap_or_default(),
+        avoided.from.map(instant).unwrap_or_default(),
+        avoided.to.map(instant).unwrap_or_default(),
+        avoided.node_hours.to_string(),
+        avoided.capacity_units.map(|units| units.to_string()).unwrap_or_default(),
+        cost(Some(avoided)),
+        currency.map(|currency| currency.code().to_owned()).unwrap_or_default(),
+        avoided.state.as_str().to_owned(),
+        row.settlement.as_ref().map(|settlement| ended_by(&settlement.ended_by)).unwrap_or_default(),
+        cost(Some(&row.projected)),
+        leak.map(|leak| cell(leak.id.as_str())).unwrap_or_default(),
+        leak.map(|leak| leak.cost.node_hours.to_string()).unwrap_or_default(),
+        cost(leak.map(|leak| &leak.cost)),
+        would.as_ref().map(|would| would.node_hours.to_string()).unwrap_or_default(),
+        cost(would.as_ref()),
+        price.map(|price| price.amount.to_string()).unwrap_or_default(),
+        price.map(|price| cell(&price.source)).unwrap_or_default(),
+        price.map(|price| price.valid_from.to_string()).unwrap_or_default(),
+    ]
+}
+
+fn cost(avoided: Option<&Avoided>) -> String {
+    avoided.and_then(|avoided| avoided.cost).map(|money| money.amount.to_string()).unwrap_or_default()
+}
+
+fn ended_by(ended_by: &EndedBy) -> String {
+    ended_by.as_str().to_owned()
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}

@@ -1,0 +1,113 @@
+//! Floor 1: reports. Values become text: subject, plain text, HTML, CSV, JSON and tables for a terminal.
+//!
+//! Every figure comes from [`Row::avoided`](crate::domain::run::Row::avoided), rounded once; every total is a
+//! [`sum::Sum`] of such figures. Text and HTML are two renderings of one page, so that they cannot differ. What a rule in
+//! observe mode would have done is shown by itself and never part of a total.
+//!
+//! Names come from a tenant that others write to: [`clean`] takes from them what could do harm, the template escapes
+//! the rest, and no subject contains any.
+
+pub mod clean;
+mod counting;
+mod csv;
+pub mod form;
+mod html;
+mod json;
+mod notice;
+mod page;
+mod parts;
+mod period;
+mod run;
+mod still_on;
+mod subject;
+pub mod sum;
+mod table;
+mod text;
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::locale::Locale;
+use crate::domain::zone::Zone;
+use crate::report::form::Form;
+use crate::report::page::Page;
+
+pub use crate::report::csv::csv;
+pub use crate::report::json::{json_period, json_run};
+pub use crate::report::notice::notice;
+pub use crate::report::period::{Period, PeriodReport, Trend, TrendPoint, period_report};
+pub use crate::report::run::run_report;
+pub use crate::report::table::{history_table, run_summary};
+
+/// At most so many rows stand in a mail; the CSV has them all.
+const MOST_ROWS: usize = 200;
+/// At most so many bytes of text and HTML together. With base64 around them they stay below 256 kB.
+const LARGEST_BODY: usize = 180 * 1024;
+
+/// For whom a report is written, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// In whose form numbers and dates are written.
+    pub locale: Locale,
+    /// Whose wall clock is shown.
+    pub zone: &'a Zone,
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// Said above everything else: that this is a rehearsal, for instance.
+    pub banner: Option<&'a str>,
+    /// Said near the end: reports that could not be delivered, reserved nodes that go on costing.
+    pub notes: &'a [String],
+}
+
+impl<'a> Context<'a> {
+    /// Without banner and notes.
+    pub fn new(locale: Locale, zone: &'a Zone, now: DateTime<Utc>) -> Self {
+        Self { locale, zone, now, banner: None, notes: &[] }
+    }
+
+    fn form(&self) -> Form<'a> {
+        Form { locale: self.locale, zone: self.zone }
+    }
+}
+
+/// A mail's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// One line, without any name that a tenant's users chose.
+    pub subject: String,
+    /// The plain-text part, 72 columns wide.
+    pub text: String,
+    /// The HTML part.
+    pub html: String,
+    /// Files that go with it.
+    pub attachments: Vec<Attachment>,
+}
+
+/// A file that goes with a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its name.
+    pub name: String,
+    /// Its media type.
+    pub content_type: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+impl Attachment {
+    fn csv(name: String, bytes: Vec<u8>) -> Self {
+        Self { name, content_type: "text/csv; charset=utf-8".to_owned(), bytes }
+    }
+}
+
+/// Renders the page that `build` makes for a number of rows, with fewer rows until it is small enough.
+fn fitted(build: impl Fn(usize) -> Page, attachments: Vec<Attachment>) -> Content {
+    let mut rows = MOST_ROWS;
+    loop {
+        let page = build(rows);
+        let (text, html) = (text::render(&page), html::render(&page));
+        if text.len() + html.len() <= LARGEST_BODY || rows == 0 {
+            return Content { subject: page.subject, text, html, attachments };
+        }
+        rows /= 2;
+    }
+}

@@ -1,0 +1,80 @@
+//! The mail before a stop: what will be stopped, when, and how to say "not tonight".
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::domain::hold::HOLD_UNTIL_LABEL;
+use crate::domain::id::RuleName;
+use crate::domain::plan::{Decision, Planned};
+use crate::domain::schedule::OffWindow;
+use crate::report::clean::{clean, shorten};
+use crate::report::form::plural;
+use crate::report::page::{Body, Cell, Page, Section};
+use crate::report::{Content, Context, fitted, parts, subject};
+
+/// Commands for more deployments than these are left to the reader, who has seen enough of them by then.
+const MOST_COMMANDS: usize = 10;
+
+/// The notice that `rule` will stop what `planned` says at `at`.
+pub fn notice(
+    rule: &RuleName,
+    at: DateTime<Utc>,
+    off_window: OffWindow,
+    planned: &[Planned],
+    context: &Context<'_>,
+) -> Content {
+    let form = context.form();
+    let stops: Vec<&Planned> = planned.iter().filter(|planned| planned.decision == Decision::Stop).collect();
+    let count = plural(stops.len(), &form.count(stops.len()), "deployment");
+    let build = |most: usize| Page {
+        subject: subject::of_notice(stops.len(), &form.time(at), rule.as_str(), &form),
+        preheader: format!("Hold what you need tonight; nothing else is to be done before {}.", form.time(at)),
+        alert: false,
+        about: rule.to_string(),
+        when: form.instant(at),
+        banner: context.banner.map(clean),
+        headline: format!("{count} will be stopped at {}.", form.time(at)),
+        lead: vec![
+            format!("Off window: {}.", form.span(off_window.from, off_window.to)),
+            "A stopped deployment is not started again: its replacement gets a new id and URL.".to_owned(),
+        ],
+        needs: Vec::new(),
+        figure: None,
+        facts: Vec::new(),
+        sections: sections(&stops, rule, off_window, most),
+        footer: vec!["Sent by offhours. What is held, opted out or new by then is left on.".to_owned()],
+    };
+    fitted(build, Vec::new())
+}
+
+fn sections(stops: &[&Planned], rule: &RuleName, off_window: OffWindow, most: usize) -> Vec<Section> {
+    let rows = stops.iter().map(|planned| {
+        let deployment = &planned.deployment;
+        let nodes: Vec<String> =
+            deployment.nodes.iter().map(|n| format!("{} × {}", n.count, shorten(&n.plan, 40))).collect();
+        vec![
+            Cell::new(clean(deployment.configuration()), deployment.resource_group.to_string()),
+            Cell::new(deployment.id.as_str(), clean(&nodes.join(" + "))),
+        ]
+    });
+    let mut table = parts::table(vec!["Deployment", "Id"], rows, most);
+    table.more = table
+        .more
+        .map(|_| format!("{} more; `offhours plan {rule}` shows them all.", stops.len().saturating_sub(most)));
+    let until = off_window.to.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let hold = |flag: &str, name: &str| format!("offhours hold add --{flag} {name} --until {until} --reason \"WHY\"");
+    let shown = stops.iter().take(MOST_COMMANDS);
+    let mut lines: Vec<String> = shown.map(|planned| hold("deployment", planned.deployment.id.as_str())).collect();
+    if stops.len() > MOST_COMMANDS {
+        lines.push(hold("deployment", "ID"));
+    }
+    let wider = vec![hold("resource-group", "GROUP"), hold("rule", rule.as_str())];
+    let label = vec![format!("{HOLD_UNTIL_LABEL} = {until}")];
+    vec![
+        Section::new("Will be stopped", Body::Table(table)),
+        Section::new("Not tonight: hold one", Body::Commands { lines })
+            .intro("Each line keeps one deployment on until the off window ends."),
+        Section::new("Hold a whole resource group, or all of this rule", Body::Commands { lines: wider }),
+        Section::new("Or label the resource group in AI Core", Body::Commands { lines: label })
+            .intro("No access to offhours is needed for this one."),
+    ]
+}

@@ -1,0 +1,308 @@
+//! The report over a day, a week, a month or any span.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+
+use crate::domain::avoided::{Avoided, Money};
+use crate::domain::hold::Hold;
+use crate::domain::money::Currency;
+use crate::domain::rule::Mode;
+use crate::domain::run::{Row, Run, RunResult};
+use crate::report::clean::{clean, shorten};
+use crate::report::form::{Form, plural};
+use crate::report::page::{Body, Cell, Column, Fact, Page, Section};
+use crate::report::parts::{self, Entry, amounts};
+use crate::report::run::notes;
+use crate::report::sum::{Sum, Tally, is_still_on};
+use crate::report::{Attachment, Content, Context, counting, fitted, still_on, subject};
+
+const LONGEST_REASON: usize = 120;
+/// A chart with more columns cannot be read on a phone.
+const MOST_COLUMNS: usize = 8;
+
+/// A span of time and what people call it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Period {
+    /// `last week (16 to 22 Nov 2026)`, for instance.
+    pub label: String,
+    /// Its first instant.
+    pub from: DateTime<Utc>,
+    /// Its end, not included.
+    pub to: DateTime<Utc>,
+}
+
+/// What was avoided in the periods up to this one.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Trend {
+    /// The amounts' currency; where there is none they are node hours.
+    pub currency: Option<Currency>,
+    /// Oldest first; the last one is the report's own period.
+    pub points: Vec<TrendPoint>,
+}
+
+/// One period of a trend.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrendPoint {
+    /// Short: `W47`, `Nov`.
+    pub label: String,
+    /// None where nothing is known of that time.
+    pub amount: Option<Decimal>,
+}
+
+/// What a report over a period is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct PeriodReport<'a> {
+    /// The period.
+    pub period: &'a Period,
+    /// Runs whose off window starts in it, oldest first.
+    pub runs: &'a [Run],
+    /// The periods before it, and itself.
+    pub trend: &'a Trend,
+    /// Holds that held in it.
+    pub holds: &'a [Hold],
+    /// What else has to be said: reserved nodes that go on costing, reports that could not be delivered.
+    pub notes: &'a [String],
+    /// When the report that this one corrects was made.
+    pub restates: Option<DateTime<Utc>>,
+}
+
+/// The report over a period, as a mail; its text and HTML also stand alone.
+pub fn period_report(report: &PeriodReport<'_>, context: &Context<'_>) -> Content {
+    let (from, to) = (context.zone.wall_clock(report.period.from), context.zone.wall_clock(report.period.to));
+    let name = format!("offhours-{}-{}.csv", from.format("%Y-%m-%d"), to.format("%Y-%m-%d"));
+    let attachments = vec![Attachment::csv(name, crate::report::csv(report.runs))];
+    let facts = Facts::of(report, context);
+    fitted(|most| facts.page(context, most), attachments)
+}
+
+struct Facts<'a> {
+    report: &'a PeriodReport<'a>,
+    form: Form<'a>,
+    /// Rows of runs that were allowed to stop something.
+    real: Vec<Entry<'a>>,
+    /// Rows that an observing rule would have stopped.
+    observed: Vec<Entry<'a>>,
+    still_on: Vec<&'a Row>,
+    tally: Tally,
+    sum: Sum,
+    would: Sum,
+}
+
+impl<'a> Facts<'a> {
+    fn of(report: &'a PeriodReport<'a>, context: &Context<'a>) -> Self {
+        let entries = |mode: Mode| {
+            let runs = report.runs.iter().filter(move |run| run.mode == mode);
+            runs.flat_map(|run| run.deployments.iter().map(move |row| (run, row)))
+        };
+        let real: Vec<Entry<'_>> = entries(Mode::Enforce).collect();
+        let observed: Vec<Entry<'_>> = entries(Mode::Observe).filter(|(_, row)| row.would_stop()).collect();
+        let mut would = Sum::default();
+        observed.iter().for_each(|(run, row)| would.add(&row.would_avoid(run)));
+        // Of a deployment that was met several times, the last time says whether it is on.
+        let mut latest: BTreeMap<_, &Row> = BTreeMap::new();
+        for (_, row) in &real {
+            latest.insert((&row.resource_group, &row.id), row);
+        }
+        let still_on = latest.into_values().filter(|row| is_still_on(row)).collect();
+        let tally = Tally::of(real.iter().map(|(_, row)| *row));
+        let sum = Sum::of(real.iter().map(|(_, row)| *row));
+        Self { report, form: context.form(), real, observed, still_on, tally, sum, would }
+    }
+
+    fn runs(&self, mode: Mode) -> impl Iterator<Item = &'a Run> {
+        self.report.runs.iter().filter(move |run| run.mode == mode)
+    }
+
+    fn page(&self, context: &Context<'_>, most: usize) -> Page {
+        let form = self.form;
+        let label = clean(&self.report.period.label);
+        let needs = self.needs();
+        let figure = counting::figure(&self.sum, counting::CAPTION, &form).map(|mut figure| {
+            figure.details.extend(counting::standing(&self.sum, &form));
+            figure
+        });
+        let lead = self.lead();
+        Page {
+            subject: subject::of_period(&label, &self.sum, self.tally.stopped, self.still_on.len(), &form),
+            preheader: lead.first().cloned().unwrap_or_default(),
+            alert: !needs.is_empty(),
+            about: label,
+            when: form.span(self.report.period.from, self.report.period.to),
+            banner: context.banner.map(clean),
+            headline: self.headline(),
+            lead,
+            needs,
+            figure,
+            facts: self.strip(),
+            sections: self.sections(context, most),
+            footer: vec![
+                format!("Made {}.", form.instant(context.now)),
+                "Sent by offhours. Off windows that start in the period are counted in it, whole.".to_owned(),
+            ],
+        }
+    }
+
+    fn headline(&self) -> String {
+        let (form, stopped) = (self.form, self.tally.stopped);
+        let runs = self.runs(Mode::Enforce).count();
+        if runs == 0 {
+            return "No rule fired.".to_owned();
+        }
+        let deployments = plural(stopped, &form.count(stopped), "deployment");
+        format!("{deployments} stopped in {}.", plural(runs, &form.count(runs), "run"))
+    }
+
+    fn lead(&self) -> Vec<String> {
+        let form = self.form;
+        let mut lead = Vec::new();
+        if self.tally.not_confirmed == 0 && self.tally.stopped > 0 {
+            lead.push("AI Core confirmed each of them STOPPED.".to_owned());
+        } else if self.tally.not_confirmed > 0 {
+            let all = form.count(self.tally.wanted_off());
+            lead.push(format!("{} of {all} stops were not confirmed in time.", form.count(self.tally.not_confirmed)));
+        }
+        if !self.observed.is_empty() {
+            let count = plural(self.would.rows, &form.count(self.would.rows), "stop");
+            lead.push(format!("Rules in observe mode would have made {count} more; they are in no total."));
+        }
+        if let Some(at) = self.report.restates {
+            lead.push(format!("RESTATED: this replaces the report of {}.", form.instant(at)));
+        }
+        lead
+    }
+
+    fn needs(&self) -> Vec<String> {
+        let form = self.form;
+        let mut needs = Vec::new();
+        if !self.still_on.is_empty() {
+            let count = plural(self.still_on.len(), &form.count(self.still_on.len()), "deployment");
+            let cost = still_on::hourly(self.still_on.iter().copied());
+            let cost = if cost.is_empty() { String::new() } else { format!(", at {} an hour", amounts(&cost, &form)) };
+            needs.push(format!("{count} may still be running{cost}. Look at them in AI Core."));
+        }
+        let mut results: BTreeMap<RunResult, usize> = BTreeMap::new();
+        for run in self.report.runs.iter().filter(|run| !matches!(run.result, RunResult::Done | RunResult::Partial)) {
+            *results.entry(run.result).or_default() += 1;
+        }
+        results.remove(&RunResult::Skipped);
+        for (result, count) in results {
+            needs.push(format!("{} ended {result}; see the runs below.", plural(count, &form.count(count), "run")));
+        }
+        needs
+    }
+
+    fn strip(&self) -> Vec<Fact> {
+        let fact = |count: usize, label: &str, alert: bool| Fact {
+            value: self.form.count(count),
+            label: label.to_owned(),
+            alert: alert && count > 0,
+        };
+        let not_done = self.runs(Mode::Enforce).filter(|run| run.needs_action()).count();
+        vec![
+            fact(self.runs(Mode::Enforce).count(), "runs", false),
+            fact(self.tally.stopped, "stopped", false),
+            fact(self.tally.not_confirmed, "not confirmed", true),
+            fact(not_done, "runs with problems", true),
+        ]
+    }
+
+    fn sections(&self, context: &Context<'_>, most: usize) -> Vec<Section> {
+        let form = self.form;
+        let avoided = |(_, row): Entry<'_>| row.avoided().clone();
+        let room = most.saturating_sub(self.still_on.len());
+        let priced: Vec<(&Row, Avoided)> = self.real.iter().map(|(_, row)| (*row, row.avoided().clone())).collect();
+        let mut said = self.report.notes.to_vec();
+        said.extend_from_slice(context.notes);
+        let sections = [
+            still_on::section(&self.still_on, &form, most),
+            self.chart(),
+            parts::bars("By rule", &self.real, &form, avoided, |(run, _)| run.firing.rule.to_string()),
+            parts::bars("By resource group", &self.real, &form, avoided, |(_, row)| row.resource_group.to_string()),
+            parts::bars("By plan", &self.real, &form, avoided, |(_, row)| clean(&parts::plans(row))),
+            still_on::leaks(&self.real, &form, room),
+            still_on::cut_short(&self.real, &form),
+            self.table(Mode::Enforce, room),
+            self.table(Mode::Observe, room / 2),
+            parts::left(self.report.runs.iter().flat_map(|run| &run.deployments), &form),
+            still_on::holds(&self.real, self.report.holds, &form),
+            parts::without_price(&priced, &form),
+            notes(&said),
+        ];
+        let mut sections: Vec<Section> = sections.into_iter().flatten().collect();
+        sections.push(counting::section(self.report.runs.iter().flat_map(|run| &run.deployments), true, &form));
+        sections
+    }
+
+    /// The trend as columns; none where there is nothing to compare with.
+    fn chart(&self) -> Option<Section> {
+        let trend = self.report.trend;
+        let points = &trend.points[trend.points.len().saturating_sub(MOST_COLUMNS)..];
+        let longest = points.iter().filter_map(|point| point.amount).max().filter(|most| *most > Decimal::ZERO)?;
+        if points.len() < 2 {
+            return None;
+        }
+        let columns = points.iter().enumerate().map(|(index, point)| Column {
+            label: shorten(&point.label, 12),
+            value: point.amount.map_or_else(|| "–".to_owned(), |amount| self.form.decimal(amount)),
+            percent: point.amount.map(|amount| parts::percent(amount, longest)),
+            current: index + 1 == points.len(),
+        });
+        let unit = trend.currency.map_or("node hours", Currency::code);
+        let section = Section::new("Trend", Body::Chart { columns: columns.collect() });
+        Some(section.intro(format!("Avoided cost (estimate) by period, in {unit}.")))
+    }
+
+    /// The runs of one mode, with a total.
+    fn table(&self, mode: Mode, most: usize) -> Option<Section> {
+        let form = self.form;
+        let runs: Vec<&Run> = self.runs(mode).collect();
+        if runs.is_empty() {
+            return None;
+        }
+        let rows = runs.iter().map(|run| {
+            let tally = Tally::of(&run.deployments);
+            let mut sum = Sum::of(&run.deployments);
+            let mut counts = format!("{} stopped", form.count(tally.stopped));
+            if mode == Mode::Observe {
+                sum = Sum::default();
+                run.deployments.iter().filter(|row| row.would_stop()).for_each(|row| sum.add(&row.would_avoid(run)));
+                counts = format!("{} would be stopped", form.count(sum.rows));
+            }
+            if tally.not_confirmed > 0 {
+                counts = format!("{counts}, {} not confirmed", form.count(tally.not_confirmed));
+            }
+            let why = if run.reason.is_empty() { counts } else { shorten(&run.reason, LONGEST_REASON) };
+            vec![
+                Cell::new(run.firing.rule.as_str(), form.instant(run.firing.at)),
+                Cell::new(run.result.as_str(), why),
+                Cell::new(parts::amount(&sum, &form), ""),
+            ]
+        });
+        let (heading, last, total) = match mode {
+            Mode::Enforce => ("Runs", "Avoided", &self.sum),
+            Mode::Observe => {
+                ("Observed: what rules in observe mode would have avoided", "Would have avoided", &self.would)
+            }
+        };
+        let mut table = parts::table(vec!["Run", "Result", last], rows, most);
+        table.total = Some(("Total".to_owned(), parts::amount(total, &form)));
+        let section = Section::new(heading, Body::Table(table));
+        Some(if mode == Mode::Observe { section.intro("In no total of this report.") } else { section })
+    }
+}
+
+impl TrendPoint {
+    /// The point of a period's sum, in `currency` where there is one.
+    pub fn of(label: impl Into<String>, sum: &Sum, currency: Option<Currency>) -> Self {
+        let amount = match currency {
+            None => sum.node_hours,
+            Some(currency) => {
+                let of_currency = |money: &&Money| money.currency == currency;
+                sum.money().iter().find(of_currency).map_or(Decimal::ZERO, |money| money.amount)
+            }
+        };
+        Self { label: label.into(), amount: Some(amount) }
+    }
+}

@@ -1,0 +1,139 @@
+//! Sums of rounded rows. The one place where avoided costs are added up, so that every form shows the same total.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+
+use crate::domain::avoided::{Avoided, Money, State};
+use crate::domain::money::Charge;
+use crate::domain::run::{Outcome, Row};
+
+/// What a set of avoided costs comes to. Money is kept by currency: amounts of two currencies are never added up.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sum {
+    /// How many rows were added.
+    pub rows: usize,
+    /// Node hours, priced or not.
+    pub node_hours: Decimal,
+    /// Capacity units, as far as they are known.
+    pub capacity_units: Decimal,
+    /// Node hours that have no price.
+    pub unpriced_hours: Decimal,
+    settled: Amounts,
+    projected: Amounts,
+}
+
+/// Amounts by currency code.
+type Amounts = BTreeMap<&'static str, Money>;
+
+impl Sum {
+    /// Adds up the figures that count.
+    pub fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
+        let mut sum = Self::default();
+        for row in rows {
+            sum.add(row.avoided());
+        }
+        sum
+    }
+
+    /// Adds one figure.
+    pub fn add(&mut self, avoided: &Avoided) {
+        self.rows += 1;
+        self.node_hours += avoided.node_hours;
+        self.capacity_units += avoided.capacity_units.unwrap_or_default();
+        if avoided.state == State::Unpriced {
+            self.unpriced_hours += avoided.node_hours;
+        }
+        if let Some(money) = avoided.cost {
+            add_to(if avoided.state == State::Settled { &mut self.settled } else { &mut self.projected }, money);
+        }
+    }
+
+    /// Adds another sum.
+    pub fn merge(&mut self, other: &Self) {
+        self.rows += other.rows;
+        self.node_hours += other.node_hours;
+        self.capacity_units += other.capacity_units;
+        self.unpriced_hours += other.unpriced_hours;
+        other.settled.values().for_each(|money| add_to(&mut self.settled, *money));
+        other.projected.values().for_each(|money| add_to(&mut self.projected, *money));
+    }
+
+    /// The amounts, one for each currency, ordered by its code. Empty where nothing has a price.
+    pub fn money(&self) -> Vec<Money> {
+        let mut all = self.settled.clone();
+        self.projected.values().for_each(|money| add_to(&mut all, *money));
+        all.into_values().collect()
+    }
+
+    /// The settled part of them.
+    pub fn settled(&self) -> Vec<Money> {
+        self.settled.values().copied().collect()
+    }
+
+    /// The part that is projected yet.
+    pub fn projected(&self) -> Vec<Money> {
+        self.projected.values().copied().collect()
+    }
+
+    /// The amount, where there is exactly one currency.
+    pub fn only_money(&self) -> Option<Money> {
+        match self.money().as_slice() {
+            [money] => Some(*money),
+            _ => None,
+        }
+    }
+}
+
+fn add_to(amounts: &mut Amounts, money: Money) {
+    amounts.entry(money.currency.code()).and_modify(|sum| sum.amount += money.amount).or_insert(money);
+}
+
+/// How many rows had which outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Confirmed stops, late ones too.
+    pub stopped: usize,
+    /// Off before they were asked, or deleted meanwhile.
+    pub off_anyway: usize,
+    /// Left as they were.
+    pub left: usize,
+    /// Not stopped although they should, or not seen STOPPED in time.
+    pub not_confirmed: usize,
+}
+
+impl Tally {
+    /// Counts.
+    pub fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
+        let mut tally = Self::default();
+        for row in rows {
+            *match row.outcome {
+                _ if is_still_on(row) => &mut tally.not_confirmed,
+                Outcome::Stopped | Outcome::Failed | Outcome::Unconfirmed => &mut tally.stopped,
+                Outcome::AlreadyOff | Outcome::Gone => &mut tally.off_anyway,
+                Outcome::Left => &mut tally.left,
+            } += 1;
+        }
+        tally
+    }
+
+    /// Those that should be off.
+    pub fn wanted_off(&self) -> usize {
+        self.stopped + self.off_anyway + self.not_confirmed
+    }
+}
+
+/// True where it should be off and nobody knows that it is. A settlement may have found it off later.
+pub fn is_still_on(row: &Row) -> bool {
+    matches!(row.outcome, Outcome::Failed | Outcome::Unconfirmed) && row.confirmed_at.is_none()
+}
+
+/// What an hour of `row` costs, rounded to the cent; none where it has no price.
+pub fn cost_per_hour(row: &Row) -> Option<Money> {
+    match &row.rate.charge {
+        Charge::Metered { capacity_units, price: Some(price) } => {
+            Some(Money { amount: price.currency.round(*capacity_units * price.amount), currency: price.currency })
+        }
+        _ => None,
+    }
+}
