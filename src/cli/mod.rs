@@ -28,9 +28,9 @@ mod plan;
 mod progress;
 mod rehearse;
 mod report;
+mod rules;
 mod run;
 mod simulator;
-mod table;
 mod when;
 
 /// What every command is given.

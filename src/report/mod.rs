@@ -21,7 +21,7 @@ mod run;
 mod still_on;
 mod subject;
 pub mod sum;
-mod table;
+pub mod table;
 mod text;
 
 use chrono::{DateTime, Utc};

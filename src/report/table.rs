@@ -99,14 +99,14 @@ pub fn run_summary(run: &Run, context: &Context<'_>) -> String {
     text
 }
 
-fn plain(heads: &[&str]) -> Table {
+pub fn plain(heads: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table.set_header(heads.iter().copied());
     table
 }
 
-fn align_right(table: &mut Table, columns: &[usize]) {
+pub fn align_right(table: &mut Table, columns: &[usize]) {
     for &index in columns {
         if let Some(column) = table.column_mut(index) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -114,7 +114,7 @@ fn align_right(table: &mut Table, columns: &[usize]) {
     }
 }
 
-fn finished(table: &Table) -> String {
+pub fn finished(table: &Table) -> String {
     let mut text = String::new();
     for line in table.lines() {
         text.push_str(line.trim_end());

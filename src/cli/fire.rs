@@ -1,0 +1,57 @@
+//! `offhours fire`: a rule, now, to its end.
+
+use crate::cli::args::Fire;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::progress::Progress;
+use crate::cli::run::executor;
+use crate::cli::{Session, output, rules};
+use crate::domain::run::{Run, RunResult};
+use crate::host::signals::Signals;
+use crate::ledger::Ledger;
+use crate::mailer::Mailer;
+use crate::report::{self, Context};
+
+pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
+    let config = session.config()?;
+    let rule = rules::find(&config, &args.rule)?;
+    let ledger = Ledger::open(&config.state_dir)?;
+    let (executor, _lock) = executor(session, config, ledger)?;
+
+    let mut signals = Signals::listen().map_err(Failure::io("signals cannot be listened to"))?;
+    let shutdown = executor.shutdown.clone();
+    let listener = tokio::spawn(async move {
+        signals.next().await;
+        shutdown.cancel();
+    });
+    let progress = Progress::start(&args.rule);
+    let run = executor.fire(&rule, progress.observer()).await;
+    drop(progress);
+    listener.abort();
+    let run = run?;
+
+    if let Some(settings) = &executor.config.mail {
+        // What cannot be delivered now stays in the outbox, for the daemon.
+        let mailer = Mailer { ledger: executor.ledger.clone(), clock: executor.clock.clone() };
+        mailer.deliver_due(settings).await?;
+    }
+    if session.json {
+        output::print_json(&report::json_run(&run))?;
+    } else {
+        let locale = executor.config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+        let context = Context::new(locale, &rule.schedule.zone, session.now());
+        output::print(&report::run_summary(&run, &context))?;
+    }
+    Ok(exit_of(&run))
+}
+
+/// A run that failed because of AI Core itself says so in its exit code.
+fn exit_of(run: &Run) -> Exit {
+    const AI_CORE: [&str; 3] = ["auth", "token", "unreachable"];
+    let keyword = run.reason.split(':').next().unwrap_or_default();
+    match run.result {
+        RunResult::Done => Exit::Well,
+        RunResult::Failed if run.deployments.is_empty() && AI_CORE.contains(&keyword) => Exit::AiCore,
+        RunResult::Failed if run.deployments.is_empty() && keyword == "key" => Exit::Config,
+        _ => Exit::Problem,
+    }
+}

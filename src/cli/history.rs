@@ -1,0 +1,41 @@
+//! `offhours history`: runs and what became of each deployment.
+
+use chrono::TimeDelta;
+
+use crate::cli::args::History;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{Session, output, when};
+use crate::domain::id::RuleName;
+use crate::domain::zone::Zone;
+use crate::ledger::Ledger;
+use crate::ledger::runs::Filter;
+use crate::report::{self, Context};
+
+/// How far back runs are shown where nothing is said.
+const DEFAULT_SPAN: TimeDelta = TimeDelta::days(7);
+
+pub async fn history(session: &Session, args: &History) -> Result<Exit, Failure> {
+    let config = session.config()?;
+    let since = match &args.since {
+        Some(text) => when::instant(text, config.zone.as_ref())?,
+        None => session.now() - DEFAULT_SPAN,
+    };
+    let rule = args.rule.as_deref().map(RuleName::new).transpose().map_err(|e| Failure::usage(e.to_string()))?;
+    let filter = Filter { since: Some(since), before: None, rule };
+    let runs = match Ledger::open_to_read(&config.state_dir)? {
+        Some(ledger) => ledger.read(move |tx| tx.history(&filter)).await?,
+        None => Vec::new(),
+    };
+    if session.json {
+        output::print_json(&runs.iter().map(report::json_run).collect::<Vec<_>>())?;
+        return Ok(Exit::Well);
+    }
+    if runs.is_empty() {
+        output::print(&format!("no runs since {}\n", since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)))?;
+        return Ok(Exit::Well);
+    }
+    let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+    let zone = config.zone.clone().unwrap_or_else(Zone::utc);
+    output::print(&report::history_table(&runs, &Context::new(locale, &zone, session.now())))?;
+    Ok(Exit::Well)
+}

@@ -1,0 +1,133 @@
+//! `offhours hold`: "not tonight", beside a running daemon.
+
+use chrono::SecondsFormat;
+use serde_json::json;
+
+use crate::cli::args::{Hold, HoldAdd};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{Session, output, rules, when};
+use crate::config::Config;
+use crate::domain::hold::{Hold as DomainHold, Target};
+use crate::domain::id::{DeploymentId, ResourceGroup};
+use crate::domain::zone::Zone;
+use crate::ledger::Ledger;
+use crate::report::clean::shorten;
+use crate::report::form::Form;
+use crate::report::table;
+
+const LONGEST_REASON: usize = 500;
+
+pub async fn hold(session: &Session, command: Hold) -> Result<Exit, Failure> {
+    let config = session.config()?;
+    match command {
+        Hold::Add(args) => add(session, &config, args).await,
+        Hold::List => list(session, &config).await,
+        Hold::Remove { id } => remove(session, &config, id).await,
+    }
+}
+
+async fn add(session: &Session, config: &Config, args: HoldAdd) -> Result<Exit, Failure> {
+    let target = target(config, &args)?;
+    let now = session.now();
+    let until = when::instant_or_span(&args.until, config.zone.as_ref(), now)?;
+    if until <= now {
+        return Err(Failure::usage(format!("the hold would end at {}, which is over", rfc3339(until))));
+    }
+    let reason = args.reason.trim().to_owned();
+    if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
+        return Err(Failure::usage(format!("a hold needs a reason of at most {LONGEST_REASON} characters")));
+    }
+    let by = args.by.or_else(user).ok_or_else(|| Failure::usage("say who wants the hold with `--by NAME`"))?;
+    let hold = DomainHold { id: 0, target, created_at: now, until, reason, by };
+    let written = hold.clone();
+    let id = Ledger::open(&config.state_dir)?
+        .write(move |tx| tx.add_hold(&written.target, written.until, &written.reason, &written.by, now))
+        .await?;
+    let hold = DomainHold { id, ..hold };
+    if session.json {
+        output::print_json(&json_hold(&hold))?;
+    } else {
+        output::print(&format!("hold {id}: {} is left until {}\n", hold.target, form(config).instant(until)))?;
+    }
+    Ok(Exit::Well)
+}
+
+async fn list(session: &Session, config: &Config) -> Result<Exit, Failure> {
+    let now = session.now();
+    let holds = match Ledger::open_to_read(&config.state_dir)? {
+        Some(ledger) => ledger.read(move |tx| tx.holds(now)).await?,
+        None => Vec::new(),
+    };
+    if session.json {
+        output::print_json(&holds.iter().map(json_hold).collect::<Vec<_>>())?;
+    } else if holds.is_empty() {
+        output::print("no holds are in force\n")?;
+    } else {
+        let mut table = table::plain(&["HOLD", "WHAT", "UNTIL", "BY", "REASON"]);
+        for hold in &holds {
+            table.add_row([
+                hold.id.to_string(),
+                shorten(&hold.target.to_string(), 60),
+                form(config).instant(hold.until),
+                shorten(&hold.by, 30),
+                shorten(&hold.reason, 60),
+            ]);
+        }
+        output::print(&table::finished(&table))?;
+    }
+    Ok(Exit::Well)
+}
+
+async fn remove(session: &Session, config: &Config, id: i64) -> Result<Exit, Failure> {
+    let now = session.now();
+    let removed = Ledger::open(&config.state_dir)?.write(move |tx| tx.remove_hold(id, now)).await?;
+    if !removed {
+        return Err(Failure::Usage {
+            message: format!("there is no hold {id} in force"),
+            hint: Some("`offhours hold list` shows them".to_owned()),
+        });
+    }
+    output::print(&format!("hold {id} has ended\n"))?;
+    Ok(Exit::Well)
+}
+
+fn target(config: &Config, args: &HoldAdd) -> Result<Target, Failure> {
+    let bad = |error: crate::domain::id::BadId| Failure::usage(error.to_string());
+    if let Some(id) = &args.deployment {
+        return Ok(Target::Deployment(DeploymentId::new(id.as_str()).map_err(bad)?));
+    }
+    if let Some(group) = &args.resource_group {
+        return Ok(Target::ResourceGroup(ResourceGroup::new(group.as_str()).map_err(bad)?));
+    }
+    if let Some(name) = &args.configuration {
+        return Ok(Target::Configuration(name.clone()));
+    }
+    let rule = args.rule.as_deref().unwrap_or_default();
+    Ok(Target::Rule(rules::find(config, rule)?.name.clone()))
+}
+
+fn user() -> Option<String> {
+    ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+}
+
+fn form(config: &Config) -> Form<'_> {
+    static UTC: std::sync::LazyLock<Zone> = std::sync::LazyLock::new(Zone::utc);
+    let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+    Form { locale, zone: config.zone.as_ref().unwrap_or(&UTC) }
+}
+
+fn json_hold(hold: &DomainHold) -> serde_json::Value {
+    json!({
+        "id": hold.id,
+        "kind": hold.target.kind(),
+        "name": hold.target.name(),
+        "created_at": rfc3339(hold.created_at),
+        "until": rfc3339(hold.until),
+        "reason": hold.reason,
+        "by": hold.by,
+    })
+}
+
+fn rfc3339(at: chrono::DateTime<chrono::Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}

@@ -1,0 +1,96 @@
+//! `offhours mail`: a test mail, and the outbox.
+
+use chrono::{SecondsFormat, TimeDelta};
+use serde_json::json;
+
+use crate::cli::args::Mail;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{Session, output};
+use crate::config::Config;
+use crate::executor::post;
+use crate::ledger::Ledger;
+use crate::mail::settings::{Address, Settings};
+use crate::mail::transport::Courier;
+use crate::report::clean::shorten;
+use crate::report::{Content, table};
+
+/// How far back sent mails are shown.
+const SENT_SPAN: TimeDelta = TimeDelta::days(7);
+
+pub async fn mail(session: &Session, command: Mail) -> Result<Exit, Failure> {
+    let config = session.config()?;
+    match command {
+        Mail::Test => test(session, &config).await,
+        Mail::Queue => queue(session, &config).await,
+    }
+}
+
+/// Sends to each recipient of `[mail]` at once, past the outbox: what fails is told here and now.
+async fn test(session: &Session, config: &Config) -> Result<Exit, Failure> {
+    let settings = configured(config)?;
+    let text = "This is a test mail of offhours. It arrived: reports will too.\n";
+    let content = Content {
+        subject: "offhours: test mail".to_owned(),
+        text: text.to_owned(),
+        html: format!("<!doctype html><html lang=\"en\"><body><p>{}</p></body></html>", text.trim_end()),
+        attachments: Vec::new(),
+    };
+    let mut courier = Courier::default();
+    let mut exit = Exit::Well;
+    for mail in post::mails(settings, &settings.to, &content, session.now()) {
+        let recipient = Address::parse(&mail.recipient)
+            .map_err(|e| Failure::Mail { what: "cannot send a test mail".to_owned(), source: e.into() })?;
+        match courier.deliver(settings, &recipient, &mail.bytes).await {
+            Ok(receipt) => output::print(&format!("{recipient}: sent ({})\n", receipt.reply.trim()))?,
+            Err(error) => {
+                output::print(&format!("{recipient}: not sent: {error}\n"))?;
+                exit = Exit::Problem;
+            }
+        }
+    }
+    courier.rest().await;
+    Ok(exit)
+}
+
+async fn queue(session: &Session, config: &Config) -> Result<Exit, Failure> {
+    let since = session.now() - SENT_SPAN;
+    let mails = match Ledger::open_to_read(&config.state_dir)? {
+        Some(ledger) => ledger.read(move |tx| tx.outbox(since)).await?,
+        None => Vec::new(),
+    };
+    let rfc3339 = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    if session.json {
+        let rows = mails.iter().map(|mail| {
+            json!({
+                "id": mail.id, "state": mail.state.as_str(), "recipient": mail.recipient, "subject": mail.subject,
+                "message_id": mail.message_id, "created_at": rfc3339(mail.created_at), "attempts": mail.attempts,
+                "next_attempt_at": rfc3339(mail.next_attempt_at), "last_error": mail.last_error,
+                "done_at": mail.done_at.map(rfc3339),
+            })
+        });
+        output::print_json(&rows.collect::<Vec<_>>())?;
+    } else if mails.is_empty() {
+        output::print("the outbox is empty, and nothing was sent within a week\n")?;
+    } else {
+        let mut table = table::plain(&["MAIL", "STATE", "RECIPIENT", "SUBJECT", "TRIES", "LAST ERROR"]);
+        for mail in &mails {
+            table.add_row([
+                mail.id.to_string(),
+                mail.state.as_str().to_owned(),
+                shorten(&mail.recipient, 40),
+                shorten(&mail.subject, 60),
+                mail.attempts.to_string(),
+                shorten(mail.last_error.as_deref().unwrap_or(""), 80),
+            ]);
+        }
+        output::print(&table::finished(&table))?;
+    }
+    Ok(Exit::Well)
+}
+
+/// `[mail]`, which some commands cannot do without.
+pub fn configured(config: &Config) -> Result<&Settings, Failure> {
+    config.mail.as_ref().ok_or_else(|| {
+        Failure::Missing(format!("{} has no [mail]: add it to send mails", config.path.display()))
+    })
+}

@@ -1,0 +1,170 @@
+//! `offhours plan`: what the rules would stop, and why the rest is left. Holds the reading half of the client only.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::aicore::{Options, Reader};
+use crate::cli::args::Plan;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{Session, output, rules, when};
+use crate::config::Config;
+use crate::domain::deployment::Group;
+use crate::domain::hold::Hold;
+use crate::domain::plan::{Decision, Planned, Question};
+use crate::domain::rule::{Mode, Rule};
+use crate::executor::survey::{Survey, survey};
+use crate::ledger::Ledger;
+use crate::report::clean::shorten;
+use crate::report::form::Form;
+use crate::report::table;
+
+/// What one rule would do.
+pub struct RulePlan {
+    pub rule: Arc<Rule>,
+    pub survey: Survey,
+    pub rows: Vec<(Group, Vec<Planned>)>,
+}
+
+pub async fn plan(session: &Session, args: &Plan) -> Result<Exit, Failure> {
+    let config = session.config()?;
+    let at = match &args.at {
+        Some(text) => when::instant(text, config.zone.as_ref())?,
+        None => session.now(),
+    };
+    let plans = plans(session, &config, &rules::find_all(&config, &args.rules)?, at).await?;
+    if session.json {
+        output::print_json(&plans.iter().flat_map(json_rows).collect::<Vec<_>>())?;
+    } else {
+        let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+        let texts = plans.iter().map(|plan| text(plan, at, &Form { locale, zone: &plan.rule.schedule.zone }));
+        output::print(&texts.collect::<Vec<_>>().join("\n"))?;
+    }
+    let complete = plans.iter().all(|plan| plan.survey.failed.is_empty());
+    Ok(if complete { Exit::Well } else { Exit::Problem })
+}
+
+/// The plans of `rules` at `at`.
+pub async fn plans(
+    session: &Session,
+    config: &Config,
+    rules: &[Arc<Rule>],
+    at: DateTime<Utc>,
+) -> Result<Vec<RulePlan>, Failure> {
+    let holds = holds(config, at).await?;
+    let mut readers: Vec<(crate::domain::id::ConnectionName, Reader)> = Vec::new();
+    let mut plans = Vec::new();
+    for rule in rules {
+        let reader = match readers.iter().find(|(name, _)| *name == rule.connection) {
+            Some((_, reader)) => reader.clone(),
+            None => {
+                let reader = reader(session, config, rule)?;
+                readers.push((rule.connection.clone(), reader.clone()));
+                reader
+            }
+        };
+        let survey = survey(&reader, rule, &config.prices, at).await?;
+        let question = Question { rule, protect: &config.protect, holds: &holds, scheduled: at, now: at };
+        let rows = survey.plan(&question, &config.prices);
+        plans.push(RulePlan { rule: Arc::clone(rule), survey, rows });
+    }
+    Ok(plans)
+}
+
+/// The reading half of a rule's connection.
+pub fn reader(session: &Session, config: &Config, rule: &Rule) -> Result<Reader, Failure> {
+    let connection = config
+        .connections
+        .get(&rule.connection)
+        .ok_or_else(|| Failure::Missing(format!("there is no [connection.{}]", rule.connection)))?;
+    let options = Options { clock: session.clock.clone(), ..Options::default() };
+    Ok(Reader::connect(connection.key.clone(), options)?)
+}
+
+async fn holds(config: &Config, at: DateTime<Utc>) -> Result<Vec<Hold>, Failure> {
+    match Ledger::open_to_read(&config.state_dir)? {
+        Some(ledger) => Ok(ledger.read(move |tx| tx.holds(at)).await?),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn json_rows(plan: &RulePlan) -> Vec<Value> {
+    let rows = plan.rows.iter().flat_map(|(_, planned)| planned);
+    rows.map(|planned| {
+        let deployment = &planned.deployment;
+        let (decision, reason) = words(&planned.decision);
+        json!({
+            "rule": plan.rule.name.as_str(),
+            "connection": plan.rule.connection.as_str(),
+            "resource_group": deployment.resource_group.as_str(),
+            "id": deployment.id.as_str(),
+            "configuration_id": deployment.configuration_id,
+            "configuration_name": deployment.configuration_name,
+            "scenario_id": deployment.scenario_id,
+            "executable_id": deployment.executable_id,
+            "status": deployment.status.as_str(),
+            "decision": decision,
+            "reason": reason,
+            "nodes": deployment.nodes,
+            "capacity_units_per_hour": planned.rate.capacity_units().map(|units| units.normalize().to_string()),
+        })
+    })
+    .collect()
+}
+
+/// A decision in the words of the design.
+pub fn words(decision: &Decision) -> (&'static str, String) {
+    match decision {
+        Decision::Stop => ("stop", String::new()),
+        Decision::Leave(reason) => ("leave", reason.to_string()),
+    }
+}
+
+fn text(plan: &RulePlan, at: DateTime<Utc>, form: &Form<'_>) -> String {
+    let rule = &plan.rule;
+    let window = rule.schedule.off_window(at);
+    let mut text = format!("{} ({}), off until {}\n", rule.name, rule.mode.as_str(), form.instant(window.to));
+    let mut rows: Vec<&Planned> = plan.rows.iter().flat_map(|(_, planned)| planned).collect();
+    rows.sort_by_key(|planned| planned.decision != Decision::Stop);
+    if !rows.is_empty() {
+        let mut table = table::plain(&["DECISION", "GROUP", "DEPLOYMENT", "CONFIGURATION", "WHY, OR WHAT IT COSTS"]);
+        for planned in &rows {
+            let (decision, reason) = words(&planned.decision);
+            let why = if planned.decision == Decision::Stop { per_hour(planned) } else { reason };
+            table.add_row([
+                decision.to_owned(),
+                shorten(planned.deployment.resource_group.as_str(), 30),
+                planned.deployment.id.to_string(),
+                shorten(planned.deployment.configuration(), 30),
+                shorten(&why, 80),
+            ]);
+        }
+        text.push_str(&table::finished(&table));
+    }
+    let stop = rows.iter().filter(|planned| planned.decision == Decision::Stop).count();
+    let would = if rule.mode == Mode::Observe { "would be stopped, were the rule not in observe mode" } else { "would be stopped" };
+    text.push_str(&format!("{stop} {would}, {} left\n", rows.len() - stop));
+    if stop > usize::try_from(rule.max_stops).unwrap_or(usize::MAX) {
+        text.push_str(&format!("blocked: that is more than max_stops = {}, so that the run would stop nothing\n", rule.max_stops));
+    }
+    for (group, error) in &plan.survey.failed {
+        text.push_str(&format!("{} could not be listed: {error}\n", group.id));
+    }
+    for note in &plan.survey.notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    text
+}
+
+fn per_hour(planned: &Planned) -> String {
+    use crate::domain::money::Charge;
+    let nodes = planned.deployment.nodes.iter().filter(|n| n.count > 0);
+    let machines = nodes.map(|n| format!("{} × {}", n.count, n.plan)).collect::<Vec<_>>().join(", ");
+    match &planned.rate.charge {
+        Charge::Metered { capacity_units, .. } => format!("{machines}: {} CU an hour", capacity_units.normalize()),
+        Charge::Unpriced { plan } => format!("{machines}: no price for `{plan}`"),
+        Charge::TokenBilled => "billed by tokens: avoids nothing".to_owned(),
+        Charge::Nothing { reason } => (*reason).to_owned(),
+    }
+}

@@ -1,0 +1,38 @@
+//! Rules that are named on the command line.
+
+use std::sync::Arc;
+
+use crate::cli::exit::Failure;
+use crate::config::Config;
+use crate::domain::rule::Rule;
+
+/// The rule called `name`.
+pub fn find(config: &Config, name: &str) -> Result<Arc<Rule>, Failure> {
+    if let Some(rule) = config.rules.iter().find(|rule| rule.name.as_str() == name) {
+        return Ok(Arc::clone(rule));
+    }
+    if config.disabled.iter().any(|rule| rule.as_str() == name) {
+        return Err(Failure::Usage {
+            message: format!("the rule `{name}` is disabled"),
+            hint: Some("remove `enabled = false` from it".to_owned()),
+        });
+    }
+    let nearest = config
+        .rules
+        .iter()
+        .map(|rule| (strsim::jaro_winkler(name, rule.name.as_str()), rule.name.as_str()))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    Err(Failure::Usage {
+        message: format!("there is no rule `{}`", name.escape_debug()),
+        hint: Some(nearest.map_or_else(
+            || "`offhours check` shows all rules".to_owned(),
+            |(_, known)| format!("did you mean `{known}`?"),
+        )),
+    })
+}
+
+/// The rules called `names`, or all.
+pub fn find_all(config: &Config, names: &[String]) -> Result<Vec<Arc<Rule>>, Failure> {
+    if names.is_empty() { Ok(config.rules.clone()) } else { names.iter().map(|name| find(config, name)).collect() }
+}
