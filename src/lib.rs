@@ -1,4 +1,5 @@
 //! offhours stops SAP AI Core deployments outside business hours, proves that they stopped, and mails what that avoided.
 
+pub mod aicore;
 pub mod clock;
 pub mod domain;

@@ -1,0 +1,272 @@
+//! What can go wrong between us and AI Core, as one sentence each: which call, which resource group, which status,
+//! AI Core's own request id. No token, no secret and no query of a URL ever gets in here.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::aicore::key::{KeyError, KeySource};
+use crate::domain::id::ResourceGroup;
+
+/// A call, as messages name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// `GET` or `PATCH`.
+    pub method: &'static str,
+    /// The path without its query.
+    pub path: String,
+    /// The resource group, where the call has one.
+    pub group: Option<ResourceGroup>,
+}
+
+/// What AI Core answered with, where that was not what we wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// HTTP status; 0 for one entry of a bulk answer, which has none of its own.
+    pub status: u16,
+    /// AI Core's id of the request: what SAP's support asks for.
+    pub request_id: Option<String>,
+    /// AI Core's error code, such as `01010076`.
+    pub code: Option<String>,
+    /// AI Core's message, cleaned and cut.
+    pub message: Option<String>,
+    /// How long the server wants to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// Why there was no answer to speak of.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// No connection: nothing was sent.
+    #[error("no connection ({0})")]
+    NotConnected(String),
+    /// The connection broke after something may have been sent.
+    #[error("the connection broke ({0})")]
+    Lost(String),
+    /// The whole call took too long.
+    #[error("no complete answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    /// The answer broke off.
+    #[error("the answer broke off")]
+    Truncated,
+    /// The answer was larger than any that is expected; the limit in bytes.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The server had trouble of its own.
+    #[error("it answered {0}")]
+    Status(Answer),
+    /// Not what this endpoint should answer.
+    #[error("the answer is {0}")]
+    Odd(&'static str),
+}
+
+/// Who refused the credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The token endpoint.
+    #[error("`{host}` answered {status}{}", word.map(|word| format!(" {word}")).unwrap_or_default())]
+    Endpoint {
+        /// Its host.
+        host: String,
+        /// HTTP status.
+        status: u16,
+        /// OAuth's word for it.
+        word: Option<&'static str>,
+    },
+    /// AI Core, for a token that was new.
+    #[error("{asked} was answered 401 with a new token{}", answer.request_id_clause())]
+    Api {
+        /// The call.
+        asked: Asked,
+        /// The answer.
+        answer: Answer,
+    },
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is no usable service key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The credentials were rejected. No token is asked for in the next minute, unless the key changes.
+    #[error(
+        "AI Core rejected the credentials: {refusal}; check that the service key from {place} still exists and has not \
+         expired, then put a new one in its place"
+    )]
+    Auth {
+        /// Where the key is from.
+        place: Box<KeySource>,
+        /// Who refused it.
+        refusal: Box<Refusal>,
+    },
+    /// No token, for a reason that is not the credentials'.
+    #[error("no token from `{host}` in {attempts} attempts: {trouble}")]
+    Token {
+        /// The token endpoint's host.
+        host: String,
+        /// How often it was asked.
+        attempts: u32,
+        /// What came of the last one.
+        trouble: Box<Trouble>,
+    },
+    /// 403.
+    #[error("{asked} was answered {answer}: the service key may not do that")]
+    Forbidden {
+        /// The call.
+        asked: Box<Asked>,
+        /// The answer.
+        answer: Box<Answer>,
+    },
+    /// 404.
+    #[error("{asked} was answered {answer}: there is no such thing")]
+    NotFound {
+        /// The call.
+        asked: Box<Asked>,
+        /// The answer.
+        answer: Box<Answer>,
+    },
+    /// 400, 409 or 412 to a change, or one entry of a bulk answer: the deployment is not in a state for it.
+    #[error("{asked} was answered {answer}: it cannot be changed now")]
+    Precondition {
+        /// The call.
+        asked: Box<Asked>,
+        /// The answer.
+        answer: Box<Answer>,
+    },
+    /// 429, or a pause that is longer than we wait.
+    #[error("{asked} was put off{}: AI Core asks for fewer requests{}", answer_clause(.answer.as_deref()), pause_clause(*.pause))]
+    RateLimited {
+        /// The call.
+        asked: Box<Asked>,
+        /// The answer, where the call was sent at all.
+        answer: Option<Box<Answer>>,
+        /// How long AI Core wants us to wait, where it says so.
+        pause: Option<Duration>,
+    },
+    /// No answer, or only 5xx.
+    #[error("{asked} failed: {trouble}")]
+    Unreachable {
+        /// The call.
+        asked: Box<Asked>,
+        /// Why.
+        trouble: Box<Trouble>,
+    },
+    /// The answer broke off; none of it was used.
+    #[error("{asked} failed: the answer broke off, and none of it was used")]
+    Truncated {
+        /// The call.
+        asked: Box<Asked>,
+        /// The status it began with.
+        status: u16,
+    },
+    /// Neither success nor a refusal we know.
+    #[error("{asked} was answered {answer}: {found}; is `AI_API_URL` right, or a proxy or login page in between")]
+    UnexpectedResponse {
+        /// The call.
+        asked: Box<Asked>,
+        /// The answer.
+        answer: Box<Answer>,
+        /// What it is, and what was expected.
+        found: &'static str,
+    },
+    /// A body beyond the cap.
+    #[error("{asked} failed: the answer is larger than {limit} bytes, and none of it was used")]
+    TooLarge {
+        /// The call.
+        asked: Box<Asked>,
+        /// The cap in bytes.
+        limit: usize,
+    },
+    /// This tenant does no bulk changes after all. Nothing was changed; single stops work.
+    #[error("{asked} was answered {answer}: this tenant takes no bulk changes")]
+    BulkRefused {
+        /// The call.
+        asked: Box<Asked>,
+        /// The answer.
+        answer: Box<Answer>,
+    },
+}
+
+impl Error {
+    /// One stable word for reports and for `failed(…)`.
+    pub fn keyword(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "key",
+            Self::Auth { .. } => "auth",
+            Self::Token { .. } => "token",
+            Self::Forbidden { .. } => "forbidden",
+            Self::NotFound { .. } => "not_found",
+            Self::Precondition { .. } => "precondition",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Truncated { .. } => "truncated",
+            Self::UnexpectedResponse { .. } => "unexpected_response",
+            Self::TooLarge { .. } => "too_large",
+            Self::BulkRefused { .. } => "bulk_refused",
+        }
+    }
+
+    /// True where a change may have been carried out although it failed: look before anything is repeated. Always
+    /// false for a reading call.
+    pub fn outcome_is_unknown(&self) -> bool {
+        match self {
+            Self::Unreachable { asked, trouble } => asked.is_change() && !matches!(**trouble, Trouble::NotConnected(_)),
+            Self::Truncated { asked, .. } | Self::TooLarge { asked, .. } => asked.is_change(),
+            // A 4xx is a refusal. Anything else that is not 202 says nothing about the change.
+            Self::UnexpectedResponse { asked, answer, .. } => asked.is_change() && !(400..500).contains(&answer.status),
+            Self::Key(_)
+            | Self::Auth { .. }
+            | Self::Token { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Precondition { .. }
+            | Self::RateLimited { .. }
+            | Self::BulkRefused { .. } => false,
+        }
+    }
+}
+
+impl Asked {
+    /// True for a call that changes something.
+    pub fn is_change(&self) -> bool {
+        self.method != "GET"
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)?;
+        self.group.as_ref().map_or(Ok(()), |group| write!(f, " in resource group `{group}`"))
+    }
+}
+
+impl Answer {
+    fn request_id_clause(&self) -> String {
+        self.request_id.as_ref().map(|id| format!(", request id {id}")).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.status == 0 {
+            f.write_str("an error")?;
+        } else {
+            write!(f, "{}", self.status)?;
+        }
+        if let Some(code) = &self.code {
+            write!(f, ", code {code}")?;
+        }
+        if let Some(message) = &self.message {
+            write!(f, " (\"{message}\")")?;
+        }
+        f.write_str(&self.request_id_clause())
+    }
+}
+
+fn answer_clause(answer: Option<&Answer>) -> String {
+    answer.map(|answer| format!(" with {answer}")).unwrap_or_default()
+}
+
+fn pause_clause(pause: Option<Duration>) -> String {
+    pause.map(|pause| format!(", and a pause of {} s", pause.as_secs())).unwrap_or_default()
+}

@@ -1,0 +1,162 @@
+//! How fast a client may ask: how many requests at once, and the pause that AI Core asked for. All tasks of one client
+//! go through one gate.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+
+/// A `Retry-After` beyond this is believed only this long, lest one odd answer shuts a daemon up for ever.
+const LONGEST_CLOSURE: Duration = Duration::from_secs(3600);
+/// Answers to requests that were under way together count as one refusal.
+const ONE_BURST: Duration = Duration::from_secs(1);
+
+/// Lets requests through.
+pub(super) struct Gate {
+    permits: Arc<Semaphore>,
+    state: Mutex<State>,
+    most: usize,
+    clock: Clock,
+}
+
+struct State {
+    /// Requests that may be under way together now.
+    width: usize,
+    /// Permits that are in use and must not come back.
+    debt: usize,
+    /// Good answers since the width last changed.
+    successes: usize,
+    closed_until: Option<Instant>,
+    narrowed_at: Option<Instant>,
+}
+
+/// A request's leave to be under way.
+pub(super) struct Permit<'a> {
+    gate: &'a Gate,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Gate {
+    /// A gate for `most` requests at once, at least one.
+    pub(super) fn new(most: usize, clock: Clock) -> Self {
+        let most = most.clamp(1, Semaphore::MAX_PERMITS);
+        let state = State { width: most, debt: 0, successes: 0, closed_until: None, narrowed_at: None };
+        Self { permits: Arc::new(Semaphore::new(most)), state: Mutex::new(state), most, clock }
+    }
+
+    /// Waits until the gate is open and there is room. Err where it stays closed for longer than `patience`.
+    pub(super) async fn enter(&self, patience: Duration) -> Result<Permit<'_>, Duration> {
+        loop {
+            if let Some(closed) = self.closed_for() {
+                if closed > patience {
+                    return Err(closed);
+                }
+                self.clock.pause(closed).await;
+                continue;
+            }
+            let permit = Permit { gate: self, permit: Arc::clone(&self.permits).acquire_owned().await.ok() };
+            if self.closed_for().is_none() {
+                return Ok(permit);
+            }
+        }
+    }
+
+    /// Nobody enters for `pause`.
+    pub(super) fn close(&self, pause: Duration) {
+        let until = Instant::now() + pause.min(LONGEST_CLOSURE);
+        let mut state = self.state();
+        state.closed_until = state.closed_until.max(Some(until));
+    }
+
+    /// AI Core asked for fewer requests: half as many at once from now on.
+    pub(super) fn narrow(&self) {
+        let now = Instant::now();
+        let mut state = self.state();
+        if state.narrowed_at.is_some_and(|at| now - at < ONE_BURST) {
+            return;
+        }
+        state.narrowed_at = Some(now);
+        state.successes = 0;
+        let fewer = state.width - (state.width / 2).max(1);
+        state.width -= fewer;
+        state.debt += fewer - self.permits.forget_permits(fewer);
+    }
+
+    /// A good answer: after as many of them as may be under way, one more may be.
+    pub(super) fn widen(&self) {
+        let mut state = self.state();
+        state.successes += 1;
+        if state.successes < state.width || state.width == self.most {
+            return;
+        }
+        state.successes = 0;
+        state.width += 1;
+        if state.debt > 0 {
+            state.debt -= 1;
+        } else {
+            self.permits.add_permits(1);
+        }
+    }
+
+    fn closed_for(&self) -> Option<Duration> {
+        let until = self.state().closed_until?;
+        Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let mut state = self.gate.state();
+        if state.debt > 0 {
+            state.debt -= 1;
+            if let Some(permit) = self.permit.take() {
+                permit.forget();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Gate;
+    use crate::clock::Clock;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_halves_the_width_and_good_answers_widen_it_slowly() {
+        let gate = Gate::new(4, Clock::System);
+        let busy = gate.enter(Duration::ZERO).await.unwrap();
+        gate.narrow();
+        gate.narrow();
+        assert_eq!((gate.state().width, gate.permits.available_permits()), (2, 1));
+        drop(busy);
+        assert_eq!(gate.permits.available_permits(), 2);
+        gate.widen();
+        gate.widen();
+        assert_eq!((gate.state().width, gate.permits.available_permits()), (3, 3));
+        for _ in 0..20 {
+            gate.widen();
+        }
+        assert_eq!((gate.state().width, gate.permits.available_permits()), (4, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn debts_are_paid_by_the_requests_under_way() {
+        let gate = Gate::new(4, Clock::System);
+        let busy: Vec<_> = [gate.enter(Duration::ZERO).await, gate.enter(Duration::ZERO).await].into();
+        let more: Vec<_> = [gate.enter(Duration::ZERO).await, gate.enter(Duration::ZERO).await].into();
+        gate.narrow();
+        drop(busy);
+        assert_eq!(gate.permits.available_permits(), 0);
+        drop(more);
+        assert_eq!(gate.permits.available_permits(), 2);
+    }
+}

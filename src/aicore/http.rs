@@ -1,0 +1,100 @@
+//! One HTTP exchange: sent once, never redirected, over within its time, never larger than its cap.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Identity, RequestBuilder, Response};
+
+use crate::aicore::error::Trouble;
+
+/// No body is read beyond this many bytes, after decompression.
+pub(super) const BODY_CAP: usize = 16 << 20;
+/// An error's text is cut here; in bytes.
+const ERROR_BODY_CAP: usize = 64 << 10;
+/// A connection is there by then, or nothing was sent.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a silent HTTP/2 connection is asked whether it still lives: a host's sleep breaks them unnoticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// An answer, read to its end.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Reply {
+    /// A header's text, where it is text.
+    pub(super) fn header(&self, name: impl Into<HeaderName>) -> Option<&str> {
+        self.headers.get(name.into()).and_then(|value| value.to_str().ok())
+    }
+
+    /// True where the answer says that it is JSON.
+    pub(super) fn is_json(&self) -> bool {
+        let kind = self.header(CONTENT_TYPE).unwrap_or("");
+        let kind = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+    }
+}
+
+/// A client that follows no redirect. `is_local` leaves the system's proxy out; `identity` is for mutual TLS.
+pub(super) fn client(is_local: bool, identity: Option<Identity>) -> Result<Client, reqwest::Error> {
+    let mut builder = Client::builder()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_timeout(CONNECT_TIMEOUT)
+        .user_agent(concat!("offhours/", env!("CARGO_PKG_VERSION")));
+    if is_local {
+        builder = builder.no_proxy();
+    }
+    if let Some(identity) = identity {
+        builder = builder.identity(identity);
+    }
+    builder.build()
+}
+
+/// Sends `request` and reads the answer, all within `limit`.
+pub(super) async fn exchange(request: RequestBuilder, limit: Duration) -> Result<Reply, Trouble> {
+    tokio::time::timeout(limit, read(request)).await.unwrap_or(Err(Trouble::TimedOut(limit)))
+}
+
+async fn read(request: RequestBuilder) -> Result<Reply, Trouble> {
+    let mut response = request.send().await.map_err(|error| sending(&error))?;
+    let status = response.status();
+    let headers = std::mem::take(response.headers_mut());
+    let body = match body(&mut response, if status.is_success() { BODY_CAP } else { ERROR_BODY_CAP }).await {
+        Ok(body) => body,
+        // The status of a refusal says enough; its text is a courtesy.
+        Err(_) if !status.is_success() => Vec::new(),
+        Err(trouble) => return Err(trouble),
+    };
+    Ok(Reply { status: status.as_u16(), headers, body })
+}
+
+async fn body(response: &mut Response, cap: usize) -> Result<Vec<u8>, Trouble> {
+    if response.content_length().is_some_and(|length| length > cap as u64) {
+        return Err(Trouble::TooLarge(cap));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|_| Trouble::Truncated)? {
+        if body.len() + chunk.len() > cap {
+            return Err(Trouble::TooLarge(cap));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Only the innermost cause is told: the outer ones hold the URL.
+fn sending(error: &reqwest::Error) -> Trouble {
+    let mut cause = error.source();
+    while let Some(inner) = cause.and_then(|cause| cause.source()) {
+        cause = Some(inner);
+    }
+    let cause =
+        cause.map_or_else(|| "request failed".to_owned(), |cause| crate::aicore::text::clean(&cause.to_string()));
+    if error.is_connect() { Trouble::NotConnected(cause) } else { Trouble::Lost(cause) }
+}

@@ -1,0 +1,61 @@
+//! The half of a connection that can only read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::aicore::error::Error;
+use crate::aicore::key::KeySource;
+use crate::aicore::listing::{self, Listing};
+use crate::aicore::session::{Call, Session};
+use crate::aicore::{Options, admin};
+use crate::domain::deployment::{Deployment, Group, Status};
+use crate::domain::id::{DeploymentId, ResourceGroup};
+use crate::domain::money::InstanceTypes;
+
+/// Reads one tenant. A clone shares its connection, its token and its pace.
+#[derive(Clone)]
+pub struct Reader(pub(super) Arc<Session>);
+
+impl Reader {
+    /// Loads the key from `source`. Nothing is sent before the first question.
+    pub fn connect(source: KeySource, options: Options) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Session::connect(source, options)?)))
+    }
+
+    /// The deployments of `group`, all or those with one status.
+    pub async fn deployments(&self, group: &ResourceGroup, status: Option<&Status>) -> Result<Listing, Error> {
+        listing::list(&self.0, group, status).await
+    }
+
+    /// One deployment; none where AI Core says that there is no such deployment.
+    pub async fn deployment(&self, group: &ResourceGroup, id: &DeploymentId) -> Result<Option<Deployment>, Error> {
+        let call = Call::get(format!("/lm/deployments/{id}")).within(group);
+        match self.0.send(&call, |reply| listing::read_one(reply, group, id)).await {
+            Ok(deployment) => Ok(Some(deployment)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All resource groups with their labels.
+    pub async fn groups(&self) -> Result<Vec<Group>, Error> {
+        admin::groups(&self.0).await
+    }
+
+    /// Capacity units per node hour of the tenant's own instance types; empty where it has none.
+    pub async fn instance_types(&self) -> Result<InstanceTypes, Error> {
+        admin::instance_types(&self.0).await
+    }
+
+    /// Reserved nodes per resource plan, which cost whether they are used or not; empty where they cannot be read.
+    pub async fn reserved_nodes(&self) -> Result<BTreeMap<String, u32>, Error> {
+        admin::reserved_nodes(&self.0).await
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reader").field(&self.0.base()).finish()
+    }
+}

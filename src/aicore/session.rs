@@ -1,0 +1,259 @@
+//! One client's way to AI Core: a call goes through the gate with a token, is judged, and is repeated where that is
+//! allowed. Readers and stoppers of one connection share a session.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use reqwest::{Client, Method};
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+
+use crate::aicore::Options;
+use crate::aicore::answer::refusal;
+use crate::aicore::error::{Answer, Asked, Error, Trouble};
+use crate::aicore::gate::Gate;
+use crate::aicore::http::{Reply, client, exchange};
+use crate::aicore::key::{KeyError, KeyFault, KeySource, ServiceKey};
+use crate::aicore::oauth::Token;
+use crate::aicore::retry::{Budget, pause_before_retry};
+use crate::aicore::token::Tokens;
+use crate::clock::Clock;
+use crate::domain::id::ResourceGroup;
+
+const RESOURCE_GROUP: HeaderName = HeaderName::from_static("ai-resource-group");
+/// SAP tells clients apart by it.
+const CLIENT_TYPE: (HeaderName, &str) = (HeaderName::from_static("ai-client-type"), "offhours");
+
+/// What is shared by everybody who talks to one tenant.
+pub(super) struct Session {
+    base: String,
+    http: Client,
+    tokens: Tokens,
+    gate: Gate,
+    budget: Budget,
+    clock: Clock,
+    request_timeout: Duration,
+    longest_pause: Duration,
+}
+
+/// A call, ready to be sent any number of times.
+pub(super) struct Call {
+    method: Verb,
+    /// Below `/v2`, made of constants and checked ids.
+    path: String,
+    query: Option<String>,
+    group: Option<ResourceGroup>,
+    prefer: Option<String>,
+}
+
+enum Verb {
+    Get,
+    Patch { content_type: &'static str, body: Vec<u8> },
+}
+
+/// Why an answer with the right status is none.
+pub(super) enum Unread {
+    /// It broke off.
+    Cut,
+    /// It is something else.
+    Odd(&'static str),
+}
+
+impl Call {
+    /// A reading call.
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self { method: Verb::Get, path: path.into(), query: None, group: None, prefer: None }
+    }
+
+    /// A changing call.
+    pub(super) fn patch(path: impl Into<String>, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { method: Verb::Patch { content_type, body }, ..Self::get(path) }
+    }
+
+    /// Inside this resource group.
+    pub(super) fn within(self, group: &ResourceGroup) -> Self {
+        Self { group: Some(group.clone()), ..self }
+    }
+
+    /// With this query, encoded already.
+    pub(super) fn query(self, query: String) -> Self {
+        Self { query: Some(query), ..self }
+    }
+
+    /// With this `Prefer` header.
+    pub(super) fn prefer(self, preference: String) -> Self {
+        Self { prefer: Some(preference), ..self }
+    }
+
+    /// The call as messages name it.
+    pub(super) fn asked(&self) -> Asked {
+        let method = if self.is_change() { "PATCH" } else { "GET" };
+        Asked { method, path: self.path.clone(), group: self.group.clone() }
+    }
+
+    fn is_change(&self) -> bool {
+        matches!(self.method, Verb::Patch { .. })
+    }
+
+    /// The one status that means success.
+    fn success(&self) -> u16 {
+        if self.is_change() { 202 } else { 200 }
+    }
+}
+
+impl Session {
+    /// Loads the key from `source`; nothing is sent yet.
+    pub(super) fn connect(source: KeySource, options: Options) -> Result<Self, Error> {
+        super::install_crypto();
+        let key = ServiceKey::load(&source)?;
+        let no_tls = |_| KeyError { place: source.clone(), fault: KeyFault::NoTls };
+        let http = client(key.api_is_local(), None).map_err(no_tls)?;
+        let base = key.base();
+        let tokens = Tokens::new(source, key, options.clock.clone(), options.request_timeout)?;
+        Ok(Self {
+            base,
+            http,
+            tokens,
+            gate: Gate::new(options.in_flight, options.clock.clone()),
+            budget: Budget::new(),
+            clock: options.clock,
+            request_timeout: options.request_timeout,
+            longest_pause: options.longest_pause,
+        })
+    }
+
+    /// The base URL, for messages.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Sends `call` until it succeeds or must not be repeated; `read` makes the result of a JSON answer.
+    pub(super) async fn send<T>(&self, call: &Call, read: impl Fn(&Reply) -> Result<T, Unread>) -> Result<T, Error> {
+        self.budget.earn();
+        let mut attempt = 1;
+        loop {
+            let error = match self.send_authorized(call, &read).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let Some(pause) = pause_before_retry(&error, attempt, fastrand::f64()) else { return Err(error) };
+            let is_invited = matches!(error, Error::RateLimited { pause: Some(_), .. });
+            if pause > self.longest_pause || !(is_invited || self.budget.spend()) {
+                return Err(error);
+            }
+            tracing::debug!(attempt, pause.ms = pause.as_millis(), "will ask again: {error}");
+            // A pause that the server asked for is waited for at the gate, by all tasks.
+            if !is_invited {
+                self.clock.pause(pause).await;
+            }
+            attempt += 1;
+        }
+    }
+
+    /// One attempt, with another token and one more try where AI Core no longer takes the token.
+    async fn send_authorized<T>(&self, call: &Call, read: &impl Fn(&Reply) -> Result<T, Unread>) -> Result<T, Error> {
+        let (serial, reply) = self.attempt(call, None).await?;
+        let (serial, (token, reply)) = match reply {
+            (_, reply) if reply.status == 401 => self.attempt(call, Some(serial)).await?,
+            other => (serial, other),
+        };
+        if reply.status == call.success() {
+            return self.success(call, &token, &reply, read);
+        }
+        let answer = Answer::of(&reply, token.text.expose_secret(), self.clock.now());
+        if let Some(pause) = answer.retry_after {
+            self.gate.close(pause);
+        }
+        match answer.status {
+            401 => return Err(self.tokens.rejected(serial, call.asked(), answer).await),
+            429 => self.gate.narrow(),
+            _ => {}
+        }
+        Err(refusal(call.asked(), answer, reply.is_json()))
+    }
+
+    /// Sends once. `stale` is the number of a token that was not taken.
+    async fn attempt(&self, call: &Call, stale: Option<u64>) -> Result<(u64, (Token, Reply)), Error> {
+        let permit = self.gate.enter(self.longest_pause).await.map_err(|pause| Error::RateLimited {
+            asked: call.asked().into(),
+            answer: None,
+            pause: Some(pause),
+        })?;
+        let (serial, token) = match stale {
+            Some(serial) => self.tokens.renewed(serial).await?,
+            None => self.tokens.current().await?,
+        };
+        let started = Instant::now();
+        let reply = exchange(self.request(call, &token), self.request_timeout).await;
+        drop(permit);
+        log(call, started.elapsed(), &reply);
+        Ok((serial, (token, reply.map_err(|trouble| failure(call.asked(), trouble, call.success()))?)))
+    }
+
+    fn request(&self, call: &Call, token: &Token) -> reqwest::RequestBuilder {
+        let query = call.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+        let url = format!("{}{}{query}", self.base, call.path);
+        let mut request = match &call.method {
+            Verb::Get => self.http.request(Method::GET, url),
+            Verb::Patch { content_type, body } => {
+                self.http.request(Method::PATCH, url).header(CONTENT_TYPE, *content_type).body(body.clone())
+            }
+        };
+        if let Some(group) = &call.group {
+            request = request.header(RESOURCE_GROUP, group.as_str());
+        }
+        if let Some(preference) = &call.prefer {
+            request = request.header("prefer", preference);
+        }
+        let (name, value) = CLIENT_TYPE;
+        request.header(AUTHORIZATION, token.header.clone()).header(ACCEPT, "application/json").header(name, value)
+    }
+
+    fn success<T>(
+        &self,
+        call: &Call,
+        token: &Token,
+        reply: &Reply,
+        read: &impl Fn(&Reply) -> Result<T, Unread>,
+    ) -> Result<T, Error> {
+        let found = match if reply.is_json() { read(reply) } else { Err(Unread::Odd("not JSON")) } {
+            Ok(value) => {
+                self.gate.widen();
+                return Ok(value);
+            }
+            Err(Unread::Cut) => return Err(Error::Truncated { asked: call.asked().into(), status: reply.status }),
+            Err(Unread::Odd(found)) => found,
+        };
+        let answer = Answer::of(reply, token.text.expose_secret(), self.clock.now());
+        Err(Error::UnexpectedResponse { asked: call.asked().into(), answer: answer.into(), found })
+    }
+}
+
+/// The error that a broken exchange means for `asked`.
+fn failure(asked: Asked, trouble: Trouble, success: u16) -> Error {
+    let asked = Box::new(asked);
+    match trouble {
+        Trouble::Truncated => Error::Truncated { asked, status: success },
+        Trouble::TooLarge(limit) => Error::TooLarge { asked, limit },
+        trouble => Error::Unreachable { asked, trouble: trouble.into() },
+    }
+}
+
+/// Method, path, group, status, time, request id: never a header's value beyond that id, never a query, never a body.
+fn log(call: &Call, took: Duration, reply: &Result<Reply, Trouble>) {
+    let Asked { method, path, group } = call.asked();
+    let group = group.as_ref().map(ResourceGroup::as_str);
+    let ms = took.as_millis();
+    match reply {
+        Ok(reply) => {
+            let request_id = reply.header(HeaderName::from_static("x-request-id")).map(crate::aicore::text::clean);
+            tracing::debug!(group, status = reply.status, ms, request_id, "{method} {path} answered {}", reply.status);
+        }
+        Err(trouble) => tracing::debug!(group, ms, "{method} {path} failed: {trouble}"),
+    }
+}
+
+/// How a JSON error counts: one that ends too early was cut off.
+pub(super) fn unread(error: &serde_json::Error) -> Unread {
+    if error.is_eof() { Unread::Cut } else { Unread::Odd("JSON of another shape than this call's answer") }
+}
