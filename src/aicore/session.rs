@@ -169,7 +169,7 @@ impl Session {
             429 => self.gate.narrow(),
             _ => {}
         }
-        Err(refusal(call.asked(), answer, reply.is_json()))
+        Err(refusal(call.asked(), answer))
     }
 
     /// Sends once. `stale` is the number of a token that was not taken.
