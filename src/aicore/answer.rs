@@ -21,6 +21,7 @@ impl Answer {
         let body: Value = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
         let mut answer = Self::of_error(body.get("error").unwrap_or(&Value::Null));
         answer.status = reply.status;
+        answer.is_json = reply.is_json() && body.is_object();
         answer.retry_after = reply.header(RETRY_AFTER).and_then(|text| retry_after(text, now));
         answer.request_id = answer.request_id.or_else(|| request_id_header(reply));
         for text in [&mut answer.request_id, &mut answer.code, &mut answer.message] {
@@ -34,6 +35,7 @@ impl Answer {
         let text = |name: &str| error.get(name).and_then(Value::as_str).map(clean).filter(|text| !text.is_empty());
         Self {
             status: 0,
+            is_json: true,
             request_id: text("requestId").or_else(|| text("requestID")),
             code: text("code"),
             message: text("message"),
@@ -56,13 +58,13 @@ impl Answer {
 }
 
 /// The error that a status other than the wanted one means for `asked`. 401 is the session's business.
-pub(super) fn refusal(asked: Asked, answer: Answer, is_json: bool) -> Error {
+pub(super) fn refusal(asked: Asked, answer: Answer) -> Error {
     let is_change = asked.is_change();
     let asked = Box::new(asked);
     match answer.status {
         403 => Error::Forbidden { asked, answer: answer.into() },
         // A gateway that does not know the route answers 404 as well, as text.
-        404 if is_json || !is_change => Error::NotFound { asked, answer: answer.into() },
+        404 if answer.is_json || !is_change => Error::NotFound { asked, answer: answer.into() },
         400 | 409 | 412 if is_change => Error::Precondition { asked, answer: answer.into() },
         429 => Error::RateLimited { asked, pause: answer.retry_after, answer: Some(answer.into()) },
         408 | 500.. => Error::Unreachable { asked, trouble: Trouble::Status(answer).into() },

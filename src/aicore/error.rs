@@ -29,6 +29,8 @@ pub struct Answer {
     pub code: Option<String>,
     /// AI Core's message, cleaned and cut.
     pub message: Option<String>,
+    /// True where it was JSON, as all of AI Core's own answers are; a gateway's page proves nothing.
+    pub is_json: bool,
     /// How long the server wants to be left alone.
     pub retry_after: Option<Duration>,
 }

@@ -1,6 +1,7 @@
-//! How fast a client may ask: how many requests at once, and the pause that AI Core asked for. All tasks of one client
-//! go through one gate.
+//! How fast a client may ask: how many requests at once, how many in a second, and the pause that AI Core asked for.
+//! All tasks of one client go through one gate.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub(super) struct Gate {
     permits: Arc<Semaphore>,
     state: Mutex<State>,
     most: usize,
+    per_second: usize,
     clock: Clock,
 }
 
@@ -31,6 +33,8 @@ struct State {
     successes: usize,
     closed_until: Option<Instant>,
     narrowed_at: Option<Instant>,
+    /// When the latest requests were let through or will be, as many as may be in a second.
+    latest: VecDeque<Instant>,
 }
 
 /// A request's leave to be under way.
@@ -40,11 +44,13 @@ pub(super) struct Permit<'a> {
 }
 
 impl Gate {
-    /// A gate for `most` requests at once, at least one.
-    pub(super) fn new(most: usize, clock: Clock) -> Self {
+    /// A gate for `most` requests at once and `per_second` in any second, at least one of each.
+    pub(super) fn new(most: usize, per_second: usize, clock: Clock) -> Self {
         let most = most.clamp(1, Semaphore::MAX_PERMITS);
-        let state = State { width: most, debt: 0, successes: 0, closed_until: None, narrowed_at: None };
-        Self { permits: Arc::new(Semaphore::new(most)), state: Mutex::new(state), most, clock }
+        let latest = VecDeque::new();
+        let state = State { width: most, debt: 0, successes: 0, closed_until: None, narrowed_at: None, latest };
+        let per_second = per_second.max(1);
+        Self { permits: Arc::new(Semaphore::new(most)), state: Mutex::new(state), most, per_second, clock }
     }
 
     /// Waits until the gate is open and there is room. Err where it stays closed for longer than `patience`.
@@ -58,10 +64,16 @@ impl Gate {
                 continue;
             }
             let permit = Permit { gate: self, permit: Arc::clone(&self.permits).acquire_owned().await.ok() };
-            if self.closed_for().is_none() {
+            self.clock.pause(self.turn()).await;
+            if self.is_open() {
                 return Ok(permit);
             }
         }
+    }
+
+    /// True where AI Core asks for no pause now.
+    pub(super) fn is_open(&self) -> bool {
+        self.closed_for().is_none()
     }
 
     /// Nobody enters for `pause`.
@@ -101,6 +113,16 @@ impl Gate {
         }
     }
 
+    /// How long until one more request keeps within the number that may be sent in a second.
+    fn turn(&self) -> Duration {
+        let now = Instant::now();
+        let mut state = self.state();
+        let oldest = (state.latest.len() >= self.per_second).then(|| state.latest.pop_front()).flatten();
+        let at = oldest.map_or(now, |oldest| now.max(oldest + Duration::from_secs(1)));
+        state.latest.push_back(at);
+        at - now
+    }
+
     fn closed_for(&self) -> Option<Duration> {
         let until = self.state().closed_until?;
         Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
@@ -132,7 +154,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_halves_the_width_and_good_answers_widen_it_slowly() {
-        let gate = Gate::new(4, Clock::System);
+        let gate = Gate::new(4, 100, Clock::System);
         let busy = gate.enter(Duration::ZERO).await.unwrap();
         gate.narrow();
         gate.narrow();
@@ -149,8 +171,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn no_second_has_more_requests_than_allowed() {
+        let gate = Gate::new(4, 5, Clock::System);
+        let started = tokio::time::Instant::now();
+        let mut times = Vec::new();
+        for _ in 0..23 {
+            drop(gate.enter(Duration::ZERO).await.unwrap());
+            times.push(started.elapsed());
+        }
+        assert!(times.windows(6).all(|six| six[5] >= six[0] + Duration::from_secs(1)), "{times:?}");
+        assert_eq!(times[22].as_secs(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn debts_are_paid_by_the_requests_under_way() {
-        let gate = Gate::new(4, Clock::System);
+        let gate = Gate::new(4, 100, Clock::System);
         let busy: Vec<_> = [gate.enter(Duration::ZERO).await, gate.enter(Duration::ZERO).await].into();
         let more: Vec<_> = [gate.enter(Duration::ZERO).await, gate.enter(Duration::ZERO).await].into();
         gate.narrow();

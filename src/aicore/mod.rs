@@ -44,6 +44,8 @@ pub struct Options {
     pub clock: Clock,
     /// Most requests under way together.
     pub in_flight: usize,
+    /// Most requests in any second.
+    pub per_second: usize,
     /// The time one attempt of a call may take, body included.
     pub request_timeout: Duration,
     /// The longest pause AI Core may ask for; beyond it, calls fail at once as `rate_limited`.
@@ -55,6 +57,7 @@ impl Default for Options {
         Self {
             clock: Clock::System,
             in_flight: 16,
+            per_second: 5,
             request_timeout: Duration::from_secs(30),
             longest_pause: Duration::from_secs(5 * 60),
         }

@@ -33,7 +33,10 @@ impl Reader {
         let call = Call::get(format!("/lm/deployments/{id}")).within(group);
         match self.0.send(&call, |reply| listing::read_one(reply, group, id)).await {
             Ok(deployment) => Ok(Some(deployment)),
-            Err(Error::NotFound { .. }) => Ok(None),
+            Err(Error::NotFound { answer, .. }) if answer.is_json => Ok(None),
+            Err(Error::NotFound { asked, answer }) => {
+                Err(Error::UnexpectedResponse { asked, answer, found: "a 404 that is not AI Core's own" })
+            }
             Err(error) => Err(error),
         }
     }

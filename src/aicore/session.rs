@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::aicore::Options;
 use crate::aicore::answer::refusal;
 use crate::aicore::error::{Answer, Asked, Error, Trouble};
-use crate::aicore::gate::Gate;
+use crate::aicore::gate::{Gate, Permit};
 use crate::aicore::http::{Reply, client, exchange};
 use crate::aicore::key::{KeyError, KeyFault, KeySource, ServiceKey};
 use crate::aicore::oauth::Token;
@@ -114,7 +114,7 @@ impl Session {
             base,
             http,
             tokens,
-            gate: Gate::new(options.in_flight, options.clock.clone()),
+            gate: Gate::new(options.in_flight, options.per_second, options.clock.clone()),
             budget: Budget::new(),
             clock: options.clock,
             request_timeout: options.request_timeout,
@@ -169,25 +169,35 @@ impl Session {
             429 => self.gate.narrow(),
             _ => {}
         }
-        Err(refusal(call.asked(), answer, reply.is_json()))
+        Err(refusal(call.asked(), answer))
     }
 
     /// Sends once. `stale` is the number of a token that was not taken.
     async fn attempt(&self, call: &Call, stale: Option<u64>) -> Result<(u64, (Token, Reply)), Error> {
-        let permit = self.gate.enter(self.longest_pause).await.map_err(|pause| Error::RateLimited {
-            asked: call.asked().into(),
-            answer: None,
-            pause: Some(pause),
-        })?;
-        let (serial, token) = match stale {
-            Some(serial) => self.tokens.renewed(serial).await?,
-            None => self.tokens.current().await?,
-        };
+        let (permit, (serial, token)) = self.admission(call, stale).await?;
         let started = Instant::now();
         let reply = exchange(self.request(call, &token), self.request_timeout).await;
         drop(permit);
         log(call, started.elapsed(), &reply);
         Ok((serial, (token, reply.map_err(|trouble| failure(call.asked(), trouble, call.success()))?)))
+    }
+
+    /// Waits for a place and a token. A token can take so long that AI Core has asked for a pause meanwhile.
+    async fn admission(&self, call: &Call, stale: Option<u64>) -> Result<(Permit<'_>, (u64, Token)), Error> {
+        loop {
+            let permit = self.gate.enter(self.longest_pause).await.map_err(|pause| Error::RateLimited {
+                asked: call.asked().into(),
+                answer: None,
+                pause: Some(pause),
+            })?;
+            let token = match stale {
+                Some(serial) => self.tokens.renewed(serial).await?,
+                None => self.tokens.current().await?,
+            };
+            if self.gate.is_open() {
+                return Ok((permit, token));
+            }
+        }
     }
 
     fn request(&self, call: &Call, token: &Token) -> reqwest::RequestBuilder {

@@ -177,7 +177,7 @@ async fn converse(mut stream: TcpStream, script: Arc<Script>, journal: Arc<Mutex
             Act::Answer { status, headers, body } => {
                 let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
                 for (name, value) in headers {
-                    head.push_str(&format!("{name}: {value}\r\n"));
+                    head.extend([name, ": ", &value, "\r\n"]);
                 }
                 head.push_str("\r\n");
                 if stream.write_all(&[head.as_bytes(), &body].concat()).await.is_err() {

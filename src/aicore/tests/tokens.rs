@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::aicore::Error;
-use crate::aicore::tests::server::{Act, SECRET, Server, TOKEN, answer, answer_with, dev, page, token_answer};
+use crate::aicore::tests::server::{Act, SECRET, Seen, Server, TOKEN, answer, answer_with, dev, page, token_answer};
 
 /// A1.
 #[tokio::test(start_paused = true)]
@@ -84,11 +84,13 @@ async fn a_token_endpoint_in_trouble_is_asked_three_times() {
 /// A4.
 #[tokio::test(start_paused = true)]
 async fn a_token_without_a_lifetime_is_used_for_four_minutes() {
-    let server = Server::new(|seen, _| match seen.is_token() {
-        true => answer(200, &json!({ "access_token": TOKEN })),
-        false => page(&[], 0),
-    })
-    .await;
+    let server =
+        Server::new(
+            |seen, _| {
+                if seen.is_token() { answer(200, &json!({ "access_token": TOKEN })) } else { page(&[], 0) }
+            },
+        )
+        .await;
     let reader = server.reader();
     for (after, tokens) in [(0, 1), (235, 1), (10, 2)] {
         tokio::time::advance(Duration::from_secs(after)).await;
@@ -141,7 +143,7 @@ async fn a_rotated_key_is_used_for_the_next_token_but_not_one_of_another_tenant(
     server.write_key("rotated");
     tokio::time::advance(Duration::from_secs(7200)).await;
     reader.deployments(&dev(), None).await.unwrap();
-    let bodies: Vec<_> = server.journal().into_iter().filter(|seen| seen.is_token()).map(|seen| seen.body).collect();
+    let bodies: Vec<_> = server.journal().into_iter().filter(Seen::is_token).map(|seen| seen.body).collect();
     assert!(bodies[1].contains("client_secret=rotated"), "{bodies:?}");
 
     let other = std::fs::read_to_string(server.key_path()).unwrap().replace("\"zone\"", "\"another\"");
@@ -158,8 +160,7 @@ async fn a_client_that_is_refused_a_connection_says_so() {
     let server = Server::api(|_, _| page(&[], 0)).await;
     let key = std::fs::read_to_string(server.key_path()).unwrap().replace(&server.address, "http://127.0.0.1:1");
     server.write(&key);
-    let error = Reader::connect(KeySource::File(server.key_path()), crate::aicore::tests::server::options()).unwrap();
-    let error = error.groups().await.unwrap_err();
+    let error = server.reader().groups().await.unwrap_err();
     assert_eq!(error.keyword(), "token");
     assert!(error.to_string().contains("no connection"), "{error}");
 }
