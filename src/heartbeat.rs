@@ -30,7 +30,7 @@ impl Heartbeat {
     /// Starts beating.
     pub async fn start() -> Result<Self, HeartbeatError> {
         let (sender, beats) = mpsc::channel(1);
-        let mut scheduler = JobScheduler::new().await?;
+        let scheduler = JobScheduler::new().await?;
         let job = Job::new_async(EVERY_SECOND, move |_, _| {
             let sender = sender.clone();
             Box::pin(async move {

@@ -57,7 +57,7 @@ impl Default for Options {
         Self {
             clock: Clock::System,
             in_flight: 16,
-            per_second: 5,
+            per_second: 400,
             request_timeout: Duration::from_secs(30),
             longest_pause: Duration::from_secs(5 * 60),
         }

@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 
 use crate::domain::id::DeploymentId;
 
-/// Entries that AI Core takes in one bulk change.
-const MOST: usize = 100;
-
 /// 1 to 100 deployments of one resource group, each once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopBatch(Vec<DeploymentId>);
 
 impl StopBatch {
+    /// Entries that AI Core takes in one bulk change.
+    pub const LIMIT: usize = 100;
+
     /// All `ids` in batches, in the order given; repeated ones once. No ids make no batch.
     pub fn split(ids: impl IntoIterator<Item = DeploymentId>) -> Vec<Self> {
         let mut seen = BTreeSet::new();
         let unique: Vec<_> = ids.into_iter().filter(|id| seen.insert(id.clone())).collect();
-        unique.chunks(MOST).map(|ids| Self(ids.to_vec())).collect()
+        unique.chunks(Self::LIMIT).map(|ids| Self(ids.to_vec())).collect()
     }
 
     /// The ids, in order.

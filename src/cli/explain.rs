@@ -23,14 +23,24 @@ pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure>
         let planned = plan.rows.iter().flat_map(|(_, planned)| planned).find(|planned| planned.deployment.id == id);
         let (decision, reason) = match planned {
             Some(planned) => words(&planned.decision),
-            None if plan.survey.failed.is_empty() => ("leave", "not selected: it is in none of the rule's resource groups".to_owned()),
+            None if plan.survey.failed.is_empty() => {
+                ("leave", "not selected: it is in none of the rule's resource groups".to_owned())
+            }
             None => ("leave", "unknown: a resource group of the rule could not be listed".to_owned()),
         };
         found |= planned.is_some();
         let next = plan.rule.schedule.next_firing(at);
-        let form = Form { locale: config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale), zone: &plan.rule.schedule.zone };
-        let next_text = next.map_or_else(|| "never fires again".to_owned(), |next| format!("fires next {}", form.instant(next)));
-        text.push_str(&format!("{}: {decision}{}{reason} ({next_text})\n", plan.rule.name, if reason.is_empty() { "" } else { ", " }));
+        let form = Form {
+            locale: config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale),
+            zone: &plan.rule.schedule.zone,
+        };
+        let next_text =
+            next.map_or_else(|| "never fires again".to_owned(), |next| format!("fires next {}", form.instant(next)));
+        text.push_str(&format!(
+            "{}: {decision}{}{reason} ({next_text})\n",
+            plan.rule.name,
+            if reason.is_empty() { "" } else { ", " }
+        ));
         rows.push(json!({
             "rule": plan.rule.name.as_str(),
             "id": id.as_str(),
@@ -40,8 +50,14 @@ pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure>
         }));
     }
     if !found {
-        text.push_str(&format!("no rule's resource groups hold a deployment `{id}`: is the id right, and does it still exist?\n"));
+        text.push_str(&format!(
+            "no rule's resource groups hold a deployment `{id}`: is the id right, and does it still exist?\n"
+        ));
     }
-    if session.json { output::print_json(&rows)? } else { output::print(&text)? }
+    if session.json {
+        output::print_json(&rows)?
+    } else {
+        output::print(&text)?
+    }
     Ok(Exit::Well)
 }

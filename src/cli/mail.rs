@@ -90,7 +90,8 @@ async fn queue(session: &Session, config: &Config) -> Result<Exit, Failure> {
 
 /// `[mail]`, which some commands cannot do without.
 pub fn configured(config: &Config) -> Result<&Settings, Failure> {
-    config.mail.as_ref().ok_or_else(|| {
-        Failure::Missing(format!("{} has no [mail]: add it to send mails", config.path.display()))
-    })
+    config
+        .mail
+        .as_ref()
+        .ok_or_else(|| Failure::Missing(format!("{} has no [mail]: add it to send mails", config.path.display())))
 }

@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use clap::Parser;
 use tracing::warn;
 
-use crate::clock::Clock;
 use crate::cli::args::{Cli, Command};
 use crate::cli::exit::{Exit, Failure};
+use crate::clock::Clock;
 use crate::config::{self, Config};
 
 pub mod args;
@@ -77,11 +77,15 @@ impl Session {
             Command::Hold(args) => on_threads(hold::hold(self, args)),
             Command::History(args) => on_threads(history::history(self, &args)),
             //            Command::Report(args) => on_threads(report::report(self, &args)),
-            Command::Mail(args) => on_threads(mail::mail(self, &args)),
+            Command::Mail(args) => on_threads(mail::mail(self, args)),
             //            Command::Rehearse(args) => rehearse::rehearse(self, &args),
             //            Command::Demo(args) => demo::demo(&args),
             //            Command::Simulator(args) => on_threads(simulator::simulator(self, &args)),
-            Command::Check(_)|Command::Report(_)|Command::Rehearse(_)|Command::Demo(_)|Command::Simulator(_) => Ok(Exit::Well),
+            Command::Check(_)
+            | Command::Report(_)
+            | Command::Rehearse(_)
+            | Command::Demo(_)
+            | Command::Simulator(_) => Ok(Exit::Well),
             Command::Completions { shell } => paper::completions(shell),
             Command::Man => paper::man(),
             Command::Schema { file } => paper::schema(file),

@@ -25,11 +25,8 @@ pub fn next(session: &Session, args: &Next) -> Result<Exit, Failure> {
         None => session.now(),
     };
     let count = usize::try_from(args.count).unwrap_or(usize::MAX);
-    let instants: Vec<String> = cron
-        .instants(from, &zone)
-        .take(count)
-        .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
-        .collect();
+    let instants: Vec<String> =
+        cron.instants(from, &zone).take(count).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)).collect();
     if session.json {
         output::print_json(&instants)?;
     } else {

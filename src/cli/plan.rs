@@ -143,10 +143,17 @@ fn text(plan: &RulePlan, at: DateTime<Utc>, form: &Form<'_>) -> String {
         text.push_str(&table::finished(&table));
     }
     let stop = rows.iter().filter(|planned| planned.decision == Decision::Stop).count();
-    let would = if rule.mode == Mode::Observe { "would be stopped, were the rule not in observe mode" } else { "would be stopped" };
+    let would = if rule.mode == Mode::Observe {
+        "would be stopped, were the rule not in observe mode"
+    } else {
+        "would be stopped"
+    };
     text.push_str(&format!("{stop} {would}, {} left\n", rows.len() - stop));
     if stop > usize::try_from(rule.max_stops).unwrap_or(usize::MAX) {
-        text.push_str(&format!("blocked: that is more than max_stops = {}, so that the run would stop nothing\n", rule.max_stops));
+        text.push_str(&format!(
+            "blocked: that is more than max_stops = {}, so that the run would stop nothing\n",
+            rule.max_stops
+        ));
     }
     for (group, error) in &plan.survey.failed {
         text.push_str(&format!("{} could not be listed: {error}\n", group.id));

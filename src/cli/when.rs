@@ -21,7 +21,10 @@ pub fn instant(text: &str, zone: Option<&Zone>) -> Result<DateTime<Utc>, Failure
             hint: Some("write it as `2026-11-24T09:00:00Z`".to_owned()),
         }),
         (None, _) => Err(Failure::Usage {
-            message: format!("`{}` is no instant", text.chars().take(80).flat_map(char::escape_debug).collect::<String>()),
+            message: format!(
+                "`{}` is no instant",
+                text.chars().take(80).flat_map(char::escape_debug).collect::<String>()
+            ),
             hint: Some("write it as `2026-11-24T09:00:00Z`, or as local time: `2026-11-24T09:00`".to_owned()),
         }),
     }

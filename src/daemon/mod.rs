@@ -69,7 +69,12 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
     let agenda = executor.agenda().await?;
     let mut heartbeat = Heartbeat::start().await?;
     let (config, configs) = watch::channel(Arc::clone(&executor.config));
-    let post_office = tokio::spawn(post_office::work(executor.ledger.clone(), executor.clock.clone(), configs, executor.shutdown.clone()));
+    let post_office = tokio::spawn(post_office::work(
+        executor.ledger.clone(),
+        executor.clock.clone(),
+        configs,
+        executor.shutdown.clone(),
+    ));
     let mut daemon = Daemon {
         config_path,
         agenda,
@@ -120,7 +125,11 @@ impl Daemon {
                 }
             }
             Err(failure) => {
-                error!(error = &failure as &dyn std::error::Error, "nothing is stopped; trying again in {} seconds", PAUSE_AFTER_FAILURE.as_secs());
+                error!(
+                    error = &failure as &dyn std::error::Error,
+                    "nothing is stopped; trying again in {} seconds",
+                    PAUSE_AFTER_FAILURE.as_secs()
+                );
                 systemd::status(&format!("nothing is stopped: {failure}"));
                 self.rests_until = Some(Instant::now() + PAUSE_AFTER_FAILURE);
             }
@@ -130,7 +139,9 @@ impl Daemon {
     async fn adopt_orphans(&mut self) {
         match self.executor.orphans().await {
             Ok(runs) => runs.into_iter().for_each(|run| self.spawn(run)),
-            Err(failure) => error!(error = &failure as &dyn std::error::Error, "unfinished runs could not be looked for"),
+            Err(failure) => {
+                error!(error = &failure as &dyn std::error::Error, "unfinished runs could not be looked for")
+            }
         }
     }
 
@@ -145,7 +156,10 @@ impl Daemon {
 
     fn run_ended(&mut self, ended: Result<(), tokio::task::JoinError>) {
         if let Err(failure) = ended {
-            error!(error = &failure as &dyn std::error::Error, "the task of a run was lost; its run is resumed by the next start");
+            error!(
+                error = &failure as &dyn std::error::Error,
+                "the task of a run was lost; its run is resumed by the next start"
+            );
         }
         // The run has left mails in the outbox.
         self.config.send_modify(|_| {});
@@ -172,7 +186,10 @@ impl Daemon {
                         systemd::ready(&self.status());
                     }
                     Err(failure) => {
-                        error!(error = &failure as &dyn std::error::Error, "the configuration was not reloaded; the old one stays in force");
+                        error!(
+                            error = &failure as &dyn std::error::Error,
+                            "the configuration was not reloaded; the old one stays in force"
+                        );
                         systemd::ready("configuration not reloaded, the old one is in force");
                     }
                 }

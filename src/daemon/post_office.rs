@@ -34,7 +34,9 @@ pub async fn work(
                     let until = next.and_then(|next| (next - clock.now()).to_std().ok());
                     wait = until.map_or(LONGEST_WAIT, |until| until.min(LONGEST_WAIT));
                 }
-                Some(Err(failure)) => error!(error = &failure as &dyn std::error::Error, "the outbox could not be read"),
+                Some(Err(failure)) => {
+                    error!(error = &failure as &dyn std::error::Error, "the outbox could not be read")
+                }
             }
         }
         let news = tokio::time::timeout(wait, configs.changed());

@@ -19,7 +19,9 @@ pub enum Implausible {
         built: DateTime<Utc>,
     },
     /// Before what was recorded.
-    #[error("the clock shows {now}, more than a day before the newest entry of the ledger ({newest}): nothing fires until it is right")]
+    #[error(
+        "the clock shows {now}, more than a day before the newest entry of the ledger ({newest}): nothing fires until it is right"
+    )]
     BeforeLedger {
         /// What the clock shows.
         now: DateTime<Utc>,
@@ -27,7 +29,9 @@ pub enum Implausible {
         newest: DateTime<Utc>,
     },
     /// Years later.
-    #[error("the clock shows {now}, more than a year after the newest entry of the ledger ({newest}): nothing fires; if the clock is right, `offhours fire` a rule once")]
+    #[error(
+        "the clock shows {now}, more than a year after the newest entry of the ledger ({newest}): nothing fires; if the clock is right, `offhours fire` a rule once"
+    )]
     FarAhead {
         /// What the clock shows.
         now: DateTime<Utc>,

@@ -54,7 +54,10 @@ impl Executor {
         if wanted != cursors {
             self.ledger
                 .write(move |tx| {
-                    cursors.keys().filter(|rule| !wanted.contains_key(*rule)).try_for_each(|rule| tx.drop_cursor(rule))?;
+                    cursors
+                        .keys()
+                        .filter(|rule| !wanted.contains_key(*rule))
+                        .try_for_each(|rule| tx.drop_cursor(rule))?;
                     wanted
                         .iter()
                         .filter(|(rule, cursor)| cursors.get(*rule) != Some(*cursor))
@@ -74,8 +77,7 @@ impl Executor {
         }
         let newest = self.ledger.read(|tx| tx.newest_instant()).await?;
         plausible(now, self.built, newest)?;
-        let entries: Vec<Entries> =
-            due.into_iter().filter_map(|(rule, due)| self.entries(rule, &due, now)).collect();
+        let entries: Vec<Entries> = due.into_iter().filter_map(|(rule, due)| self.entries(rule, &due, now)).collect();
         let dealt_with = entries.iter().map(|entry| (entry.rule.name.clone(), entry.dealt_with)).collect();
         let runs = self.ledger.write(move |tx| claim_all(tx, entries, now)).await?;
         agenda.advance(&dealt_with);
@@ -117,7 +119,11 @@ impl Executor {
     }
 }
 
-fn claim_all(tx: &crate::ledger::Tx<'_>, entries: Vec<Entries>, now: DateTime<Utc>) -> Result<Vec<OpenRun>, LedgerError> {
+fn claim_all(
+    tx: &crate::ledger::Tx<'_>,
+    entries: Vec<Entries>,
+    now: DateTime<Utc>,
+) -> Result<Vec<OpenRun>, LedgerError> {
     let mut runs = Vec::new();
     for entry in entries {
         let mut newly_missed = false;
@@ -136,7 +142,9 @@ fn claim_all(tx: &crate::ledger::Tx<'_>, entries: Vec<Entries>, now: DateTime<Ut
                     warn!(rule = %entry.rule.name, "skipped {}: the rule's previous run is still going", claim.firing);
                     tx.enqueue(&mails, now)?;
                 }
-                Claim::Duplicate => info!(rule = %entry.rule.name, "{} was claimed before; nothing to do", claim.firing),
+                Claim::Duplicate => {
+                    info!(rule = %entry.rule.name, "{} was claimed before; nothing to do", claim.firing)
+                }
             }
         }
         let cursor = Cursor { schedule: fires_by(&entry.rule), after: entry.dealt_with };

@@ -95,7 +95,10 @@ impl Executor {
             Ok(Ok(ended)) => ended,
             Ok(Err(Interrupted)) => return self.interrupt(&open, resumed).await,
             Err(_) => {
-                error!(run = open.id.0, "the run of {} ended by a panic, which is a fault of offhours", open.claim.firing);
+                error!(
+                    run = open.id.0,
+                    "the run of {} ended by a panic, which is a fault of offhours", open.claim.firing
+                );
                 Ended::failed("panic: the run ended by a fault of offhours; what it had asked for is unconfirmed")
             }
         };
@@ -174,7 +177,10 @@ impl Executor {
     async fn interrupt(&self, open: &OpenRun, resumed: bool) -> Run {
         let (id, now) = (open.id, self.clock.now());
         if let Err(error) = self.ledger.write(move |tx| tx.interrupt(id, now)).await {
-            error!(error = &error as &dyn std::error::Error, "the interruption of {} could not be written", open.claim.firing);
+            error!(
+                error = &error as &dyn std::error::Error,
+                "the interruption of {} could not be written", open.claim.firing
+            );
         }
         let rows = self.ledger.read(move |tx| tx.rows(id)).await.unwrap_or_default();
         let reason = "interrupted: offhours was stopped; the next start resumes it".to_owned();

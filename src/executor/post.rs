@@ -45,8 +45,7 @@ pub fn mails(settings: &Settings, to: &[Address], content: &Content, now: DateTi
         .iter()
         .map(|file| Attachment { name: &file.name, content_type: &file.content_type, bytes: &file.bytes })
         .collect();
-    let body =
-        Body { subject: &content.subject, text: &content.text, html: &content.html, attachments: &attachments };
+    let body = Body { subject: &content.subject, text: &content.text, html: &content.html, attachments: &attachments };
     let render = |recipient: &Address| {
         let message_id = format!("<{}@offhours.invalid>", uuid::Uuid::new_v4().simple());
         match message::render(&settings.from, recipient, &body, now, &message_id) {

@@ -125,7 +125,7 @@ impl Task {
 
     async fn ask_in_bulk(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Vec<(DeploymentId, Answer)> {
         let mut answers = Vec::new();
-        for batch in StopBatch::split(ids) {
+        for batch in StopBatch::split(ids.iter().cloned()) {
             let (mut accepted, mut open) = (Vec::new(), Vec::new());
             match self.tenant.stopper.stop_in_bulk(&group.group.id, &batch).await {
                 Ok(mut answer) => {
@@ -229,9 +229,10 @@ impl Task {
                 let most = if may_have_arrived { MOST_REQUESTS } else { MOST_REFUSALS };
                 match error {
                     Some(error) if requests >= most => Some(failed(error)),
-                    None if requests >= most => {
-                        Some(Answer::Over(Fate::new(Outcome::Failed, "unexpected_response: AI Core never answered for it")))
-                    }
+                    None if requests >= most => Some(Answer::Over(Fate::new(
+                        Outcome::Failed,
+                        "unexpected_response: AI Core never answered for it",
+                    ))),
                     _ => None,
                 }
             }

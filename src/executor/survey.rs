@@ -48,10 +48,15 @@ pub async fn survey(reader: &Reader, rule: &Rule, prices: &Prices, at: DateTime<
         match listing {
             Ok(listing) => {
                 if !listing.consistent {
-                    survey.notes.push(format!("list_inconsistent: the list of `{}` changed while it was read", group.id));
+                    survey
+                        .notes
+                        .push(format!("list_inconsistent: the list of `{}` changed while it was read", group.id));
                 }
                 if listing.refused_ids > 0 {
-                    survey.notes.push(format!("{} deployments of `{}` have malformed ids and were left", listing.refused_ids, group.id));
+                    survey.notes.push(format!(
+                        "{} deployments of `{}` have malformed ids and were left",
+                        listing.refused_ids, group.id
+                    ));
                 }
                 survey.groups.push(Surveyed { group, deployments: listing.deployments });
             }

@@ -111,11 +111,7 @@ impl Task {
     }
 
     /// Decides for everything that was listed. What was asked for earlier and is not listed any more is gone.
-    async fn tickets(
-        &self,
-        survey: &Survey,
-        earlier: Vec<Row>,
-    ) -> Result<(Vec<GroupTickets>, Vec<Row>), LedgerError> {
+    async fn tickets(&self, survey: &Survey, earlier: Vec<Row>) -> Result<(Vec<GroupTickets>, Vec<Row>), LedgerError> {
         let now = self.clock.now();
         let holds = self.ledger.read(move |tx| tx.holds(now)).await?;
         let question = Question {
@@ -163,7 +159,10 @@ impl Task {
         if self.open.claim.mode == Mode::Observe || self.rule.mode == Mode::Observe {
             leave(OBSERVED);
         } else if stop > usize::try_from(self.rule.max_stops).unwrap_or(usize::MAX) {
-            let reason = format!("blocked: it would have stopped {stop} deployments, more than max_stops = {}", self.rule.max_stops);
+            let reason = format!(
+                "blocked: it would have stopped {stop} deployments, more than max_stops = {}",
+                self.rule.max_stops
+            );
             leave(&reason);
             return Some(reason);
         }
@@ -177,11 +176,18 @@ fn ended(survey: &Survey, rows: Vec<Row>) -> Ended {
     let mut reasons = Vec::new();
     if let Some((group, error)) = survey.failed.first() {
         let (failed, all) = (survey.failed.len(), listed + survey.failed.len());
-        reasons.push(format!("{}: {failed} of {all} resource groups could not be listed; `{}`: {error}", error.keyword(), group.id));
+        reasons.push(format!(
+            "{}: {failed} of {all} resource groups could not be listed; `{}`: {error}",
+            error.keyword(),
+            group.id
+        ));
     }
     let not_off = rows.iter().filter(|row| matches!(row.outcome, Outcome::Failed | Outcome::Unconfirmed)).count();
     if not_off > 0 {
-        reasons.push(format!("{not_off} of {} deployments are not confirmed stopped", rows.iter().filter(|row| row.requested_at.is_some()).count()));
+        reasons.push(format!(
+            "{not_off} of {} deployments are not confirmed stopped",
+            rows.iter().filter(|row| row.requested_at.is_some()).count()
+        ));
     }
     reasons.extend(survey.notes.iter().cloned());
     Ended { result, reason: reasons.join("; "), rows }

@@ -69,9 +69,7 @@ impl Task {
                 watch.forget(&id);
                 Some((id, Fate::gone()))
             }
-            Ok(Some(deployment)) => {
-                watch.observe_one(&deployment, self.clock.now()).map(|verdict| (id, fate(verdict)))
-            }
+            Ok(Some(deployment)) => watch.observe_one(&deployment, self.clock.now()).map(|verdict| (id, fate(verdict))),
             // The next look will tell.
             Err(_) => None,
         }

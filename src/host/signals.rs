@@ -30,9 +30,7 @@ impl Signals {
         for (kind, wish) in meanings {
             let mut received = signal(kind)?;
             let sender = sender.clone();
-            tokio::spawn(async move {
-                while received.recv().await.is_some() && sender.send(wish).is_ok() {}
-            });
+            tokio::spawn(async move { while received.recv().await.is_some() && sender.send(wish).is_ok() {} });
         }
         Ok(Self { wishes })
     }

@@ -26,6 +26,23 @@ impl Tx<'_> {
         Ok(self.0.last_insert_rowid())
     }
 
+    /// Puts a whole hold into a ledger that has none of its number: another ledger's, for a rehearsal.
+    pub fn put_hold(&self, hold: &Hold) -> Result<(), LedgerError> {
+        self.0.execute(
+            "INSERT INTO hold (id, kind, name, created_at, until, reason, by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                hold.id,
+                hold.target.kind(),
+                hold.target.name(),
+                to_ms(hold.created_at),
+                to_ms(hold.until),
+                hold.reason,
+                hold.by
+            ],
+        )?;
+        Ok(())
+    }
+
     /// Ends a hold early. False where there is none of this number in force.
     pub fn remove_hold(&self, id: i64, now: DateTime<Utc>) -> Result<bool, LedgerError> {
         let removed = self.0.execute(

@@ -1,0 +1,183 @@
+//! Floor 4: a rehearsal. The user's own rules, the real executor and the real client against the simulator, through
+//! days of virtual time in seconds.
+//!
+//! Nothing is imitated but AI Core and the passing of time: the clock stands still while anybody works and jumps ahead
+//! when all wait. What a rehearsal writes lies in a directory of its own, never in the real ledger.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::aicore::{KeySource, Options};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::hold::Hold;
+use crate::domain::id::ConnectionName;
+use crate::domain::run::Run;
+use crate::executor::Executor;
+use crate::executor::beat::BeatError;
+use crate::executor::progress::silent;
+use crate::executor::tenants::Tenants;
+use crate::ledger::lock::ExecutorLock;
+use crate::ledger::{Ledger, LedgerError};
+use crate::mail::settings::Delivery;
+use crate::mailer::Mailer;
+use crate::simulator::{Fleet, Simulator};
+
+pub mod demo;
+
+/// Name of the directory for mails in a rehearsal's output.
+const MAILS: &str = "mails";
+/// Name of the directory for its ledger.
+const STATE: &str = "state";
+
+/// What is rehearsed.
+pub struct Rehearsal {
+    /// The user's configuration.
+    pub config: Config,
+    /// What each connection's tenant looks like at the start.
+    pub fleets: BTreeMap<ConnectionName, Fleet>,
+    /// Holds, each from its own instant on.
+    pub holds: Vec<Hold>,
+    /// When virtual time starts.
+    pub from: DateTime<Utc>,
+    /// Firings after this instant are not rehearsed.
+    pub to: DateTime<Utc>,
+    /// Where everything is written.
+    pub output: PathBuf,
+}
+
+/// A rehearsal that has ended.
+pub struct Rehearsed {
+    /// Its ledger, to report from.
+    pub ledger: Ledger,
+    /// The configuration it ran by.
+    pub config: Arc<Config>,
+    /// When virtual time ended.
+    pub ended_at: DateTime<Utc>,
+    /// How many mails were written.
+    pub mails: usize,
+}
+
+/// Why a rehearsal could not be held.
+#[derive(Debug, thiserror::Error)]
+pub enum RehearsalError {
+    /// Its ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Its claims.
+    #[error(transparent)]
+    Beat(#[from] BeatError),
+    /// Its files or sockets.
+    #[error("{what}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> RehearsalError {
+    let what = what.into();
+    move |source| RehearsalError::Io { what, source }
+}
+
+impl Rehearsal {
+    /// Holds the rehearsal and tells each run as it ends. Must be called on a current-thread runtime, whose clock it
+    /// takes over.
+    pub async fn hold(self, mut on_run: impl FnMut(&Run)) -> Result<Rehearsed, RehearsalError> {
+        let clock = Clock::start_virtual(self.from);
+        let (config, simulators) = self.simulate(&clock).await?;
+        let (holds, to, output) = (self.holds, self.to, self.output);
+        let ledger = Ledger::open(&output.join(STATE))?;
+        ledger.write(move |tx| holds.iter().try_for_each(|hold| tx.put_hold(hold))).await?;
+        let lock = ExecutorLock::take(ledger.directory())?;
+        let executor = Executor {
+            config: Arc::new(config),
+            ledger: ledger.clone(),
+            clock: clock.clone(),
+            tenants: Arc::new(Tenants::new(Options { clock: clock.clone(), ..Options::default() })),
+            shutdown: CancellationToken::new(),
+            name: lock.name().into(),
+            // Virtual time may lie before the program was built.
+            built: DateTime::UNIX_EPOCH,
+        };
+        let mut agenda = executor.agenda().await?;
+        let mut runs = JoinSet::new();
+        while let Some(next) = agenda.next().filter(|next| *next <= to) {
+            wait_until(next, &clock).await;
+            for run in executor.beat(&mut agenda).await? {
+                let executor = executor.clone();
+                runs.spawn(async move { executor.carry_out(run, silent()).await });
+            }
+            while let Some(Ok(run)) = runs.try_join_next() {
+                on_run(&run);
+            }
+        }
+        while let Some(ended) = runs.join_next().await {
+            if let Ok(run) = ended {
+                on_run(&run);
+            }
+        }
+        wait_until(to, &clock).await;
+        if let Some(settings) = &executor.config.mail {
+            Mailer { ledger: ledger.clone(), clock: clock.clone() }.deliver_due(settings).await?;
+        }
+        for simulator in simulators {
+            simulator.shutdown().await;
+        }
+        let mails = fs::read_dir(output.join(MAILS)).map_or(0, Iterator::count);
+        Ok(Rehearsed { ledger, config: executor.config, ended_at: clock.now(), mails })
+    }
+
+    /// Puts a simulator behind every connection, and a directory behind the mails.
+    async fn simulate(&self, clock: &Clock) -> Result<(Config, Vec<Simulator>), RehearsalError> {
+        let mut config = self.config.clone();
+        fs::create_dir_all(&self.output).map_err(io(format!("cannot make `{}`", self.output.display())))?;
+        let mut simulators = Vec::new();
+        for connection in config.connections.values_mut() {
+            let fleet = self.fleets.get(&connection.name).cloned().unwrap_or_default();
+            let simulator = Simulator::start(fleet, clock.clone(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+                .await
+                .map_err(io("cannot listen on 127.0.0.1"))?;
+            let key = self.output.join(format!(".{}-service-key.json", connection.name));
+            write_secret(&key, &simulator.service_key())?;
+            connection.key = KeySource::File(key);
+            simulators.push(simulator);
+        }
+        config.state_dir = self.output.join(STATE);
+        if let Some(mail) = &mut config.mail {
+            mail.delivery = Delivery::Directory(self.output.join(MAILS));
+        }
+        Ok((config, simulators))
+    }
+}
+
+async fn wait_until(at: DateTime<Utc>, clock: &Clock) {
+    while let Ok(wait) = (at - clock.now()).to_std() {
+        if wait.is_zero() {
+            break;
+        }
+        clock.pause(wait).await;
+    }
+}
+
+fn write_secret(path: &Path, text: &str) -> Result<(), RehearsalError> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(io(format!("cannot write `{}`", path.display())))?;
+    file.write_all(text.as_bytes()).map_err(io(format!("cannot write `{}`", path.display())))
+}
