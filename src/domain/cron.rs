@@ -187,7 +187,10 @@ fn check_field(field: &str, name: &'static str, from: u32, to: u32) -> Result<()
             && let (Some(a), Some(b)) = (position(first), position(last))
             && a > b
         {
-            return Err(BadCron::Field(format!("the range `{}` runs backwards: write both parts, as in `FRI-SAT,SUN`", clip(range))));
+            return Err(BadCron::Field(format!(
+                "the range `{}` runs backwards: write both parts, as in `FRI-SAT,SUN`",
+                clip(range)
+            )));
         }
         if step.is_some() && !range.contains('-') && range != "*" {
             return Err(BadCron::Field(format!("`{}` is no step: write `*/n` or `a-b/n`", clip(part))));

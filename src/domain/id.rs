@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn an_id_that_would_change_the_url_is_refused() {
-        for text in ["", ".", "..", "....", "a/bc", "d%2e", "dépl", "abc", &"d".repeat(65), "d123?x", "d12 3", "d123\n"] {
+        for text in ["", ".", "..", "....", "a/bc", "d%2e", "dépl", "abc", &"d".repeat(65), "d123?x", "d12 3", "d123\n"]
+        {
             assert!(DeploymentId::new(text).is_err(), "{text:?} was accepted");
         }
         for text in ["d1234", "a.b-c_d", &"d".repeat(64)] {

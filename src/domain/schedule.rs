@@ -108,11 +108,8 @@ impl Schedule {
         let mut instants = self.newest_firings(after, now);
         let Some(newest) = instants.pop_back() else { return Due::default() };
         let late = now - newest;
-        let may_run = if self.until.is_some() {
-            now < self.off_window(newest).to
-        } else {
-            late <= CATCH_UP_WITHOUT_UNTIL
-        };
+        let may_run =
+            if self.until.is_some() { now < self.off_window(newest).to } else { late <= CATCH_UP_WITHOUT_UNTIL };
         let run = may_run.then_some(DueFiring { at: newest, on_time: late <= ON_TIME });
         if !may_run {
             instants.push_back(newest);
