@@ -12,5 +12,7 @@ pub mod host;
 pub mod ledger;
 pub mod mail;
 pub mod mailer;
+pub mod rehearsal;
 pub mod report;
 pub mod secret;
+pub mod simulator;

@@ -1,0 +1,356 @@
+//! The fleet file: raw tables with their places, resolved into a [`Fleet`]. The keys are those of [`Spec`], in words
+//! that a person writes: `replicas = 2`, `created = "3d"`, `redeployed = "0 7 * * MON-FRI"`.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rust_decimal::Decimal;
+use serde::de::{Deserialize, Deserializer, Error as _};
+use toml::Spanned;
+
+use crate::clock;
+use crate::domain::cron::Cron;
+use crate::domain::deployment::{Status, Ttl};
+use crate::domain::zone::Zone;
+use crate::simulator::fleet::{Bulk, Fleet, FleetGroup, InstanceType, configuration_id, usual_spelling};
+use crate::simulator::spec::{
+    Behaviour, Component, Model, Moment, Redeployed, SLOW_STOP_AFTER, START_AFTER, STOP_AFTER, Spec, Spelling,
+};
+
+/// So many deployments may one table stand for.
+const MOST_PER_TABLE: usize = 20_000;
+
+/// Why a text is no fleet file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {message}")]
+pub struct FleetError {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// What is wrong there.
+    pub message: String,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFleet {
+    #[serde(default)]
+    tenant: RawTenant,
+    #[serde(default)]
+    group: Vec<RawGroup>,
+    #[serde(default)]
+    deployment: Vec<RawDeployment>,
+}
+
+#[derive(serde::Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawTenant {
+    bulk: Option<RawBulk>,
+    bulk_refusal: Option<Spanned<u16>>,
+    meta: Option<bool>,
+    token_lifetime: Option<Span>,
+    latency: Option<Span>,
+    timezone: Option<Spanned<String>>,
+    instance_types: BTreeMap<String, RawInstanceType>,
+    reserved_nodes: BTreeMap<String, u32>,
+}
+
+struct RawBulk(Bulk);
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawInstanceType {
+    billable_units_per_hour: Decimal,
+    memory: Option<String>,
+    cpu: Option<u32>,
+    gpu: Option<u32>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGroup {
+    id: Spanned<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    accessible: Option<bool>,
+    status: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDeployment {
+    group: Option<Spanned<String>>,
+    id: Spanned<String>,
+    count: Option<Spanned<usize>>,
+    configuration: Option<String>,
+    configuration_id: Option<String>,
+    scenario: Option<String>,
+    executable: Option<String>,
+    plan: Option<String>,
+    replicas: Option<RawReplicas>,
+    #[serde(default)]
+    components: BTreeMap<String, RawComponent>,
+    model: Option<String>,
+    model_version: Option<String>,
+    status: Option<String>,
+    created: Option<Created>,
+    ttl: Option<Spanned<String>>,
+    behaviour: Option<Behaviour>,
+    stop_after: Option<Span>,
+    start_after: Option<Span>,
+    appears_at: Option<Later>,
+    deleted_at: Option<Later>,
+    redeployed: Option<Spanned<String>>,
+    details: Option<Spelling>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawComponent {
+    plan: String,
+    replicas: Option<RawReplicas>,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(untagged, expecting = "expected a number of replicas, or `{ min = 0, max = 2, running = 1 }`")]
+enum RawReplicas {
+    Fixed(u32),
+    Scaled { min: u32, max: u32, running: u32 },
+}
+
+struct Span(Duration);
+struct Created(Moment);
+struct Later(Moment);
+
+/// Reads a fleet file.
+pub(super) fn parse(text: &str) -> Result<Fleet, FleetError> {
+    let raw: RawFleet =
+        toml::from_str(text).map_err(|e| fault(text, &e.span().unwrap_or(0..0), e.message().to_owned()))?;
+    let resolver = Resolver { text, zone: zone(text, raw.tenant.timezone.as_ref())? };
+    let mut fleet = Fleet::new();
+    tenant(text, raw.tenant, &mut fleet)?;
+    for group in raw.group {
+        resolver.group(group, &mut fleet)?;
+    }
+    for deployment in raw.deployment {
+        resolver.deployment(deployment, &mut fleet)?;
+    }
+    Ok(fleet)
+}
+
+fn zone(text: &str, name: Option<&Spanned<String>>) -> Result<Zone, FleetError> {
+    let (name, span) = name.map_or(("UTC", 0..0), |name| (name.get_ref().as_str(), name.span()));
+    clock::zone(name).map_err(|e| fault(text, &span, e.to_string()))
+}
+
+fn tenant(text: &str, raw: RawTenant, fleet: &mut Fleet) -> Result<(), FleetError> {
+    let tenant = &mut fleet.tenant;
+    tenant.bulk = raw.bulk.map_or(tenant.bulk, |bulk| bulk.0);
+    if let Some(status) = raw.bulk_refusal {
+        if !(400..600).contains(status.get_ref()) {
+            return Err(fault(text, &status.span(), "a refusal has a status from 400 to 599".to_owned()));
+        }
+        tenant.bulk_refusal = status.into_inner();
+    }
+    tenant.meta = raw.meta.unwrap_or(tenant.meta);
+    tenant.token_lifetime = raw.token_lifetime.map_or(tenant.token_lifetime, |span| span.0);
+    tenant.latency = raw.latency.map_or(tenant.latency, |span| span.0);
+    tenant.reserved_nodes = raw.reserved_nodes;
+    tenant.instance_types = raw.instance_types.into_iter().map(|(name, raw)| (name, instance_type(raw))).collect();
+    Ok(())
+}
+
+fn instance_type(raw: RawInstanceType) -> InstanceType {
+    InstanceType {
+        memory: raw.memory.unwrap_or_else(|| "16Gi".to_owned()),
+        cpu: raw.cpu.unwrap_or(4),
+        gpu: raw.gpu.unwrap_or(0),
+        billable_units_per_hour: raw.billable_units_per_hour,
+    }
+}
+
+struct Resolver<'a> {
+    text: &'a str,
+    zone: Zone,
+}
+
+impl Resolver<'_> {
+    fn group(&self, raw: RawGroup, fleet: &mut Fleet) -> Result<(), FleetError> {
+        let id = raw.id.get_ref();
+        let declared = id != "default" && fleet.groups.iter().any(|group| group.id == *id);
+        if declared {
+            return Err(self.fault(&raw.id.span(), format!("group `{id}` is there already")));
+        }
+        fleet.groups.retain(|group| group.id != *id);
+        let plain = FleetGroup::new(id);
+        fleet.groups.push(FleetGroup {
+            labels: raw.labels,
+            accessible: raw.accessible.unwrap_or(true),
+            status: raw.status.unwrap_or(plain.status),
+            id: plain.id,
+        });
+        Ok(())
+    }
+
+    fn deployment(&self, raw: RawDeployment, fleet: &mut Fleet) -> Result<(), FleetError> {
+        let group = self.group_of(raw.group.as_ref(), fleet)?;
+        let (id, span, count) = (raw.id.get_ref().clone(), raw.id.span(), raw.count.clone());
+        let details = raw.details;
+        let spec = self.spec(raw, group)?;
+        let ids: Vec<String> = match count {
+            None => vec![id],
+            Some(count) if (1..=MOST_PER_TABLE).contains(count.get_ref()) => {
+                (1..=count.into_inner()).map(|number| format!("{id}{number:03}")).collect()
+            }
+            Some(count) => return Err(self.fault(&count.span(), format!("1 to {MOST_PER_TABLE} deployments"))),
+        };
+        for id in ids {
+            if fleet.deployments.iter().any(|known| known.id == id && known.group == spec.group) {
+                return Err(self.fault(&span, format!("deployment `{id}` is there already")));
+            }
+            let details = details.unwrap_or_else(|| usual_spelling(fleet.deployments.len()));
+            fleet.deployments.push(Spec { id, details, ..spec.clone() });
+        }
+        Ok(())
+    }
+
+    fn group_of(&self, name: Option<&Spanned<String>>, fleet: &Fleet) -> Result<String, FleetError> {
+        let Some(name) = name else { return Ok("default".to_owned()) };
+        if fleet.groups.iter().any(|group| group.id == *name.get_ref()) {
+            return Ok(name.get_ref().clone());
+        }
+        let message = format!("there is no group `{}`: add `[[group]]` with that `id`", name.get_ref());
+        Err(self.fault(&name.span(), message))
+    }
+
+    fn spec(&self, raw: RawDeployment, group: String) -> Result<Spec, FleetError> {
+        let redeployed = raw.redeployed.as_ref().map(|cron| self.redeployed(cron)).transpose()?;
+        if let Some(ttl) = raw.ttl.as_ref().filter(|ttl| ttl.get_ref().parse::<Ttl>().is_err()) {
+            return Err(self.fault(&ttl.span(), format!("`{}` is no ttl, such as `24H`", ttl.get_ref())));
+        }
+        let behaviour = raw.behaviour.unwrap_or_default();
+        let usual = if behaviour == Behaviour::Slow { SLOW_STOP_AFTER } else { STOP_AFTER };
+        let id = raw.id.get_ref();
+        let components = components(raw.plan.as_deref(), raw.replicas, raw.components);
+        let name = raw.configuration;
+        let version = raw.model_version.unwrap_or_else(|| "latest".to_owned());
+        let model = raw.model.map(|name| Model { name, version });
+        let usual_scenario = if model.is_some() { "foundation-models" } else { "scenario" };
+        Ok(Spec {
+            configuration_id: raw
+                .configuration_id
+                .unwrap_or_else(|| configuration_id(name.as_deref().unwrap_or(id.as_str()))),
+            configuration_name: name,
+            scenario_id: Some(raw.scenario.unwrap_or_else(|| usual_scenario.to_owned())),
+            executable_id: Some(raw.executable.unwrap_or_else(|| "executable".to_owned())),
+            components,
+            model,
+            status: Status::from(raw.status.as_deref().unwrap_or("RUNNING")),
+            created: raw.created.map_or(Moment::Before(TimeDelta::days(3)), |created| created.0),
+            ttl: raw.ttl.map(Spanned::into_inner),
+            behaviour,
+            stop_after: raw.stop_after.map_or(usual, |span| delta(span.0)),
+            start_after: raw.start_after.map_or(START_AFTER, |span| delta(span.0)),
+            appears_at: raw.appears_at.map(|moment| moment.0),
+            deleted_at: raw.deleted_at.map(|moment| moment.0),
+            redeployed,
+            ..Spec::running(&group, id, "")
+        })
+    }
+
+    fn redeployed(&self, cron: &Spanned<String>) -> Result<Redeployed, FleetError> {
+        let text = cron.get_ref();
+        let wrong = |e| self.fault(&cron.span(), format!("`{text}` is no cron expression: {e}"));
+        Ok(Redeployed { cron: Cron::parse(text).map_err(wrong)?, zone: self.zone.clone() })
+    }
+
+    fn fault(&self, span: &Range<usize>, message: String) -> FleetError {
+        fault(self.text, span, message)
+    }
+}
+
+fn components(
+    plan: Option<&str>,
+    replicas: Option<RawReplicas>,
+    others: BTreeMap<String, RawComponent>,
+) -> Vec<Component> {
+    let first = plan.map(|plan| component("predictor".to_owned(), plan, replicas));
+    let others = others.into_iter().map(|(name, raw)| component(name, &raw.plan, raw.replicas));
+    first.into_iter().chain(others).collect()
+}
+
+fn component(name: String, plan: &str, replicas: Option<RawReplicas>) -> Component {
+    let (min, max, running) = match replicas.unwrap_or(RawReplicas::Fixed(1)) {
+        RawReplicas::Fixed(count) => (count, count, count),
+        RawReplicas::Scaled { min, max, running } => (min, max, running),
+    };
+    Component { name, plan: plan.to_owned(), min, max, running }
+}
+
+fn delta(span: Duration) -> TimeDelta {
+    TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX)
+}
+
+/// Line and column of a fault, each from 1, the column in characters.
+fn fault(text: &str, span: &Range<usize>, message: String) -> FleetError {
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    FleetError { line, column, message }
+}
+
+impl<'de> Deserialize<'de> for RawBulk {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged, expecting = "expected true, false or \"refuses\"")]
+        enum Either {
+            Plain(bool),
+            Word(String),
+        }
+        match Either::deserialize(from)? {
+            Either::Plain(true) => Ok(Self(Bulk::Yes)),
+            Either::Plain(false) => Ok(Self(Bulk::No)),
+            Either::Word(word) if word == "refuses" => Ok(Self(Bulk::Refuses)),
+            Either::Word(word) => Err(D::Error::custom(format!("`{word}` is not true, false or \"refuses\""))),
+        }
+    }
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|e| format!("`{text}` is no duration such as `40s` or `3d`: {e}"))
+}
+
+fn instant(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        span(&String::deserialize(from)?).map(Span).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Created {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let moment = match instant(&text) {
+            Some(at) => Moment::At(at),
+            None => Moment::Before(delta(span(&text).map_err(D::Error::custom)?)),
+        };
+        Ok(Self(moment))
+    }
+}
+
+impl<'de> Deserialize<'de> for Later {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let moment = match instant(&text) {
+            Some(at) => Moment::At(at),
+            None => Moment::After(delta(span(&text).map_err(D::Error::custom)?)),
+        };
+        Ok(Self(moment))
+    }
+}

@@ -1,0 +1,122 @@
+//! The connections: a TCP stream that can be cut from within, and that counts what passes over it so that
+//! [`pace`](super::pace) knows when all is quiet.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// How often anything passed over any connection.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Traffic(Arc<AtomicU64>);
+
+impl Traffic {
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn pass(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Where connections come in.
+pub(super) struct Door {
+    pub(super) listener: TcpListener,
+    pub(super) traffic: Traffic,
+}
+
+/// One connection.
+pub(super) struct Line {
+    stream: TcpStream,
+    traffic: Traffic,
+    scissors: Scissors,
+}
+
+/// Cuts one connection: whatever is written afterwards never leaves.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scissors(Arc<AtomicBool>);
+
+impl Scissors {
+    pub(super) fn cut(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.0.load(Ordering::Relaxed) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+    }
+}
+
+impl Listener for Door {
+    type Io = Line;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Line, SocketAddr) {
+        // axum's own: it waits and tries again where the system is short of descriptors.
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        self.traffic.pass();
+        // Without it an answer waits for the acknowledgement of the one before. It cannot fail on a fresh connection.
+        let _ = stream.set_nodelay(true);
+        (Line { stream, traffic: self.traffic.clone(), scissors: Scissors::default() }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, Door>> for Scissors {
+    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
+        stream.io().scissors.clone()
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_ready() {
+            self.traffic.pass();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.scissors.check()?;
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if written.is_ready() {
+            self.traffic.pass();
+        }
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.scissors.check()?;
+        self.traffic.pass();
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,183 @@
+//! What a fleet says about one deployment: what it is, and how it will behave. Nothing here changes; see
+//! [`live`](super::live) for what becomes of it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::cron::Cron;
+use crate::domain::deployment::Status;
+use crate::domain::zone::Zone;
+
+/// How long a deployment stays STOPPING, unless its fleet says otherwise.
+pub const STOP_AFTER: TimeDelta = TimeDelta::seconds(40);
+/// How long a slow one does.
+pub const SLOW_STOP_AFTER: TimeDelta = TimeDelta::minutes(20);
+/// How long a new deployment takes from UNKNOWN to RUNNING.
+pub const START_AFTER: TimeDelta = TimeDelta::minutes(2);
+
+/// One deployment as its fleet describes it. Texts are not checked: a test may want hostile ones.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Its resource group.
+    pub group: String,
+    /// Its id.
+    pub id: String,
+    /// Its configuration.
+    pub configuration_id: String,
+    /// The configuration's name.
+    pub configuration_name: Option<String>,
+    /// The scenario.
+    pub scenario_id: Option<String>,
+    /// The executable.
+    pub executable_id: Option<String>,
+    /// Its machines.
+    pub components: Vec<Component>,
+    /// The model it serves, where it is a generative-AI deployment.
+    pub model: Option<Model>,
+    /// What it is when the simulation starts.
+    pub status: Status,
+    /// When it was created.
+    pub created: Moment,
+    /// Time to live, as the API writes it.
+    pub ttl: Option<String>,
+    /// How it takes a stop.
+    pub behaviour: Behaviour,
+    /// How long it stays STOPPING.
+    pub stop_after: TimeDelta,
+    /// How long it takes to run once it was created during the simulation.
+    pub start_after: TimeDelta,
+    /// It is not there before; somebody creates it then.
+    pub appears_at: Option<Moment>,
+    /// Somebody deletes it then.
+    pub deleted_at: Option<Moment>,
+    /// When people deploy the same configuration again, after this one was stopped.
+    pub redeployed: Option<Redeployed>,
+    /// How its `details` are spelt.
+    pub details: Spelling,
+}
+
+/// One component of a deployment, such as `predictor`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// Its name.
+    pub name: String,
+    /// Resource plan or instance type.
+    pub plan: String,
+    /// Fewest replicas.
+    pub min: u32,
+    /// Most replicas.
+    pub max: u32,
+    /// Replicas while it is RUNNING.
+    pub running: u32,
+}
+
+/// A generative-AI model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// Such as `gpt-4o`.
+    pub name: String,
+    /// Such as `latest`.
+    pub version: String,
+}
+
+/// An instant, or one told from the start of the simulation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// This instant.
+    At(DateTime<Utc>),
+    /// So long before the start.
+    Before(TimeDelta),
+    /// So long after the start.
+    After(TimeDelta),
+}
+
+impl Moment {
+    /// The instant, for a simulation that started at `start`.
+    pub fn from(self, start: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::At(at) => at,
+            Self::Before(age) => start - age,
+            Self::After(wait) => start + wait,
+        }
+    }
+}
+
+/// How a deployment takes a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Behaviour {
+    /// STOPPING, then STOPPED.
+    #[default]
+    Normal,
+    /// The same, but slowly.
+    Slow,
+    /// Answers 412 although it runs.
+    Refuses,
+    /// Answers 403.
+    Forbidden,
+    /// Stays STOPPING for ever.
+    Stuck,
+    /// STOPPING, then DEAD.
+    Dies,
+    /// STOPPING, then not there any more.
+    Vanishes,
+    /// STOPPING, then RUNNING again.
+    ComesBack,
+}
+
+/// The spelling of `backendDetails`; both are seen in SAP's answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spelling {
+    /// `backendDetails`
+    Camel,
+    /// `backend_details`
+    Snake,
+    /// Both, the same in each.
+    Both,
+    /// Both, but only one of them filled: `backendDetails` of `scaling`, `backend_details` of `resources`.
+    HalfFilled,
+    /// No `details` at all.
+    Absent,
+}
+
+/// When people deploy again what was stopped.
+#[derive(Debug, Clone)]
+pub struct Redeployed {
+    /// The instants at which they do.
+    pub cron: Cron,
+    /// Where they live.
+    pub zone: Zone,
+}
+
+impl Spec {
+    /// A deployment that has been RUNNING one replica on `plan` for three days.
+    pub fn running(group: &str, id: &str, plan: &str) -> Self {
+        Self {
+            group: group.to_owned(),
+            id: id.to_owned(),
+            configuration_id: format!("configuration-of-{id}").chars().take(64).collect(),
+            configuration_name: None,
+            scenario_id: Some("scenario".to_owned()),
+            executable_id: Some("executable".to_owned()),
+            components: vec![Component::predictor(plan, 1)],
+            model: None,
+            status: Status::Running,
+            created: Moment::Before(TimeDelta::days(3)),
+            ttl: None,
+            behaviour: Behaviour::Normal,
+            stop_after: STOP_AFTER,
+            start_after: START_AFTER,
+            appears_at: None,
+            deleted_at: None,
+            redeployed: None,
+            details: Spelling::Camel,
+        }
+    }
+}
+
+impl Component {
+    /// A `predictor` that keeps `replicas` on `plan`.
+    pub fn predictor(plan: &str, replicas: u32) -> Self {
+        Self { name: "predictor".to_owned(), plan: plan.to_owned(), min: replicas, max: replicas, running: replicas }
+    }
+}
