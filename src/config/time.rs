@@ -35,7 +35,7 @@ impl Value for Cron {
                 let verb = if node.key == "until" { "occurs" } else { "fires" };
                 node.refuse_with(
                     format!("`{}` never {verb}: no date matches `{shown}`", node.key),
-                    format!("no month has that day; `{}` does match", bare(node.example)),
+                    format!("the 30th of February and its like never come; `{}` does", bare(node.example)),
                 )
             }
             BadCron::FieldCount(_) => node.refuse_with(
