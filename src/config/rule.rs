@@ -232,7 +232,7 @@ fn warn(section: &Section<'_, RuleKeys>, rule: &Rule, defaults: &Defaults) {
     if !schedule.skip.is_empty() {
         let unskipped = schedule.stop.next_after(now, &schedule.zone);
         match (unskipped, schedule.next_firing(now)) {
-            (Some(first), Some(next)) if next - first > YEAR => {
+            (Some(first), Some(next)) if next != first && next - now > YEAR => {
                 let day = next.date_naive();
                 section
                     .place_of(|k| k.skip)

@@ -36,7 +36,7 @@ impl<'a, S: Shape> Section<'a, S> {
 
     fn report_unknown(&self, key: &str, at: Place<'_>, known: &[&str]) {
         if is_secret(key) {
-            return at.fault(format!("`{}` is a secret, and secrets never stand in this file", clip(key)), S::SECRETS);
+            return report_secret::<S>(key, at);
         }
         let message = format!("unknown key `{}` in {}", clip(key), self.title());
         match S::ELSEWHERE.iter().find(|(name, _)| *name == key) {
@@ -136,10 +136,7 @@ impl<'a, S: Shape> Section<'a, S> {
                 DeValue::Table(table) => {
                     sections.push(Section::open(format!("{}.{}", key.name, name.get_ref()), table, at));
                 }
-                _ => self.at.moved(name.span().start).fault(
-                    format!("`{}` in `[{}]` stands under no name", clip(name.get_ref()), key.name),
-                    format!("write `[{}.NAME]` above it", key.name),
-                ),
+                _ => report_nameless::<T>(key.name, name.get_ref(), self.at.moved(name.span().start)),
             }
         }
         sections
@@ -172,6 +169,19 @@ fn open_child<T: Shape>(path: String, node: Node<'_>) -> Option<Section<'_, T>> 
             format!("write `[{path}]` above its keys"),
         ),
     }
+}
+
+fn report_secret<S: Shape>(key: &str, at: Place<'_>) {
+    at.fault(format!("`{}` is a secret, and secrets never stand in this file", clip(key)), S::SECRETS);
+}
+
+/// A key stands in `[section]` itself, where only names of sections of the shape `S` do.
+fn report_nameless<S: Shape>(section: &str, key: &str, at: Place<'_>) {
+    if is_secret(key) {
+        return report_secret::<S>(key, at);
+    }
+    let hint = format!("write `[{section}.NAME]` above it");
+    at.fault(format!("`{}` in `[{section}]` stands under no name", clip(key)), hint);
 }
 
 /// True for the name of a key that would hold a secret itself.

@@ -134,7 +134,7 @@ impl Files {
 
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         fs::write(self.path(name), text).unwrap();
-        if !Path::new(name).extension().is_some_and(|ending| ending == "toml") {
+        if Path::new(name).extension().is_none_or(|ending| ending != "toml") {
             fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
         }
     }
@@ -153,7 +153,12 @@ impl Files {
     /// All that is printed, without the directory.
     pub fn faults(&self) -> String {
         let faults = self.load().expect_err("there is a fault").to_string();
-        faults.replace(&format!("{}/", self.directory.path().display()), "")
+        self.without_directory(&faults)
+    }
+
+    /// `text`, with paths as they are seen from the directory.
+    pub fn without_directory(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.directory.path().display()), "")
     }
 }
 

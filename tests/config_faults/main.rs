@@ -2,6 +2,7 @@
 //! must be accepted all the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod accepted;
 mod cases;
 mod files;
 
