@@ -72,7 +72,7 @@ pub(super) fn read(section: &Section<'_, ConnectionKeys>) -> Option<Connection> 
         && let Err(why) = check_service_key(&key)
     {
         place.fault(
-            format!("what `{word}` names is no service key: {why}"),
+            format!("the service key that `{word}` names cannot be used: {why}"),
             "download the service key again from the BTP cockpit",
         );
     }

@@ -24,6 +24,8 @@ struct Event {
     repeat: Option<Repeat>,
     without: BTreeSet<NaiveDate>,
     cancelled: bool,
+    /// True where one of its lines was refused.
+    damaged: bool,
 }
 
 /// `RRULE:FREQ=YEARLY`.
@@ -78,7 +80,12 @@ pub(super) fn read(text: &str) -> (BTreeSet<NaiveDate>, Vec<BadLine>) {
                     std::mem::take(&mut event).write_out(&mut dates).unwrap_or_else(|fault| bad.push(fault));
                 }
             }
-            _ if in_event(&open) => event.take(&line).unwrap_or_else(|fault| bad.push(fault)),
+            _ if in_event(&open) => {
+                if let Err(fault) = event.take(&line) {
+                    event.damaged = true;
+                    bad.push(fault);
+                }
+            }
             _ => {}
         }
     }
@@ -145,6 +152,9 @@ impl Event {
 
     /// Adds the event's days to `dates`.
     fn write_out(self, dates: &mut BTreeSet<NaiveDate>) -> Result<(), BadLine> {
+        if self.damaged {
+            return Ok(());
+        }
         let Some(start) = self.start else {
             return Err(refuse(self.line, "an event without `DTSTART`", "for example `DTSTART;VALUE=DATE:20261225`"));
         };
@@ -234,4 +244,90 @@ fn repeat(line: &Line) -> Result<Repeat, BadLine> {
         }
     }
     if yearly { Ok(repeat) } else { Err(unknown("FREQ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    fn calendar(events: &[&str]) -> String {
+        let events: Vec<String> = events.iter().map(|e| format!("BEGIN:VEVENT\r\n{e}\r\nEND:VEVENT\r\n")).collect();
+        format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{}END:VCALENDAR\r\n", events.concat())
+    }
+
+    fn dates(events: &[&str]) -> Vec<String> {
+        let (dates, bad) = read(&calendar(events));
+        assert!(bad.is_empty(), "{:?}", bad.iter().map(|b| &b.message).collect::<Vec<_>>());
+        dates.iter().map(ToString::to_string).collect()
+    }
+
+    fn refused(text: &str) -> Vec<(usize, String)> {
+        read(text).1.into_iter().map(|bad| (bad.line, bad.message)).collect()
+    }
+
+    #[test]
+    fn an_event_is_the_days_before_its_end() {
+        assert_eq!(dates(&["DTSTART;VALUE=DATE:20261225"]), ["2026-12-25"]);
+        assert_eq!(dates(&["DTSTART;VALUE=DATE:20261225\r\nDTEND;VALUE=DATE:20261227"]), ["2026-12-25", "2026-12-26"]);
+        assert_eq!(dates(&["DTSTART;VALUE=DATE:20261225\r\nDTEND;VALUE=DATE:20261225"]), ["2026-12-25"]);
+        assert_eq!(dates(&["DTSTART:20261231\r\nDURATION:P2D"]), ["2026-12-31", "2027-01-01"]);
+        assert_eq!(dates(&["DTSTART:20261231\r\nSTATUS:CANCELLED", "DTSTART:20260101"]), ["2026-01-01"]);
+    }
+
+    #[test]
+    fn a_yearly_event_is_written_out() {
+        let yearly = dates(&["DTSTART;VALUE=DATE:20100501\r\nRRULE:FREQ=YEARLY;BYMONTH=5;BYMONTHDAY=1"]);
+        assert_eq!((yearly.len(), yearly.first().unwrap().as_str()), (22, "2024-05-01"));
+        assert_eq!(yearly.last().unwrap(), "2045-05-01");
+        assert_eq!(
+            dates(&["DTSTART:20240229\r\nRRULE:FREQ=YEARLY;UNTIL=20330101"]),
+            ["2024-02-29", "2028-02-29", "2032-02-29"]
+        );
+        assert_eq!(dates(&["DTSTART:20250601\r\nRRULE:FREQ=YEARLY;INTERVAL=2;COUNT=2"]), ["2025-06-01", "2027-06-01"]);
+        assert_eq!(
+            dates(&["DTSTART:20250601\r\nRRULE:FREQ=YEARLY;COUNT=3\r\nEXDATE;VALUE=DATE:20260601"]),
+            ["2025-06-01", "2027-06-01"]
+        );
+    }
+
+    #[test]
+    fn folds_alarms_and_time_zones_are_read_past() {
+        let text = "BEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:Europe/Berlin\nBEGIN:DAYLIGHT\nDTSTART:19810329T020000\n\
+                    RRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU\nEND:DAYLIGHT\nEND:VTIMEZONE\nBEGIN:VEVENT\n\
+                    DTSTART;X-NOTE=\"a:b\";VALUE=DA\n TE:2026\n\t1225\nSUMMARY:Erster\n  Feiertag\nBEGIN:VALARM\n\
+                    TRIGGER:-PT15M\nDURATION:PT5M\nEND:VALARM\nEND:VEVENT\nEND:VCALENDAR\n";
+        let (dates, bad) = read(text);
+        assert!(bad.is_empty(), "{:?}", refused(text));
+        assert_eq!(dates.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2026-12-25"]);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_by_line() {
+        let cases = [
+            ("DTSTART:20261224T140000Z", 4, "`DTSTART` is no whole day"),
+            ("DTSTART;VALUE=DATE:20261225\r\nRRULE:FREQ=WEEKLY", 5, "`FREQ` of `RRULE` is not understood"),
+            ("DTSTART;VALUE=DATE:20261126\r\nRRULE:FREQ=YEARLY;BYDAY=4TH", 5, "`BYDAY` of `RRULE` is not understood"),
+            (
+                "DTSTART;VALUE=DATE:20261126\r\nRRULE:FREQ=YEARLY;BYMONTH=5",
+                3,
+                "an event repeats on another day than its own",
+            ),
+            ("SUMMARY:Nothing", 3, "an event without `DTSTART`"),
+            ("DTSTART:20261225\r\nDTEND:20261224", 3, "an event ends before it begins, or lasts over a year"),
+            ("DTSTART:20261225\r\nDURATION:PT5H", 5, "`DURATION` is no number of days or weeks"),
+            ("DTSTART:20261225\r\nRDATE:20261231", 5, "`RDATE` is not understood here"),
+        ];
+        for (event, line, message) in cases {
+            assert_eq!(refused(&calendar(&[event])), [(line, message.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn a_damaged_calendar_is_refused() {
+        assert_eq!(refused("<html>"), [(1, "this is no iCalendar file".to_owned())]);
+        assert_eq!(refused(&calendar(&[])), [(1, "no event in this calendar".to_owned())]);
+        let cut = calendar(&["DTSTART:20261225"]).replace("END:VCALENDAR\r\n", "");
+        assert_eq!(refused(&cut), [(5, "this calendar has no end".to_owned())]);
+        assert_eq!(refused("BEGIN:VCALENDAR\nEND:VEVENT\n"), [(2, "this `END` closes nothing".to_owned())]);
+    }
 }

@@ -41,6 +41,11 @@ impl<T> Key<T> {
     pub(super) const fn new(name: &'static str, doc: &'static str, need: Need, example: &'static str) -> Self {
         Self { name, doc, example, need, value: PhantomData }
     }
+
+    /// True where it must be given.
+    pub(super) fn is_required(self) -> bool {
+        self.need == Need::Required
+    }
 }
 
 /// What a value is, without one at hand.
@@ -70,7 +75,7 @@ impl<T: Typed> AnyKey for Key<T> {
     }
 
     fn is_required(&self) -> bool {
-        self.need == Need::Required
+        (*self).is_required()
     }
 
     fn schema(&self) -> Json {
@@ -89,7 +94,7 @@ impl<T: Typed> AnyKey for Key<T> {
     }
 }
 
-/// A TOML value as JSON; nothing for tables of their own and for dates, which JSON has none of.
+/// A TOML value as JSON, dates as strings; nothing where there is no example.
 fn example(text: &str) -> Option<Json> {
     let value: toml::Value = toml::from_str::<toml::Table>(&format!("x = {text}")).ok()?.remove("x")?;
     if value.is_datetime() { Some(json!(value.as_datetime()?.to_string())) } else { serde_json::to_value(value).ok() }

@@ -88,7 +88,9 @@ fn read_rules(main_path: &Path, directory: &Path, main: &Main, reading: &Reading
     let mut rules = Rules::default();
     match rule_files(directory) {
         Ok(files) => {
-            for file in files {
+            // With `schedules = "."` offhours.toml is its own neighbour.
+            let own = fs::canonicalize(main_path).ok();
+            for file in files.into_iter().filter(|file| own.is_none() || fs::canonicalize(file).ok() != own) {
                 read_rule_file(&file, &defaults, reading, &mut rules);
             }
         }

@@ -34,11 +34,11 @@ section! {
         /// What no rule stops; rules can only add to it.
         protect: One<ExcludeKeys>, Optional r#"{ resource_groups = ["prod*"] }"#;
         /// What a capacity unit costs by contract.
-        prices: One<PricesKeys>, Optional r#"{ currency = "EUR" }"#;
+        prices: One<PricesKeys>, Optional "";
         /// Where reports are mailed to.
-        mail: One<MailKeys>, Optional r#"{ smtp = "smtps://mail.example.com" }"#;
+        mail: One<MailKeys>, Optional "";
         /// Reports that are mailed by the calendar.
-        report: Many<ReportKeys>, Optional "[]";
+        report: Many<ReportKeys>, Optional "";
         /// Named calendars for `holidays` and `skip`: lists of dates, or files that end in `.ics` or `.txt`.
         calendars: BTreeMap<String, Definition>, Optional r#"{ de-bw = ["2026-12-25"] }"#;
     }
@@ -82,11 +82,11 @@ pub(super) fn read(root: &Section<'_, MainKeys>) -> Main {
     let zone = root.get(|k| k.timezone);
     let has_zone = root.has(|k| k.timezone);
     calendars(root);
-    if !root.has(|k| k.connection) {
-        let hint = "add `[connection.dev]` with `service_key = \"dev.json\"`; with no key in it, the AICORE_* variables are read";
-        root.place().fault("no connection: there is no `[connection.NAME]` in this file", hint);
-    }
     let sections = root.named(|k| k.connection);
+    if sections.is_empty() && root.names(|k| k.connection).is_empty() {
+        let hint = "add `[connection.dev]` with `service_key = \"dev.json\"`; with no key in it, the AICORE_* variables are read";
+        root.place_of(|k| k.connection).fault("no connection: there is no `[connection.NAME]` in this file", hint);
+    }
     let connection_names = sections.iter().filter_map(|section| ConnectionName::new(section.name()).ok()).collect();
     let connections = sections
         .iter()
@@ -104,7 +104,7 @@ pub(super) fn read(root: &Section<'_, MainKeys>) -> Main {
         connections,
         connection_names,
         protect: root.section(|k| k.protect).map(|section| exclude(&section)).unwrap_or_default(),
-        prices: root.section(|k| k.prices).and_then(|section| price::read(&section)).unwrap_or_default(),
+        prices: root.section(|k| k.prices).map(|section| price::read(&section)).unwrap_or_default(),
         mail,
         has_mail,
         reports,

@@ -32,7 +32,7 @@ section! {
         /// Capacity units per node hour, by resource plan or instance type: decimals in quotes.
         capacity_units_per_node_hour: BTreeMap<String, Decimal>, Optional r#"{ "infer.s" = "0.90" }"#;
         /// Prices from one day on, until the next period begins.
-        period: Many<PeriodKeys>, Optional "[]";
+        period: Many<PeriodKeys>, Optional "";
     }
 }
 
@@ -53,12 +53,9 @@ section! {
 }
 
 /// Reads `[prices]`.
-pub(super) fn read(section: &Section<'_, PricesKeys>) -> Option<Prices> {
-    if section.has(|k| k.period) {
-        several(section)
-    } else {
-        single(section).map(|period| Prices { periods: vec![period] })
-    }
+pub(super) fn read(section: &Section<'_, PricesKeys>) -> Prices {
+    let periods = if section.has(|k| k.period) { several(section) } else { single(section).into_iter().collect() };
+    Prices { periods }
 }
 
 fn single(section: &Section<'_, PricesKeys>) -> Option<PricePeriod> {
@@ -76,7 +73,7 @@ fn single(section: &Section<'_, PricesKeys>) -> Option<PricePeriod> {
     })
 }
 
-fn several(section: &Section<'_, PricesKeys>) -> Option<Prices> {
+fn several(section: &Section<'_, PricesKeys>) -> Vec<PricePeriod> {
     refuse_mixture(section);
     let shared = section.get(|k| k.currency);
     let mut days = BTreeSet::new();
@@ -102,7 +99,7 @@ fn several(section: &Section<'_, PricesKeys>) -> Option<Prices> {
         }
     }
     periods.sort_by_key(|period| period.valid_from);
-    Some(Prices { periods })
+    periods
 }
 
 /// Only `currency` may stand beside periods: anything else would have no period to belong to.
@@ -140,10 +137,11 @@ impl Value for Decimal {
         let digits =
             |part: &str, most: usize| (1..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-        if digits(whole, MOST_DIGITS.0) && digits(fraction, MOST_DIGITS.1) {
-            if let Ok(decimal) = Self::from_str_exact(text) {
-                return Some(decimal);
-            }
+        if digits(whole, MOST_DIGITS.0)
+            && digits(fraction, MOST_DIGITS.1)
+            && let Ok(decimal) = Self::from_str_exact(text)
+        {
+            return Some(decimal);
         }
         let why = match text.to_lowercase() {
             _ if text.contains(',') => "the decimal sign is a point, not a comma",

@@ -153,11 +153,9 @@ pub(super) fn did_you_mean<'a>(
     known: impl IntoIterator<Item = &'a str> + Clone,
     otherwise: &str,
 ) -> String {
-    match nearest(name, known.clone()) {
-        Some(known) => format!("did you mean `{known}`?"),
-        None => {
-            let all: Vec<String> = known.into_iter().map(|name| format!("`{name}`")).collect();
-            format!("{otherwise} {}", all.join(", "))
-        }
+    if let Some(known) = nearest(name, known.clone()) {
+        return format!("did you mean `{known}`?");
     }
+    let all: Vec<String> = known.into_iter().map(|name| format!("`{name}`")).collect();
+    format!("{otherwise} {}", all.join(", "))
 }

@@ -11,7 +11,7 @@ use crate::config::calendar::Dates;
 use crate::config::key::{Many, One, Typed, section};
 use crate::config::mail::Recipients;
 use crate::config::name::Text;
-use crate::config::reading::did_you_mean;
+use crate::config::reading::{clip, did_you_mean};
 use crate::config::section::Section;
 use crate::config::selection::{ExcludeKeys, SelectKeys, exclude, select};
 use crate::config::value::{Node, Value, Word};
@@ -25,7 +25,7 @@ section! {
     /// A file of rules.
     RuleFileKeys {
         /// Rules: what to stop, when, and with which guards.
-        rule: Many<RuleKeys>, Required "[]";
+        rule: Many<RuleKeys>, Required "";
     }
     const ELSEWHERE: &'static [(&'static str, &'static str)] = &[
         ("connection", "connections stand in offhours.toml"),
@@ -151,7 +151,7 @@ fn resolve(section: &Section<'_, RuleKeys>, name: Option<RuleName>, defaults: &D
     let notice = section.get(|k| k.notice);
     let mail = section.get(|k| k.mail).unwrap_or(MailWhen::Always);
     let to = section.get(|k| k.to).map_or_else(Vec::new, |Recipients(to)| to);
-    let select = section.need_section(|k| k.select).and_then(|section| select(&section));
+    let select = section.need_section(|k| k.select).map(|section| select(&section));
     let exclude = section.section(|k| k.exclude).map(|section| exclude(&section)).unwrap_or_default();
     Some(Rule {
         name: name?,
@@ -232,7 +232,7 @@ fn warn(section: &Section<'_, RuleKeys>, rule: &Rule, defaults: &Defaults) {
     if !schedule.skip.is_empty() {
         let unskipped = schedule.stop.next_after(now, &schedule.zone);
         match (unskipped, schedule.next_firing(now)) {
-            (Some(first), Some(next)) if next - first > YEAR => {
+            (Some(first), Some(next)) if next != first && next - now > YEAR => {
                 let day = next.date_naive();
                 section
                     .place_of(|k| k.skip)
@@ -270,7 +270,7 @@ impl Value for MaxStops {
         match i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|n| u32::try_from(n).ok()) {
             Some(n) if (1..=Self::MOST).contains(&n) => Some(Self(n)),
             _ => {
-                let shown = crate::config::reading::clip(integer.as_str());
+                let shown = clip(integer.as_str());
                 node.refuse(format!("`{}` is out of range 1-{}: {shown}", node.key, Self::MOST))
             }
         }

@@ -36,7 +36,7 @@ impl<'a, S: Shape> Section<'a, S> {
 
     fn report_unknown(&self, key: &str, at: Place<'_>, known: &[&str]) {
         if is_secret(key) {
-            return at.fault(format!("`{}` is a secret, and secrets never stand in this file", clip(key)), S::SECRETS);
+            return report_secret::<S>(key, at);
         }
         let message = format!("unknown key `{}` in {}", clip(key), self.title());
         match S::ELSEWHERE.iter().find(|(name, _)| *name == key) {
@@ -92,7 +92,7 @@ impl<'a, S: Shape> Section<'a, S> {
     /// The section under a key.
     pub(super) fn section<T: Shape>(&self, key: impl Fn(S) -> Key<One<T>>) -> Option<Section<'a, T>> {
         let key = key(S::KEYS);
-        self.open_child(self.path_of(key.name), self.node(key)?)
+        open_child(self.path_of(key.name), self.node(key)?)
     }
 
     /// The section under a key that must be given.
@@ -118,7 +118,7 @@ impl<'a, S: Shape> Section<'a, S> {
             at: self.at.moved(value.span().start),
             ..node
         };
-        items.iter().filter_map(|value| self.open_child(format!("[{path}]"), item(value))).collect()
+        items.iter().filter_map(|value| open_child(format!("[{path}]"), item(value))).collect()
     }
 
     /// The sections under a key, each with a name, in the names' order.
@@ -129,19 +129,17 @@ impl<'a, S: Shape> Section<'a, S> {
             node.mismatch::<()>("sections that each have a name");
             return Vec::new();
         };
-        let child = |(name, value): (&'a toml::Spanned<toml::de::DeString<'a>>, &'a toml::Spanned<DeValue<'a>>)| {
-            let path = format!("{}.{}", key.name, name.get_ref());
+        let mut sections = Vec::new();
+        for (name, value) in table {
             let at = self.at.moved(value.span().start);
-            self.open_child(path, Node { key: name.get_ref(), value: value.get_ref(), at, ..node })
-        };
-        table.iter().filter_map(child).collect()
-    }
-
-    fn open_child<T: Shape>(&self, path: String, node: Node<'a>) -> Option<Section<'a, T>> {
-        match node.value {
-            DeValue::Table(table) => Some(Section::open(path, table, node.at)),
-            _ => node.mismatch("a section"),
+            match value.get_ref() {
+                DeValue::Table(table) => {
+                    sections.push(Section::open(format!("{}.{}", key.name, name.get_ref()), table, at));
+                }
+                _ => report_nameless::<T>(key.name, name.get_ref(), self.at.moved(name.span().start)),
+            }
         }
+        sections
     }
 
     fn path_of(&self, key: &str) -> String {
@@ -152,7 +150,7 @@ impl<'a, S: Shape> Section<'a, S> {
     fn node<T>(&self, key: Key<T>) -> Option<Node<'a>> {
         let value = self.table.get(key.name)?;
         let at = self.at.moved(value.span().start);
-        Some(Node { key: key.name, example: key.example, value: value.get_ref(), at })
+        Some(Node { key: key.name, example: key.example, required: key.is_required(), value: value.get_ref(), at })
     }
 
     fn report_missing<T>(&self, key: Key<T>) {
@@ -163,10 +161,33 @@ impl<'a, S: Shape> Section<'a, S> {
     }
 }
 
+fn open_child<T: Shape>(path: String, node: Node<'_>) -> Option<Section<'_, T>> {
+    match node.value {
+        DeValue::Table(table) => Some(Section::open(path, table, node.at)),
+        _ => node.refuse_with(
+            format!("`{}` takes a section, not {}", node.key, node.found()),
+            format!("write `[{path}]` above its keys"),
+        ),
+    }
+}
+
+fn report_secret<S: Shape>(key: &str, at: Place<'_>) {
+    at.fault(format!("`{}` is a secret, and secrets never stand in this file", clip(key)), S::SECRETS);
+}
+
+/// A key stands in `[section]` itself, where only names of sections of the shape `S` do.
+fn report_nameless<S: Shape>(section: &str, key: &str, at: Place<'_>) {
+    if is_secret(key) {
+        return report_secret::<S>(key, at);
+    }
+    let hint = format!("write `[{section}.NAME]` above it");
+    at.fault(format!("`{}` in `[{section}]` stands under no name", clip(key)), hint);
+}
+
 /// True for the name of a key that would hold a secret itself.
 fn is_secret(key: &str) -> bool {
-    const ENDINGS: [&str; 9] =
-        ["password", "passwd", "passphrase", "secret", "token", "apikey", "privatekey", "clientid", "certificate"];
+    const ENDINGS: [&str; 8] =
+        ["password", "passwd", "passphrase", "secret", "token", "apikey", "privatekey", "authorization"];
     let bare = key.to_lowercase().replace(['_', '-', '.'], "");
     ENDINGS.iter().any(|ending| bare.ends_with(ending)) || bare == "key" || bare == "pwd"
 }

@@ -47,7 +47,7 @@ section! {
 }
 
 /// Reads `[rule.select]`.
-pub(super) fn select(section: &Section<'_, SelectKeys>) -> Option<Selection> {
+pub(super) fn select(section: &Section<'_, SelectKeys>) -> Selection {
     if !section.has(|k| k.resource_groups) && !section.has(|k| k.labels) {
         section.place().fault(
             format!("{} names neither `resource_groups` nor `labels`", section.title()),
@@ -62,14 +62,14 @@ pub(super) fn select(section: &Section<'_, SelectKeys>) -> Option<Selection> {
             "write `resource_groups = [\"*\"]` where every group is meant",
         );
     }
-    Some(Selection {
+    Selection {
         resource_groups,
         labels: labels(section.get(|k| k.labels)),
         scenarios: section.get(|k| k.scenarios).unwrap_or_default(),
         executables: section.get(|k| k.executables).unwrap_or_default(),
         configurations: section.get(|k| k.configurations).unwrap_or_default(),
         include_token_billed: section.get(|k| k.include_token_billed).unwrap_or_default(),
-    })
+    }
 }
 
 /// Reads `[rule.exclude]` or `[protect]`.

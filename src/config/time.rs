@@ -35,7 +35,7 @@ impl Value for Cron {
                 let verb = if node.key == "until" { "occurs" } else { "fires" };
                 node.refuse_with(
                     format!("`{}` never {verb}: no date matches `{shown}`", node.key),
-                    format!("no month has that day; `{}` does match", bare(node.example)),
+                    format!("the 30th of February and its like never come; `{}` does", bare(node.example)),
                 )
             }
             BadCron::FieldCount(_) => node.refuse_with(
@@ -43,10 +43,23 @@ impl Value for Cron {
                 format!("the five are minute, hour, day, month, weekday: `{}`", bare(node.example)),
             ),
             BadCron::OutOfRange { .. } | BadCron::Field(_) => {
-                node.refuse_with(format!("`{shown}` is no cron expression: {bad}"), cron_hint(node))
+                let why = strange_word(text).unwrap_or_else(|| bad.to_string());
+                node.refuse_with(format!("`{shown}` is no cron expression: {why}"), cron_hint(node))
             }
         }
     }
+}
+
+/// Names a word that no field knows, where croner would name only one of its letters.
+fn strange_word(text: &str) -> Option<String> {
+    const WORDS: [&str; 22] = [
+        "SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP",
+        "OCT", "NOV", "DEC", "L", "W", "LW",
+    ];
+    let known = |word: &str| WORDS.contains(&word) || word.strip_suffix('L').is_some_and(|word| WORDS.contains(&word));
+    let mut words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
+    let word = words.find(|word| !known(&word.to_uppercase()))?;
+    Some(format!("`{}` is neither a weekday nor a month", clip(word)))
 }
 
 fn cron_hint(node: Node<'_>) -> String {

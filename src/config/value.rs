@@ -18,6 +18,8 @@ pub(super) struct Node<'a> {
     pub(super) key: &'a str,
     /// What would be right, as TOML.
     pub(super) example: &'static str,
+    /// True where the key cannot be left out.
+    pub(super) required: bool,
     /// The value itself.
     pub(super) value: &'a DeValue<'a>,
     /// Where it begins.
@@ -62,6 +64,11 @@ impl<'a> Node<'a> {
         format!("for example `{quote}{}{quote} = {}`", clip(self.key), self.example)
     }
 
+    fn refuse_empty<T>(self, what: &str) -> Option<T> {
+        let otherwise = if self.required { "" } else { ", or leave it out" };
+        self.refuse_with(format!("`{}` is an empty {what}", self.key), format!("{}{otherwise}", self.for_example()))
+    }
+
     /// What stands here, with its article.
     pub(super) fn found(self) -> &'static str {
         match self.value {
@@ -79,8 +86,7 @@ impl<'a> Node<'a> {
     pub(super) fn items(self, what: &str) -> Option<Vec<Node<'a>>> {
         let DeValue::Array(items) = self.value else { return self.mismatch(what) };
         if items.is_empty() {
-            let hint = format!("leave `{}` out, or name something", self.key);
-            return self.refuse_with(format!("`{}` is an empty list", self.key), hint);
+            return self.refuse_empty("list");
         }
         if items.len() > MOST_ITEMS {
             let message = format!("`{}` lists {} items, and {MOST_ITEMS} are allowed", self.key, items.len());
@@ -142,13 +148,12 @@ impl<T: Value> Value for BTreeMap<String, T> {
     fn read(node: Node<'_>) -> Option<Self> {
         let DeValue::Table(table) = node.value else { return node.mismatch(Self::WHAT) };
         if table.is_empty() {
-            let hint = format!("leave `{}` out, or name something", node.key);
-            return node.refuse_with(format!("`{}` is an empty table", node.key), hint);
+            return node.refuse_empty("table");
         }
         let mut read = Self::new();
         for (name, value) in table {
             let at = node.at.moved(value.span().start);
-            let item = Node { key: name.get_ref(), example: T::EXAMPLE, value: value.get_ref(), at };
+            let item = Node { key: name.get_ref(), example: T::EXAMPLE, value: value.get_ref(), at, ..node };
             if item.value.is_table() {
                 let message = format!("`{}` is cut at its dot, and means a table in a table", clip(name.get_ref()));
                 item.refuse_with::<T>(message, "put a name that has dots in quotes, as in `\"infer.s\"`");

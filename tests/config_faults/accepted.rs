@@ -1,0 +1,185 @@
+//! What is right, and what it comes to; and what is only odd.
+
+use std::fmt::Write as _;
+
+use chrono::NaiveDate;
+use offhours::config::{Attachment, Config, KeySource, ReportPeriod};
+use offhours::domain::id::RuleName;
+use offhours::domain::rule::{MailWhen, Mode, Rule};
+use offhours::mail::settings::{Delivery, Locale, Security};
+use offhours::secret::SecretSource;
+
+use crate::files::*;
+
+fn accepted(edits: &[Edit]) -> Config {
+    Files::with(edits).load().unwrap_or_else(|faults| panic!("{faults}")).0
+}
+
+fn rule(edits: &[Edit]) -> Rule {
+    accepted(edits).rules[0].as_ref().clone()
+}
+
+fn warnings(edits: &[Edit]) -> String {
+    let files = Files::with(edits);
+    let (_, warnings) = files.load().unwrap_or_else(|faults| panic!("{faults}"));
+    let mut text = String::new();
+    for warning in warnings {
+        let _ = writeln!(text, "{warning}");
+    }
+    files.without_directory(&text)
+}
+
+fn days(dates: impl IntoIterator<Item = NaiveDate>) -> Vec<String> {
+    dates.into_iter().map(|date| date.to_string()).collect()
+}
+
+#[test]
+fn every_key_of_a_rule_is_read() {
+    let rule = rule(&[
+        AddRule(
+            "description = \"x\"\nconnection = \"dev\"\ntimezone = \"Asia/Tokyo\"\nmode = \"observe\"\nmax_stops = 7\n\
+             min_age = \"1h 30m\"\nverify_timeout = \"5m\"\nnotice = \"30m\"\nmail = \"problems\"\n\
+             to = [\"Team A <a@example.com>\"]\nholidays = [2026-12-25, \"2026-12-26\"]\nskip = [\"2026-12-31\"]",
+        ),
+        InRules(
+            GROUPS,
+            "labels = { \"ext.ai.sap.com/env\" = \"dev\" }\nscenarios = [\"*\"]\nexecutables = [\"e\"]\n\
+             configurations = [\"c-?\"]\ninclude_token_billed = true\n[rule.exclude]\nids = [\"d1234\"]",
+        ),
+    ]);
+    assert_eq!((rule.description.as_deref(), rule.connection.as_str()), (Some("x"), "dev"));
+    assert_eq!((rule.schedule.zone.name(), rule.mode, rule.mail), ("Asia/Tokyo", Mode::Observe, MailWhen::Problems));
+    assert_eq!((rule.max_stops, rule.min_age.num_minutes(), rule.verify_timeout.num_minutes()), (7, 90, 5));
+    assert_eq!(rule.notice.map(|notice| notice.num_minutes()), Some(30));
+    assert_eq!(rule.to, ["Team A <a@example.com>"]);
+    assert_eq!(days(rule.schedule.holidays), ["2026-12-25", "2026-12-26"]);
+    assert_eq!(days(rule.schedule.skip), ["2026-12-31"]);
+    assert_eq!(rule.select.labels["ext.ai.sap.com/env"], "dev");
+    assert!(rule.select.resource_groups.is_empty() && rule.select.include_token_billed);
+    assert_eq!(rule.exclude.ids.len(), 1);
+}
+
+#[test]
+fn a_rule_that_is_switched_off_is_checked_and_does_not_fire() {
+    let config = accepted(&[AddRule("enabled = false")]);
+    assert!(config.rules.is_empty());
+    assert_eq!(config.disabled.iter().map(RuleName::as_str).collect::<Vec<_>>(), ["dev-evenings"]);
+    let faults = Files::with(&[AddRule("enabled = false\nmax_stops = 0")]).faults();
+    assert!(faults.contains("`max_stops` is out of range"), "{faults}");
+}
+
+#[test]
+fn a_calendar_is_a_list_a_file_or_a_name() {
+    let ics = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20261225\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    let text = "# closed\n2026-12-24\n\n2026-12-31 # New Year's Eve\n";
+    let files = [File("de.ics", ics), File("schedules/own.txt", text)];
+    let defined = AddMain("[calendars]\nde = \"de.ics\"\nie = [\"2027-03-17\"]");
+    let holidays = |line| days(rule(&[files[0], files[1], defined, AddRule(line)]).schedule.holidays);
+    assert_eq!(holidays("holidays = \"de\""), ["2026-12-25"]);
+    assert_eq!(holidays("holidays = \"ie\""), ["2027-03-17"]);
+    assert_eq!(holidays("holidays = \"own.txt\""), ["2026-12-24", "2026-12-31"]);
+    assert_eq!(holidays("holidays = \"../de.ics\""), ["2026-12-25"]);
+}
+
+#[test]
+fn prices_have_one_period_or_several_in_order() {
+    let one =
+        accepted(&[Prices("capacity_unit = \"0.95\"\ncapacity_units_per_node_hour = { \"infer.s\" = \"0.90\" }")]);
+    assert_eq!(one.prices.periods.len(), 1);
+    assert_eq!(one.prices.periods[0].capacity_units_per_node_hour["infer.s"].to_string(), "0.90");
+    let several = accepted(&[AddMain(
+        "[prices]\ncurrency = \"EUR\"\n\
+         [[prices.period]]\nvalid_from = 2027-01-01\ncapacity_unit = \"1.02\"\nsource = \"b\"\ncurrency = \"USD\"\n\
+         [[prices.period]]\nvalid_from = 2026-01-01\ncapacity_unit = \"0.95\"\nsource = \"a\"",
+    )]);
+    let periods: Vec<String> = several
+        .prices
+        .periods
+        .iter()
+        .map(|p| format!("{} {} {} {}", p.valid_from, p.capacity_unit, p.currency, p.source))
+        .collect();
+    assert_eq!(periods, ["2026-01-01 0.95 EUR a", "2027-01-01 1.02 USD b"]);
+}
+
+#[test]
+fn mail_goes_to_a_server_or_into_a_directory() {
+    let mail = |lines, old, new| accepted(&[Mail(lines), InMain(old, new)]).mail.unwrap();
+    let to = "to = [\"finops@example.com\"]\nlocale = \"de\"";
+    let smtp = |url| match mail(to, "smtps://mail.example.com", url).delivery {
+        Delivery::Smtp(smtp) => (smtp.security, smtp.host, smtp.port),
+        Delivery::Directory(path) => panic!("{}", path.display()),
+    };
+    assert_eq!(smtp("smtps://mail.example.com"), (Security::Tls, "mail.example.com".to_owned(), 465));
+    assert_eq!(smtp("smtp+starttls://mail.example.com/"), (Security::StartTls, "mail.example.com".to_owned(), 587));
+    assert_eq!(smtp("smtp://localhost:2525"), (Security::None, "localhost".to_owned(), 2525));
+    assert_eq!(smtp("smtp://[::1]"), (Security::None, "::1".to_owned(), 25));
+    assert_eq!(smtp("smtp://127.0.0.2"), (Security::None, "127.0.0.2".to_owned(), 25));
+    let files = mail(to, "smtp = \"smtps://mail.example.com\"", "directory = \"outbox\"");
+    assert!(matches!(files.delivery, Delivery::Directory(path) if path.ends_with("outbox")));
+    assert_eq!(files.locale, Locale::De);
+}
+
+#[test]
+fn a_report_takes_its_recipients_and_zone_from_above() {
+    let config = accepted(&[Mail(
+        "to = [\"finops@example.com\"]\n[[report]]\nname = \"weekly\"\ncron = \"0 8 * * MON\"\nperiod = \"last-week\"\nattach = [\"csv\", \"json\"]",
+    )]);
+    let report = &config.reports[0];
+    assert_eq!(
+        (report.name.as_str(), report.period, report.zone.name()),
+        ("weekly", ReportPeriod::LastWeek, "Europe/Berlin")
+    );
+    assert_eq!((report.to.len(), report.attach.as_slice()), (1, [Attachment::Csv, Attachment::Json].as_slice()));
+}
+
+#[test]
+fn a_service_key_may_serve_over_http_on_loopback() {
+    for url in ["http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:9"] {
+        let config = accepted(&[Key("https://api.example.com", url), Key("https://auth.example.com", url)]);
+        assert_eq!(config.connections.len(), 1);
+    }
+}
+
+#[test]
+fn a_secret_that_exists_only_elsewhere_is_no_fault() {
+    let text = warnings(&[
+        InMain(KEY, "credential = \"CANARY\"\n[connection.b]\nenv = \"OFFHOURS_TEST_CANARY\""),
+        AddRule("connection = \"b\""),
+    ]);
+    assert_eq!(
+        text,
+        "offhours.toml:4:14: warning: the credential that `credential` names is not here; systemd has to load it\n\
+         offhours.toml:6:7: warning: the environment variable that `env` names is not set here\n"
+    );
+    let config = accepted(&[InMain(KEY, "credential = \"dev-key\"")]);
+    assert_eq!(
+        config.connections.values().next().map(|c| c.key.clone()),
+        Some(KeySource::Credential("dev-key".to_owned()))
+    );
+    let config = accepted(&[InMain(KEY, "")]);
+    assert_eq!(config.connections.values().next().map(|c| c.key.clone()), Some(KeySource::Ambient));
+}
+
+#[test]
+fn a_login_names_where_its_password_is() {
+    let config = accepted(&[Mail(
+        "to = [\"finops@example.com\"]\nusername = \"offhours\"\npassword_env = \"OFFHOURS_TEST_CANARY\"",
+    )]);
+    let Delivery::Smtp(smtp) = config.mail.unwrap().delivery else { panic!("no server") };
+    assert_eq!(smtp.login.unwrap().password, SecretSource::Env("OFFHOURS_TEST_CANARY".to_owned()));
+}
+
+#[test]
+fn what_is_odd_is_said_and_accepted() {
+    let text = warnings(&[
+        InRules(UNTIL, "holidays = [\"2025-12-25\"]"),
+        InRules(STOP, "stop = \"0 19 25 12 *\"\nskip = [\"2026-12-25\"]\nto = [\"a@example.com\"]"),
+    ]);
+    assert_eq!(
+        text,
+        "schedules/a.toml:4:8: warning: because of `skip`, rule `dev-evenings` does not fire before 2027-12-25\n\
+         schedules/a.toml:5:6: warning: rule `dev-evenings` names recipients, and offhours.toml has no `[mail]`\n\
+         schedules/a.toml:6:12: warning: `holidays` of rule `dev-evenings` has no effect without `until`\n\
+         schedules/a.toml:6:12: warning: `holidays` of rule `dev-evenings` is out of date: its last day was 2025-12-25\n"
+    );
+}

@@ -1,0 +1,115 @@
+//! The 30 faults of a configuration, each seen in a real file: where it is, what it says, what it advises. And what
+//! must be accepted all the same.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod accepted;
+mod cases;
+mod files;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use offhours::config;
+
+use files::*;
+
+#[test]
+fn each_fault_says_where_it_is_and_what_would_be_right() {
+    let mut wrong = String::new();
+    for case in cases::all() {
+        let found = Files::with(&case.edits).faults();
+        let mut found: Vec<&str> = found.lines().collect();
+        let closing = found.pop().unwrap_or("");
+        assert!(closing.contains(" in 1 file"), "{}: {closing}", case.name);
+        if found != case.faults {
+            let _ = write!(wrong, "\n{}\n{}\n", case.name, found.join("\n"));
+        }
+        let text = found.join("\n");
+        assert!(!text.contains(CANARY), "{} shows a secret:\n{text}", case.name);
+        assert_eq!(found.len() % 2, 0, "{}: a fault without a hint:\n{text}", case.name);
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_fault_of_section_c_has_its_case() {
+    let cases = cases::all();
+    for number in 1..=30 {
+        let label = format!("C{number} ");
+        assert!(cases.iter().any(|case| case.name.starts_with(&label)), "no case for C{number}");
+    }
+}
+
+#[test]
+fn all_faults_of_all_files_come_at_once() {
+    let files = Files::with(&[
+        InMain(ZONE, "timezone = \"Europe/Berln\""),
+        Mode("dev.json", 0o644),
+        InRules(STOP, "stop = \"0 25 * * *\""),
+        AddRule("min_age = \"0s\"\nmode = \"test\""),
+        File("schedules/b.toml", "[[rule]\n"),
+        File("schedules/c.toml", ""),
+        File("schedules/.hidden.toml", "not looked at"),
+        File("schedules/notes.txt", "not looked at"),
+    ]);
+    let found = files.faults();
+    let places: Vec<&str> =
+        found.lines().filter(|line| !line.starts_with("  hint")).map(|l| l.split(": ").next().unwrap()).collect();
+    assert_eq!(
+        places,
+        [
+            "offhours.toml:1:12",
+            "offhours.toml:4:15",
+            "schedules/a.toml:3:8",
+            "schedules/a.toml:5:11",
+            "schedules/a.toml:6:8",
+            "schedules/b.toml:1:8",
+            "schedules/c.toml:1:1",
+            "7 faults in 4 files",
+        ]
+    );
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_accepted_and_change_no_position() {
+    let windows = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    let files = Files::new();
+    files.write("offhours.toml", windows(MAIN));
+    files.write("schedules/a.toml", windows(RULES));
+    let (config, _) = files.load().unwrap();
+    assert_eq!(config.rules.len(), 1);
+    files.write("offhours.toml", windows(&MAIN.replace("timezone = ", "timezone=\"\"#")));
+    assert!(files.faults().starts_with("offhours.toml:1:10: "), "{}", files.faults());
+    files.write("offhours.toml", windows(MAIN));
+    files.write("schedules/a.toml", windows(&RULES.replace(GROUPS, "resource_groups = [\"dév-*\", \"a b\"]")));
+    assert!(files.faults().starts_with("schedules/a.toml:7:29: "), "{}", files.faults());
+}
+
+#[test]
+fn ten_thousand_rules_load_fast() {
+    let files = Files::new();
+    for file in 0..10 {
+        files.write(&format!("schedules/{file}.toml"), files::many_rules(file * 1000..(file + 1) * 1000));
+    }
+    fs::remove_file(files.path("schedules/a.toml")).unwrap();
+    let start = std::time::Instant::now();
+    let (config, warnings) = files.load().unwrap();
+    let took = start.elapsed();
+    assert_eq!((config.rules.len(), warnings.len()), (10_000, 0));
+    // 300 ms when optimised; a build with debug assertions on a busy machine gets more.
+    let limit = if cfg!(debug_assertions) { 5_000 } else { 300 };
+    assert!(took.as_millis() < limit, "took {took:?}");
+}
+
+#[test]
+fn a_relative_path_begins_at_the_file_that_names_it() {
+    let files = Files::new();
+    let (config, _) = files.load().unwrap();
+    let connection = config.connections.values().next().unwrap();
+    assert_eq!(connection.key, config::KeySource::File(files.path("dev.json")));
+    assert_eq!(
+        config.origins.values().next().map(|origin| origin.path.as_path()),
+        Some(Path::new(&files.path("schedules/a.toml")))
+    );
+}
