@@ -19,6 +19,7 @@ pub mod lock;
 pub mod outbox;
 pub mod rows;
 pub mod runs;
+pub mod settlements;
 mod values;
 
 pub use error::LedgerError;

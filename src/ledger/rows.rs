@@ -2,13 +2,13 @@
 
 use rusqlite::{Row as Columns, named_params};
 
-use crate::domain::id::DeploymentId;
-use crate::domain::run::{EndedBy, Leak, Outcome, Row, Settlement};
+use crate::domain::run::{Outcome, Row};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::runs::RunId;
+use crate::ledger::settlements::settlement;
 use crate::ledger::values::{
-    LEAK, PROJECTED, SETTLED, avoided, charge_columns, instant, optional_instant, parsed, price_of, rate, to_ms, wrong,
+    PROJECTED, avoided, charge_columns, optional_instant, parsed, price_of, rate, to_ms, wrong,
 };
 
 impl Tx<'_> {
@@ -27,7 +27,7 @@ impl Tx<'_> {
                  (:run, :resource_group, :id, :configuration_id, :configuration_name, :scenario_id, :outcome, :reason,
                   :requested_at, :confirmed_at, :expires_at, :nodes, :node_count, :charge, :charge_note, :per_hour,
                   :price, :currency, :price_source, :price_valid_from, :avoided_from, :avoided_to, :node_hours,
-                  :capacity_units, :cost, :state)",
+                  :capacity_units, :cost, :state, :confirmed_at)",
             )?
             .execute(named_params! {
                 ":run": run.0,
@@ -77,47 +77,9 @@ impl Tx<'_> {
         }
         Ok(rows)
     }
-
-    /// Writes the second look at a deployment's avoided cost.
-    pub fn settle(&self, run: RunId, row: &Row, settlement: &Settlement) -> Result<(), LedgerError> {
-        let leak = settlement.leak.as_ref();
-        let replacement = match &settlement.ended_by {
-            EndedBy::Replacement(id) => Some(id.as_str()),
-            _ => leak.map(|leak| leak.id.as_str()),
-        };
-        let amount = |n: &rust_decimal::Decimal| n.to_string();
-        self.0
-            .prepare_cached(
-                "INSERT OR REPLACE INTO settlement VALUES
-                 (:run, :resource_group, :id, :settled_at, :ended_by, :avoided_from, :avoided_to, :node_hours,
-                  :capacity_units, :cost, :state, :replacement, :leak_from, :leak_to, :leak_node_hours,
-                  :leak_capacity_units, :leak_cost, :leak_state)",
-            )?
-            .execute(named_params! {
-                ":run": run.0,
-                ":resource_group": row.resource_group.as_str(),
-                ":id": row.id.as_str(),
-                ":settled_at": to_ms(settlement.at),
-                ":ended_by": settlement.ended_by.as_str(),
-                ":avoided_from": settlement.avoided.from.map(to_ms),
-                ":avoided_to": settlement.avoided.to.map(to_ms),
-                ":node_hours": settlement.avoided.node_hours.to_string(),
-                ":capacity_units": settlement.avoided.capacity_units.as_ref().map(amount),
-                ":cost": settlement.avoided.cost.map(|money| money.amount.to_string()),
-                ":state": settlement.avoided.state.as_str(),
-                ":replacement": replacement,
-                ":leak_from": leak.and_then(|leak| leak.cost.from).map(to_ms),
-                ":leak_to": leak.and_then(|leak| leak.cost.to).map(to_ms),
-                ":leak_node_hours": leak.map(|leak| leak.cost.node_hours.to_string()),
-                ":leak_capacity_units": leak.and_then(|leak| leak.cost.capacity_units.as_ref().map(amount)),
-                ":leak_cost": leak.and_then(|leak| leak.cost.cost).map(|money| money.amount.to_string()),
-                ":leak_state": leak.map(|leak| leak.cost.state.as_str()),
-            })?;
-        Ok(())
-    }
 }
 
-fn row(columns: &Columns<'_>) -> Result<Row, LedgerError> {
+pub(super) fn row(columns: &Columns<'_>) -> Result<Row, LedgerError> {
     let outcome: Option<String> = columns.get("outcome")?;
     let nodes: String = columns.get("nodes")?;
     Ok(Row {
@@ -139,26 +101,4 @@ fn row(columns: &Columns<'_>) -> Result<Row, LedgerError> {
         projected: avoided(columns, &PROJECTED)?,
         settlement: settlement(columns)?,
     })
-}
-
-fn settlement(columns: &Columns<'_>) -> Result<Option<Settlement>, LedgerError> {
-    let Some(word) = columns.get::<_, Option<String>>("ended_by")? else { return Ok(None) };
-    let replacement: Option<String> = columns.get("replacement")?;
-    let replacement =
-        replacement.map(|id| DeploymentId::new(id.as_str()).map_err(|_| wrong(id, "a deployment id"))).transpose()?;
-    let ended_by = match (word.as_str(), &replacement) {
-        ("window-end", _) => EndedBy::WindowEnd,
-        ("replacement", Some(id)) => EndedBy::Replacement(id.clone()),
-        ("deletion", _) => EndedBy::Deletion,
-        ("ttl", _) => EndedBy::Ttl,
-        ("never-confirmed", _) => EndedBy::NeverConfirmed,
-        _ => return Err(wrong(word, "what ended an avoided cost")),
-    };
-    let leak = match replacement {
-        Some(id) if columns.get::<_, Option<String>>("leak_state")?.is_some() => {
-            Some(Leak { id, cost: avoided(columns, &LEAK)? })
-        }
-        _ => None,
-    };
-    Ok(Some(Settlement { at: instant(columns, "settled_at")?, ended_by, avoided: avoided(columns, &SETTLED)?, leak }))
 }

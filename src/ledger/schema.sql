@@ -52,6 +52,7 @@ CREATE TABLE deployment (
   capacity_units     TEXT,
   cost               TEXT,
   state              TEXT    NOT NULL DEFAULT 'none',
+  seen_at            INTEGER,
   PRIMARY KEY (run, resource_group, id)
 ) STRICT, WITHOUT ROWID;
 

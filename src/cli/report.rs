@@ -1,0 +1,70 @@
+//! `offhours report`: the avoided costs of a period.
+
+use crate::accounting::period::Books;
+use crate::accounting::settle;
+use crate::aicore::Options;
+use crate::cli::args::{Format, Report};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{Session, mail, output};
+use crate::config::Config;
+use crate::domain::period::{BadSpan, Span};
+use crate::domain::zone::Zone;
+use crate::executor::post;
+use crate::executor::tenants::Tenants;
+use crate::ledger::Ledger;
+use crate::mailer::Mailer;
+use crate::report::{Context, csv, json_period, period_report};
+
+pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
+    let config = session.config()?;
+    let span = args.period.parse().map_err(|error: BadSpan| Failure::Usage {
+        message: error.to_string(),
+        hint: Some("today, yesterday, last-week, last-month, 2026-11, or 2026-11-01..2026-11-15".to_owned()),
+    })?;
+    let (books, zone) = books(session, &config, span).await?;
+    let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+    let context = Context::new(locale, &zone, session.now());
+    let content = period_report(&books.report(), &context);
+    if args.mail {
+        let settings = mail::configured(&config)?;
+        let now = session.now();
+        let mails = post::mails(settings, &settings.to, &content, now);
+        let ledger = Ledger::open(&config.state_dir)?;
+        ledger.write(move |tx| tx.enqueue(&mails, now)).await?;
+        Mailer { ledger, clock: session.clock.clone() }.deliver_due(settings).await?;
+    }
+    let text = match if session.json { Format::Json } else { args.format } {
+        Format::Text => content.text,
+        Format::Html => content.html,
+        Format::Csv => String::from_utf8_lossy(&csv(books.runs())).into_owned(),
+        Format::Json => format!("{:#}\n", json_period(&books.report())),
+    };
+    match &args.output {
+        Some(path) => {
+            std::fs::write(path, text).map_err(Failure::io(format!("cannot write `{}`", path.display())))?;
+        }
+        None if args.mail => {}
+        None => output::print(&text)?,
+    }
+    Ok(Exit::Well)
+}
+
+/// The books of `span`; what is due to be settled is settled first, as far as AI Core can be asked.
+async fn books(session: &Session, config: &Config, span: Span) -> Result<(Books, Zone), Failure> {
+    let zone = config.zone.clone().unwrap_or_else(Zone::utc);
+    let now = session.now();
+    let mut notes = Vec::new();
+    let Some(ledger) = Ledger::open_to_read(&config.state_dir)? else {
+        return Ok((Books::open(None, config, span, &zone, now, notes).await?, zone));
+    };
+    let due = ledger.read(move |tx| tx.next_settlement_at(now)).await?.is_some_and(|at| at <= now);
+    if due {
+        let tenants = Tenants::new(Options { clock: session.clock.clone(), ..Options::default() });
+        let writer = Ledger::open(&config.state_dir)?;
+        let round = settle::round(&writer, config, &tenants, &session.clock).await?;
+        if round.overdue > 0 {
+            notes.push(format!("{} avoided costs could not be settled yet: AI Core could not be asked", round.overdue));
+        }
+    }
+    Ok((Books::open(Some(&ledger), config, span, &zone, now, notes).await?, zone))
+}
