@@ -109,6 +109,8 @@ fn sentence(doc: &str) -> String {
 pub(super) trait Shape: Sized + 'static {
     /// Each key, by its name.
     const KEYS: Self;
+    /// Their names.
+    const NAMES: &'static [&'static str];
     /// What the section is for.
     const DOC: &'static str;
     /// What to do with a secret that was written here.
@@ -186,6 +188,7 @@ macro_rules! section {
                     $example,
                 ),)+
             };
+            const NAMES: &'static [&'static str] = &[$(stringify!($key)),+];
             const DOC: &'static str = concat!($($doc),+);
             $($more)*
 

@@ -4,9 +4,9 @@
 //! [`Faults`] of all files come back at once, each with file, line, column and what would be right. Nothing later
 //! checks again.
 //!
-//! How it is done: a file is a [`source`] (text within limits), then a [`document`] (a table that knows where
-//! everything stands), then sections read key by key ([`section`]). Which keys a section has, and of which type each
-//! is, stands once, beside the code that reads it ([`key`]); reader, hints and [`schema()`] all go by that.
+//! How it is done: a file is a `source` (text within limits), then a `document` (a table that knows where
+//! everything stands), then sections read key by key (`section`). Which keys a section has, and of which type each
+//! is, stands once, beside the code that reads it (`key`); reader, hints and [`schema()`] all go by that.
 
 mod calendar;
 mod connection;

@@ -26,33 +26,31 @@ impl<'a, S: Shape> Section<'a, S> {
 
     fn open(path: String, table: &'a DeTable<'a>, at: Place<'a>) -> Self {
         let section = Self { path, table, at, shape: PhantomData };
-        let keys = S::keys();
-        let known: Vec<&str> = keys.iter().map(|key| key.name()).collect();
-        for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
-            section.report_unknown(key.get_ref(), at.moved(key.span().start), &known);
+        for key in table.keys().filter(|key| !S::NAMES.contains(&key.get_ref().as_ref())) {
+            section.report_unknown(key.get_ref(), at.moved(key.span().start));
         }
         section
     }
 
-    fn report_unknown(&self, key: &str, at: Place<'_>, known: &[&str]) {
+    fn report_unknown(&self, key: &str, at: Place<'_>) {
         if is_secret(key) {
             return report_secret::<S>(key, at);
         }
         let message = format!("unknown key `{}` in {}", clip(key), self.title());
         match S::ELSEWHERE.iter().find(|(name, _)| *name == key) {
             Some((_, hint)) => at.fault(message, *hint),
-            None => at.fault(message, did_you_mean(key, known.iter().copied(), "known keys are")),
+            None => at.fault(message, did_you_mean(key, S::NAMES.iter().copied(), "known keys are")),
         }
     }
 
     /// How the section is called in a message.
     pub(super) fn title(&self) -> String {
-        if self.path.is_empty() { "this file".to_owned() } else { format!("`[{}]`", self.path) }
+        if self.path.is_empty() { "this file".to_owned() } else { format!("`[{}]`", clip(&self.path)) }
     }
 
     /// The name under which it stands: `dev` of `[connection.dev]`.
     pub(super) fn name(&self) -> &str {
-        self.path.rsplit_once('.').map_or(self.path.as_str(), |(_, name)| name)
+        self.path.split_once('.').map_or(self.path.as_str(), |(_, name)| name)
     }
 
     /// Where the section begins.
@@ -106,13 +104,15 @@ impl<'a, S: Shape> Section<'a, S> {
         let key = key(S::KEYS);
         let Some(node) = self.node(key) else { return Vec::new() };
         let path = self.path_of(key.name);
+        let hint = format!("write `[[{path}]]` before each of them");
         let DeValue::Array(items) = node.value else {
-            node.at.fault(
-                format!("`{}` takes sections in double brackets, not {}", key.name, node.found()),
-                format!("write `[[{path}]]` before each of them"),
-            );
+            let message = format!("`{}` takes sections in double brackets, not {}", key.name, node.found());
+            node.at.fault(message, hint);
             return Vec::new();
         };
+        if items.is_empty() {
+            node.at.fault(format!("`{}` is an empty list", key.name), hint);
+        }
         let item = |value: &'a toml::Spanned<DeValue<'a>>| Node {
             value: value.get_ref(),
             at: self.at.moved(value.span().start),

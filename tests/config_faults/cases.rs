@@ -48,6 +48,10 @@ fn files_and_keys() -> Vec<Case> {
             "schedules/a.toml:1:1: this file is empty",
             "  hint: fill it, or remove it; `offhours.example.toml` and `schedules/` show how",
         ]),
+        case("C1 a rule file whose list is empty", &[Rules("rule = []")], &[
+            "schedules/a.toml:1:8: `rule` is an empty list",
+            "  hint: write `[[rule]]` before each of them",
+        ]),
         case("C2 a string without its end", &[InRules(STOP, "stop = \"0 19 * * MON-FRI")], &[
             r#"schedules/a.toml:3:25: broken TOML: invalid basic string, expected `"`"#,
             "  hint: strings stand in quotes, and each key on a line of its own",
@@ -105,6 +109,10 @@ fn names() -> Vec<Case> {
         case("C6 a name malformed", &[InRules(NAME, "name = \"Dev evenings\"")], &[
             "schedules/a.toml:2:8: `Dev evenings` is no rule name: 1 to 64 of a-z 0-9 - are allowed",
             r#"  hint: for example `name = "dev-evenings"`"#,
+        ]),
+        case("C6 a connection with a malformed name", &[InMain("[connection.dev]", "[connection.\"a.b\"]"), AddRule("connection = \"dev\"")], &[
+            "offhours.toml:3:1: `a.b` is no connection name: 1 to 64 of A-Z a-z 0-9 _ - are allowed",
+            "  hint: for example `[connection.dev]`",
         ]),
         case("C7 `stop` missing", &[InRules(STOP, "")], &[
             "schedules/a.toml:1:1: `stop` is missing in `[[rule]]`",
