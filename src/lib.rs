@@ -1,5 +1,6 @@
 //! offhours stops SAP AI Core deployments outside business hours, proves that they stopped, and mails what that avoided.
 
+pub mod accounting;
 pub mod aicore;
 pub mod cli;
 pub mod clock;

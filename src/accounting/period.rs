@@ -39,7 +39,8 @@ impl Books {
         mut notes: Vec<String>,
     ) -> Result<Self, LedgerError> {
         let dates = span.dates(zone.wall_clock(now).date());
-        let mut spans: Vec<Dates> = std::iter::successors(Some(dates), |dates| Some(dates.before())).take(TREND_LENGTH).collect();
+        let mut spans: Vec<Dates> =
+            std::iter::successors(Some(dates), |dates| Some(dates.before())).take(TREND_LENGTH).collect();
         spans.reverse();
         let (from, to) = dates.instants(zone);
         let oldest = spans.first().map_or(from, |dates| dates.instants(zone).0);

@@ -9,6 +9,8 @@ use crate::config::Faults;
 use crate::daemon::DaemonError;
 use crate::executor::FireError;
 use crate::ledger::LedgerError;
+use crate::rehearsal::RehearsalError;
+use crate::rehearsal::demo::DemoError;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,9 @@ pub enum Failure {
     /// A rule could not be fired.
     #[error(transparent)]
     Fire(FireError),
+    /// A rehearsal could not be held.
+    #[error(transparent)]
+    Rehearsal(RehearsalError),
     /// Something that is needed for this command is not configured.
     #[error("{0}")]
     Missing(String),
@@ -100,6 +105,26 @@ impl From<FireError> for Failure {
     }
 }
 
+impl From<RehearsalError> for Failure {
+    fn from(error: RehearsalError) -> Self {
+        match error {
+            RehearsalError::Ledger(error) => Self::Ledger(error),
+            RehearsalError::Io { what, source } => Self::Io { what, source },
+            other => Self::Rehearsal(other),
+        }
+    }
+}
+
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Self {
+        match error {
+            DemoError::Rehearsal(error) => error.into(),
+            DemoError::Config(faults) => Self::Config(faults),
+            other => Self::Missing(other.to_string()),
+        }
+    }
+}
+
 impl Failure {
     /// A value on the command line that means nothing.
     pub fn usage(message: impl Into<String>) -> Self {
@@ -121,7 +146,7 @@ impl Failure {
             Self::Ledger(LedgerError::Held { .. }) => Exit::Held,
             Self::Ledger(_) => Exit::Ledger,
             Self::Usage { .. } => Exit::Usage,
-            Self::Io { .. } | Self::Daemon(_) | Self::Fire(_) | Self::Mail { .. } => Exit::Problem,
+            Self::Io { .. } | Self::Rehearsal(_) | Self::Daemon(_) | Self::Fire(_) | Self::Mail { .. } => Exit::Problem,
         }
     }
 

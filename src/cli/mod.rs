@@ -12,8 +12,8 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 
 pub mod args;
-//mod check;
-//mod demo;
+mod check;
+mod demo;
 pub mod exit;
 mod explain;
 mod fire;
@@ -26,11 +26,11 @@ mod output;
 mod paper;
 mod plan;
 mod progress;
-//mod rehearse;
-//mod report;
+mod rehearse;
+mod report;
 mod rules;
 mod run;
-//mod simulator;
+mod simulator;
 mod when;
 
 /// What every command is given.
@@ -69,23 +69,18 @@ impl Session {
     fn carry_out(&self, command: Command) -> Result<Exit, Failure> {
         match command {
             Command::Run => on_threads(run::run(self)),
-            //            Command::Check(args) => on_threads(check::check(self, &args)),
+            Command::Check(args) => on_threads(check::check(self, &args)),
             Command::Next(args) => next::next(self, &args),
             Command::Plan(args) => on_threads(plan::plan(self, &args)),
             Command::Explain(args) => on_threads(explain::explain(self, &args)),
             Command::Fire(args) => on_threads(fire::fire(self, &args)),
             Command::Hold(args) => on_threads(hold::hold(self, args)),
             Command::History(args) => on_threads(history::history(self, &args)),
-            //            Command::Report(args) => on_threads(report::report(self, &args)),
+            Command::Report(args) => on_threads(report::report(self, &args)),
             Command::Mail(args) => on_threads(mail::mail(self, args)),
-            //            Command::Rehearse(args) => rehearse::rehearse(self, &args),
-            //            Command::Demo(args) => demo::demo(&args),
-            //            Command::Simulator(args) => on_threads(simulator::simulator(self, &args)),
-            Command::Check(_)
-            | Command::Report(_)
-            | Command::Rehearse(_)
-            | Command::Demo(_)
-            | Command::Simulator(_) => Ok(Exit::Well),
+            Command::Rehearse(args) => rehearse::rehearse(self, &args),
+            Command::Demo(args) => demo::demo(&args),
+            Command::Simulator(args) => on_threads(simulator::simulator(self, &args)),
             Command::Completions { shell } => paper::completions(shell),
             Command::Man => paper::man(),
             Command::Schema { file } => paper::schema(file),
@@ -106,6 +101,10 @@ impl Session {
 
 /// Runs an asynchronous command to its end.
 fn on_threads(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    on_runtime(work)
+}
+
+fn on_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

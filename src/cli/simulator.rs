@@ -10,7 +10,7 @@ use crate::simulator::{Fleet, Simulator};
 pub async fn simulator(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let fleet = match &args.fleet {
         Some(path) => read_fleet(path)?,
-        None => demo::fleet()?,
+        None => demo::fleet().map_err(|error| Failure::Missing(error.to_string()))?,
     };
     let simulator = Simulator::start(fleet, session.clock.clone(), args.listen)
         .await

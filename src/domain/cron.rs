@@ -111,6 +111,11 @@ impl Cron {
         std::iter::successors(self.next_after(after, zone), |at| self.next_after(*at, zone))
     }
 
+    /// The wall-clock times after `after` that match, whatever clocks are changed.
+    pub fn wall_clock_times(&self, after: NaiveDateTime) -> impl Iterator<Item = NaiveDateTime> + '_ {
+        std::iter::successors(self.next_wall(after, false), |wall| self.next_wall(*wall, false))
+    }
+
     fn next_fixed(&self, after: DateTime<Utc>, zone: &Zone) -> Option<(DateTime<Utc>, NaiveDateTime)> {
         // Later wall-clock times never happen earlier, so the first that happens after `after` is the answer. Only a
         // change within the last day can bring back a time that the clock showed before.

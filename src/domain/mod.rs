@@ -5,6 +5,7 @@
 
 pub mod agenda;
 pub mod avoided;
+pub mod calendar;
 pub mod cron;
 pub mod deployment;
 pub mod hold;

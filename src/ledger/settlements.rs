@@ -10,9 +10,7 @@ use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::rows::row;
 use crate::ledger::runs::RunId;
-use crate::ledger::values::{
-    LEAK, SETTLED, avoided, from_ms, instant, optional_instant, parsed, to_ms, wrong,
-};
+use crate::ledger::values::{LEAK, SETTLED, avoided, from_ms, instant, optional_instant, parsed, to_ms, wrong};
 
 /// Windows that ended longer ago are not looked at any more: what their tenant looks like now tells nothing.
 const OLDEST: TimeDelta = TimeDelta::days(30);
@@ -126,7 +124,12 @@ impl Tx<'_> {
                 "UPDATE deployment SET confirmed_at = ?4
                  WHERE run = ?1 AND resource_group = ?2 AND id = ?3 AND confirmed_at IS NULL AND ?4 IS NOT NULL",
             )?
-            .execute(params![run.0, row.resource_group.as_str(), row.id.as_str(), settlement.avoided.from.map(to_ms)])?;
+            .execute(params![
+                run.0,
+                row.resource_group.as_str(),
+                row.id.as_str(),
+                settlement.avoided.from.map(to_ms)
+            ])?;
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ pub use crate::report::csv::csv;
 pub use crate::report::json::{json_period, json_run};
 pub use crate::report::notice::notice;
 pub use crate::report::period::{Period, PeriodReport, Trend, TrendPoint, period_report};
-pub use crate::report::run::run_report;
+pub use crate::report::run::{headline, run_report};
 pub use crate::report::table::{history_table, run_summary};
 
 /// At most so many rows stand in a mail; the CSV has them all.

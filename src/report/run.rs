@@ -20,6 +20,11 @@ pub fn run_report(run: &Run, context: &Context<'_>) -> Content {
     fitted(|most| page(run, context, most), attachments)
 }
 
+/// What happened, in one sentence.
+pub fn headline(run: &Run, context: &Context<'_>) -> String {
+    headline_of(&Facts::of(run, context))
+}
+
 /// What a run comes to, in the values that its page needs.
 struct Facts<'a> {
     run: &'a Run,
@@ -81,7 +86,7 @@ fn page(run: &Run, context: &Context<'_>, most: usize) -> Page {
         about: run.firing.rule.to_string(),
         when: form.instant(run.firing.at),
         banner: context.banner.map(clean),
-        headline: headline(&facts),
+        headline: headline_of(&facts),
         lead,
         needs,
         figure,
@@ -91,7 +96,7 @@ fn page(run: &Run, context: &Context<'_>, most: usize) -> Page {
     }
 }
 
-fn headline(facts: &Facts<'_>) -> String {
+fn headline_of(facts: &Facts<'_>) -> String {
     let tally = facts.tally;
     let verb = |count: usize| if count == 1 { "is" } else { "are" };
     match (facts.run.mode, facts.run.result) {

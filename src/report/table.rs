@@ -99,6 +99,7 @@ pub fn run_summary(run: &Run, context: &Context<'_>) -> String {
     text
 }
 
+/// A table without lines, as wide as the narrowest terminal.
 pub fn plain(heads: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
@@ -106,6 +107,7 @@ pub fn plain(heads: &[&str]) -> Table {
     table
 }
 
+/// Aligns columns of numbers.
 pub fn align_right(table: &mut Table, columns: &[usize]) {
     for &index in columns {
         if let Some(column) = table.column_mut(index) {
@@ -114,6 +116,7 @@ pub fn align_right(table: &mut Table, columns: &[usize]) {
     }
 }
 
+/// The table's lines, without trailing spaces.
 pub fn finished(table: &Table) -> String {
     let mut text = String::new();
     for line in table.lines() {

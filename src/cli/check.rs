@@ -1,0 +1,188 @@
+//! `offhours check`: all faults of all files, or each rule's next firings and off windows, and what is odd about them.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use crate::cli::args::Check;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::plan::plans;
+use crate::cli::{Session, output};
+use crate::config::{self, Config};
+use crate::domain::calendar::{Effect, Touched, overlap, touched};
+use crate::domain::money::Charge;
+use crate::domain::rule::{Mode, Rule};
+use crate::report::form::Form;
+
+/// Firings shown of each rule.
+const FIRINGS_SHOWN: usize = 3;
+/// Clock changes shown of each rule; a rule that fires all night would fill pages.
+const CHANGES_SHOWN: usize = 4;
+
+pub async fn check(session: &Session, args: &Check) -> Result<Exit, Failure> {
+    let (config, warnings) = config::load(&config::find(session.config.as_deref())?)?;
+    let now = session.now();
+    let mut odd: Vec<(Option<&Rule>, String)> = warnings.iter().map(|warning| (None, warning.to_string())).collect();
+    for rule in &config.rules {
+        odd.extend(clock_changes(rule, now).into_iter().map(|text| (Some(&**rule), text)));
+    }
+    odd.extend(overlaps(&config.rules, now));
+    if config.prices.periods.is_empty() {
+        odd.push((None, "there is no [prices]: reports show node hours and no money".to_owned()));
+    }
+    let mut online = Vec::new();
+    if args.online {
+        online = check_online(session, &config, now).await?;
+    }
+    if session.json {
+        let rules: Vec<Value> = config.rules.iter().map(|rule| json_rule(rule, now)).collect();
+        let warnings: Vec<Value> = odd
+            .iter()
+            .map(|(rule, text)| (rule.map(|rule| rule.name.to_string()), text.clone()))
+            .chain(online.into_iter().map(|(rule, text)| (Some(rule.name.to_string()), text)))
+            .map(|(rule, message)| json!({ "rule": rule, "message": message }))
+            .collect();
+        output::print_json(&json!({
+            "config": config.path, "time_zone_data": crate::clock::zone_data(), "rules": rules, "warnings": warnings,
+        }))?;
+        return Ok(Exit::Well);
+    }
+    let mut text = heading(&config);
+    for rule in &config.rules {
+        let _ = write!(text, "\n{}", describe(rule, &config, now));
+        let own = odd.iter().filter(|(of, _)| of.is_some_and(|of| of.name == rule.name)).map(|(_, text)| text);
+        for warning in own.chain(online.iter().filter(|(of, _)| of.name == rule.name).map(|(_, text)| text)) {
+            let _ = writeln!(text, "  warning: {warning}");
+        }
+    }
+    for (_, warning) in odd.iter().filter(|(rule, _)| rule.is_none()) {
+        let _ = write!(text, "\nwarning: {}", warning.replace(": warning: ", ": "));
+    }
+    output::print(&(text.trim_end().to_owned() + "\n"))?;
+    Ok(Exit::Well)
+}
+
+fn heading(config: &Config) -> String {
+    let rules = config.rules.len();
+    let mut text =
+        format!("{}: no faults, {rules} {}", config.path.display(), if rules == 1 { "rule" } else { "rules" });
+    if !config.disabled.is_empty() {
+        let _ = write!(text, ", {} disabled", config.disabled.len());
+    }
+    let _ = writeln!(text, "\ntime zone data {}", crate::clock::zone_data());
+    text
+}
+
+fn describe(rule: &Rule, config: &Config, now: DateTime<Utc>) -> String {
+    let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+    let form = Form { locale, zone: &rule.schedule.zone };
+    let mode = if rule.mode == Mode::Observe { ", observes only" } else { "" };
+    let mut text = format!("{} on {}{mode}\n", rule.name, rule.connection);
+    if let Some(description) = &rule.description {
+        let _ = writeln!(text, "  {description}");
+    }
+    let mut firings = rule.schedule.firings(now).take(FIRINGS_SHOWN).peekable();
+    if firings.peek().is_none() {
+        text.push_str("  never fires again\n");
+    }
+    for at in firings {
+        let window = rule.schedule.off_window(at);
+        let hours = (window.to - window.from).num_minutes();
+        let _ =
+            writeln!(text, "  {}  off for {} h {:02} min", form.span(window.from, window.to), hours / 60, hours % 60);
+    }
+    text
+}
+
+fn json_rule(rule: &Rule, now: DateTime<Utc>) -> Value {
+    let rfc3339 = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let firings = rule.schedule.firings(now).take(FIRINGS_SHOWN).map(|at| {
+        let window = rule.schedule.off_window(at);
+        json!({ "at": rfc3339(at), "off_window": { "from": rfc3339(window.from), "to": rfc3339(window.to) } })
+    });
+    json!({
+        "rule": rule.name.as_str(), "connection": rule.connection.as_str(), "mode": rule.mode.as_str(),
+        "stop": rule.schedule.stop.as_str(), "until": rule.schedule.until.as_ref().map(|until| until.as_str()),
+        "timezone": rule.schedule.zone.name(), "next": firings.collect::<Vec<_>>(),
+    })
+}
+
+/// What the clock changes of the coming year do to `stop` and `until`.
+fn clock_changes(rule: &Rule, now: DateTime<Utc>) -> Vec<String> {
+    let schedule = &rule.schedule;
+    let of = |name: &str, cron: &crate::domain::cron::Cron| -> Vec<String> {
+        let found = touched(cron, &schedule.zone, now);
+        let mut said: Vec<String> =
+            found.iter().take(CHANGES_SHOWN).map(|touched| sentence(name, touched, rule)).collect();
+        if found.len() > CHANGES_SHOWN {
+            said.push(format!("`{name}`: {} more such times within a year", found.len() - CHANGES_SHOWN));
+        }
+        said
+    };
+    let mut said = of("stop", &schedule.stop);
+    said.extend(schedule.until.as_ref().map_or_else(Vec::new, |until| of("until", until)));
+    said
+}
+
+fn sentence(name: &str, touched: &Touched, rule: &Rule) -> String {
+    let local = |at: &DateTime<Utc>| {
+        let zone = &rule.schedule.zone;
+        format!("{} {}", zone.wall_clock(*at).format("%H:%M:%S"), zone.abbreviation(*at))
+    };
+    let wall = touched.wall.format("%Y-%m-%d %H:%M");
+    match &touched.effect {
+        Effect::Moved(at) => format!("`{name}` at {wall} falls in a clock change and happens at {}", local(at)),
+        Effect::LeftOut => format!("`{name}` at {wall} falls in a clock change and does not happen"),
+        Effect::Once(at) => format!("`{name}` at {wall} comes twice and happens the first time only, at {}", local(at)),
+        Effect::Twice(first, second) => {
+            format!("`{name}` at {wall} comes twice and happens twice, at {} and {}", local(first), local(second))
+        }
+    }
+}
+
+fn overlaps(rules: &[Arc<Rule>], now: DateTime<Utc>) -> Vec<(Option<&Rule>, String)> {
+    // Each pair once; thousands of rules are not compared with each other.
+    const MOST_RULES: usize = 300;
+    let mut found = Vec::new();
+    for (index, rule) in rules.iter().enumerate().take(MOST_RULES) {
+        for other in rules.iter().take(MOST_RULES).skip(index + 1) {
+            if let Some(at) = overlap(rule, other, now) {
+                let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+                found.push((
+                    Some(&**rule),
+                    format!("overlaps `{}`, first at {at}: what the one has stopped, the other finds off", other.name),
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// What only AI Core can tell: rules that match nothing, plans without a price.
+async fn check_online<'a>(
+    session: &Session,
+    config: &'a Config,
+    now: DateTime<Utc>,
+) -> Result<Vec<(&'a Rule, String)>, Failure> {
+    let mut found = Vec::new();
+    let plans = plans(session, config, &config.rules, now).await?;
+    for (rule, plan) in config.rules.iter().zip(&plans) {
+        if plan.rows.iter().all(|(_, planned)| planned.is_empty()) {
+            found.push((&**rule, "matches no deployment now".to_owned()));
+        }
+        for (group, error) in &plan.survey.failed {
+            found.push((&**rule, format!("resource group `{}` could not be listed: {error}", group.id)));
+        }
+        let unpriced =
+            plan.rows.iter().flat_map(|(_, planned)| planned).filter_map(|planned| match &planned.rate.charge {
+                Charge::Unpriced { plan } => Some(plan.as_str()),
+                _ => None,
+            });
+        for plan in unpriced.collect::<std::collections::BTreeSet<_>>() {
+            found.push((&**rule, format!("no price for `{plan}`: its node hours are shown without money")));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,141 @@
+//! `offhours rehearse`: the user's rules through days of virtual time, and what comes of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chrono::TimeDelta;
+
+use crate::accounting::period::Books;
+use crate::cli::args::Rehearse;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::simulator::read_fleet;
+use crate::cli::{Session, in_virtual_time, on_runtime, output, when};
+use crate::config::Config;
+use crate::domain::period::Span;
+use crate::domain::run::Run;
+use crate::domain::zone::Zone;
+use crate::ledger::Ledger;
+use crate::rehearsal::Rehearsal;
+use crate::report::{self, Context, period_report};
+use crate::simulator::Fleet;
+
+/// What stands above every report of a rehearsal.
+const BANNER: &str = "A rehearsal on a simulated tenant: nothing was stopped, and no figure counts.";
+
+pub fn rehearse(session: &Session, args: &Rehearse) -> Result<Exit, Failure> {
+    let config = session.config()?;
+    let from = match &args.from {
+        Some(text) => when::instant(text, config.zone.as_ref())?,
+        None => session.now(),
+    };
+    let output = match &args.output {
+        Some(path) => path.clone(),
+        None => PathBuf::from(format!("offhours-rehearsal-{}", session.now().format("%Y%m%dT%H%M%SZ"))),
+    };
+    if output.join("state").exists() {
+        return Err(Failure::Usage {
+            message: format!("`{}` holds an earlier rehearsal", output.display()),
+            hint: Some("name another directory with `--output`, or remove that one".to_owned()),
+        });
+    }
+    let fleets = match &args.fleet {
+        Some(path) => {
+            let fleet = read_fleet(path)?;
+            config.connections.keys().map(|name| (name.clone(), fleet.clone())).collect()
+        }
+        None => on_runtime(real_fleets(session, &config))?,
+    };
+    let state_dir = config.state_dir.clone();
+    let holds = on_runtime(async move {
+        match Ledger::open_to_read(&state_dir)? {
+            Some(ledger) => Ok(ledger.read(move |tx| tx.holds(from)).await?),
+            None => Ok(Vec::new()),
+        }
+    })?;
+    let to = from + TimeDelta::days(i64::from(args.days));
+    let rehearsal = Rehearsal { config, fleets, holds, from, to, output };
+    perform(
+        rehearsal,
+        &format!("Rehearsing {} days of your rules on a simulated tenant; the clock is virtual.", args.days),
+    )
+}
+
+/// The real tenants' deployments as they are now; read only.
+async fn real_fleets(
+    session: &Session,
+    config: &Config,
+) -> Result<BTreeMap<crate::domain::id::ConnectionName, Fleet>, Failure> {
+    let mut fleets = BTreeMap::new();
+    for (name, connection) in &config.connections {
+        let options = crate::aicore::Options { clock: session.clock.clone(), ..Default::default() };
+        let reader = crate::aicore::Reader::connect(connection.key.clone(), options)?;
+        let groups = reader.groups().await?;
+        let mut deployments = Vec::new();
+        for group in &groups {
+            for status in [crate::domain::deployment::Status::Running, crate::domain::deployment::Status::Pending] {
+                deployments.extend(reader.deployments(&group.id, Some(&status)).await?.deployments);
+            }
+        }
+        fleets.insert(name.clone(), Fleet::from_deployments(groups, deployments));
+    }
+    Ok(fleets)
+}
+
+/// Holds the rehearsal, tells each run, and ends with the report.
+pub fn perform(rehearsal: Rehearsal, opening: &str) -> Result<Exit, Failure> {
+    output::print(&format!("{opening}\n\n"))?;
+    let output = rehearsal.output.clone();
+    let zone = rehearsal.config.zone.clone().unwrap_or_else(Zone::utc);
+    let days = (zone.wall_clock(rehearsal.from).date(), zone.wall_clock(rehearsal.to).date());
+    let zones: BTreeMap<_, _> =
+        rehearsal.config.rules.iter().map(|rule| (rule.name.clone(), rule.schedule.zone.clone())).collect();
+    in_virtual_time(async move {
+        let mut told = Ok(());
+        let rehearsed = rehearsal
+            .hold(|run| {
+                let zone = zones.get(&run.firing.rule).unwrap_or(&zone);
+                if told.is_ok() {
+                    told = output::print(&account(run, zone));
+                }
+            })
+            .await?;
+        told?;
+        let span = Span::Days(days.0, days.1);
+        let books =
+            Books::open(Some(&rehearsed.ledger), &rehearsed.config, span, &zone, rehearsed.ended_at, Vec::new())
+                .await?;
+        let locale = rehearsed.config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+        let context = Context { banner: Some(BANNER), ..Context::new(locale, &zone, rehearsed.ended_at) };
+        let content = period_report(&books.report(), &context);
+        write(&output.join("report.html"), content.html.as_bytes())?;
+        write(&output.join("report.txt"), content.text.as_bytes())?;
+        write(&output.join("report.csv"), &report::csv(books.runs()))?;
+        output::print(&format!(
+            "\n{}\n{} mails in {}\nThe report as a page: {}\n",
+            content.text.trim_end(),
+            rehearsed.mails,
+            output.join("mails").display(),
+            output.join("report.html").display(),
+        ))?;
+        Ok(Exit::Well)
+    })
+}
+
+/// One run in a few lines.
+fn account(run: &Run, zone: &Zone) -> String {
+    use crate::domain::run::Outcome;
+    use std::fmt::Write as _;
+    let wall = zone.wall_clock(run.firing.at);
+    let context = Context::new(crate::domain::locale::Locale::En, zone, run.finished_at);
+    let mut text =
+        format!("{}  {:<18} {}\n", wall.format("%a %d %b %H:%M"), run.firing.rule, report::headline(run, &context));
+    for row in run.deployments.iter().filter(|row| matches!(row.outcome, Outcome::Failed | Outcome::Unconfirmed)) {
+        let reason = report::clean::shorten(&row.reason, 60);
+        let _ = writeln!(text, "{:36}{} {}: {reason}", "", row.id, row.outcome);
+    }
+    text
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(Failure::io(format!("cannot write `{}`", path.display())))
+}
