@@ -201,17 +201,17 @@ impl World {
         let resources: Vec<Value> = found.into_iter().skip(page.skip).take(size).collect();
         let mut answer = Answer::json(200, json!({"count": resources.len(), "resources": resources}));
         if let Some(size) = page.page_size.filter(|_| more) {
-            answer.headers.push(("link".to_owned(), self.next_link(page, GroupPage::token(end, size, now))));
+            answer.headers.push(("link".to_owned(), self.next_link(page, &GroupPage::token(end, size, now))));
         }
         Ok(answer)
     }
 
-    fn next_link(&self, page: &GroupPage, token: String) -> String {
+    fn next_link(&self, page: &GroupPage, token: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         if let Some(selector) = &page.selector {
             query.append_pair("labelSelector", selector);
         }
-        query.append_pair("continueToken", &token);
+        query.append_pair("continueToken", token);
         format!("<{}/v2/admin/resourceGroups?{}>; rel=\"next\"", self.base_url, query.finish())
     }
 

@@ -1,22 +1,22 @@
-//! The fleet file: raw tables with their places, resolved into a [`Fleet`]. The keys are those of [`Spec`], in words
+//! The fleet file, resolved into a [`Fleet`]; its tables are [`fleet_raw`](super::fleet_raw)'s. The keys are those of [`Spec`], in words
 //! that a person writes: `replicas = 2`, `created = "3d"`, `redeployed = "0 7 * * MON-FRI"`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use rust_decimal::Decimal;
-use serde::de::{Deserialize, Deserializer, Error as _};
+use chrono::TimeDelta;
 use toml::Spanned;
 
 use crate::clock;
 use crate::domain::cron::Cron;
 use crate::domain::deployment::{Status, Ttl};
 use crate::domain::zone::Zone;
-use crate::simulator::fleet::{Bulk, Fleet, FleetGroup, InstanceType, configuration_id, usual_spelling};
+use crate::simulator::fleet::{Fleet, FleetGroup, InstanceType, configuration_id, usual_spelling};
+use crate::simulator::fleet_raw::{
+    RawComponent, RawDeployment, RawFleet, RawGroup, RawInstanceType, RawReplicas, RawTenant, delta,
+};
 use crate::simulator::spec::{
-    Behaviour, Component, Model, Moment, Redeployed, SLOW_STOP_AFTER, START_AFTER, STOP_AFTER, Spec, Spelling,
+    Behaviour, Component, Model, Moment, Redeployed, SLOW_STOP_AFTER, START_AFTER, STOP_AFTER, Spec,
 };
 
 /// So many deployments may one table stand for.
@@ -33,97 +33,6 @@ pub struct FleetError {
     /// What is wrong there.
     pub message: String,
 }
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawFleet {
-    #[serde(default)]
-    tenant: RawTenant,
-    #[serde(default)]
-    group: Vec<RawGroup>,
-    #[serde(default)]
-    deployment: Vec<RawDeployment>,
-}
-
-#[derive(serde::Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct RawTenant {
-    bulk: Option<RawBulk>,
-    bulk_refusal: Option<Spanned<u16>>,
-    meta: Option<bool>,
-    token_lifetime: Option<Span>,
-    latency: Option<Span>,
-    timezone: Option<Spanned<String>>,
-    instance_types: BTreeMap<String, RawInstanceType>,
-    reserved_nodes: BTreeMap<String, u32>,
-}
-
-struct RawBulk(Bulk);
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawInstanceType {
-    billable_units_per_hour: Decimal,
-    memory: Option<String>,
-    cpu: Option<u32>,
-    gpu: Option<u32>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawGroup {
-    id: Spanned<String>,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-    accessible: Option<bool>,
-    status: Option<String>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawDeployment {
-    group: Option<Spanned<String>>,
-    id: Spanned<String>,
-    count: Option<Spanned<usize>>,
-    configuration: Option<String>,
-    configuration_id: Option<String>,
-    scenario: Option<String>,
-    executable: Option<String>,
-    plan: Option<String>,
-    replicas: Option<RawReplicas>,
-    #[serde(default)]
-    components: BTreeMap<String, RawComponent>,
-    model: Option<String>,
-    model_version: Option<String>,
-    status: Option<String>,
-    created: Option<Created>,
-    ttl: Option<Spanned<String>>,
-    behaviour: Option<Behaviour>,
-    stop_after: Option<Span>,
-    start_after: Option<Span>,
-    appears_at: Option<Later>,
-    deleted_at: Option<Later>,
-    redeployed: Option<Spanned<String>>,
-    details: Option<Spelling>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawComponent {
-    plan: String,
-    replicas: Option<RawReplicas>,
-}
-
-#[derive(serde::Deserialize, Clone, Copy)]
-#[serde(untagged, expecting = "expected a number of replicas, or `{ min = 0, max = 2, running = 1 }`")]
-enum RawReplicas {
-    Fixed(u32),
-    Scaled { min: u32, max: u32, running: u32 },
-}
-
-struct Span(Duration);
-struct Created(Moment);
-struct Later(Moment);
 
 /// Reads a fleet file.
 pub(super) fn parse(text: &str) -> Result<Fleet, FleetError> {
@@ -199,7 +108,7 @@ impl Resolver<'_> {
         let group = self.group_of(raw.group.as_ref(), fleet)?;
         let (id, span, count) = (raw.id.get_ref().clone(), raw.id.span(), raw.count.clone());
         let details = raw.details;
-        let spec = self.spec(raw, group)?;
+        let spec = self.spec(raw, &group)?;
         let ids: Vec<String> = match count {
             None => vec![id],
             Some(count) if (1..=MOST_PER_TABLE).contains(count.get_ref()) => {
@@ -226,7 +135,7 @@ impl Resolver<'_> {
         Err(self.fault(&name.span(), message))
     }
 
-    fn spec(&self, raw: RawDeployment, group: String) -> Result<Spec, FleetError> {
+    fn spec(&self, raw: RawDeployment, group: &str) -> Result<Spec, FleetError> {
         let redeployed = raw.redeployed.as_ref().map(|cron| self.redeployed(cron)).transpose()?;
         if let Some(ttl) = raw.ttl.as_ref().filter(|ttl| ttl.get_ref().parse::<Ttl>().is_err()) {
             return Err(self.fault(&ttl.span(), format!("`{}` is no ttl, such as `24H`", ttl.get_ref())));
@@ -257,7 +166,7 @@ impl Resolver<'_> {
             appears_at: raw.appears_at.map(|moment| moment.0),
             deleted_at: raw.deleted_at.map(|moment| moment.0),
             redeployed,
-            ..Spec::running(&group, id, "")
+            ..Spec::running(group, id, "")
         })
     }
 
@@ -290,10 +199,6 @@ fn component(name: String, plan: &str, replicas: Option<RawReplicas>) -> Compone
     Component { name, plan: plan.to_owned(), min, max, running }
 }
 
-fn delta(span: Duration) -> TimeDelta {
-    TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX)
-}
-
 /// Line and column of a fault, each from 1, the column in characters.
 fn fault(text: &str, span: &Range<usize>, message: String) -> FleetError {
     let before = text.get(..span.start).unwrap_or(text);
@@ -302,55 +207,88 @@ fn fault(text: &str, span: &Range<usize>, message: String) -> FleetError {
     FleetError { line, column, message }
 }
 
-impl<'de> Deserialize<'de> for RawBulk {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(untagged, expecting = "expected true, false or \"refuses\"")]
-        enum Either {
-            Plain(bool),
-            Word(String),
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::parse;
+    use crate::domain::deployment::Status;
+    use crate::simulator::fleet::Bulk;
+    use crate::simulator::spec::{Behaviour, Moment, Spelling};
+
+    #[test]
+    fn a_fleet_is_read_as_written() {
+        let fleet = parse(
+            r#"
+            [tenant]
+            bulk = "refuses"
+            bulk_refusal = 501
+            timezone = "Europe/Berlin"
+            token_lifetime = "2h"
+            reserved_nodes = { "infer.l" = 1 }
+            [tenant.instance_types."g4.large"]
+            billable_units_per_hour = "1.23"
+
+            [[group]]
+            id = "dev-a"
+            labels = { "ext.ai.sap.com/env" = "dev" }
+
+            [[deployment]]
+            group = "dev-a"
+            id = "d1"
+            count = 3
+            configuration = "chat"
+            plan = "infer.s"
+            replicas = { min = 0, max = 2, running = 1 }
+            components.transformer = { plan = "starter" }
+            redeployed = "0 7 * * MON-FRI"
+
+            [[deployment]]
+            id = "d999"
+            model = "gpt-4o"
+            status = "PENDING"
+            created = "2026-11-01T00:00:00Z"
+            behaviour = "comes-back"
+            stop_after = "5m"
+            deleted_at = "2d"
+            details = "half-filled"
+            "#,
+        )
+        .unwrap();
+        assert_eq!((fleet.tenant.bulk, fleet.tenant.bulk_refusal), (Bulk::Refuses, 501));
+        let ids: Vec<_> = fleet.deployments.iter().map(|spec| (spec.id.as_str(), spec.group.as_str())).collect();
+        assert_eq!(ids, [("d1001", "dev-a"), ("d1002", "dev-a"), ("d1003", "dev-a"), ("d999", "default")]);
+        let first = &fleet.deployments[0];
+        assert_eq!((first.configuration_id.as_str(), first.components.len()), ("cfg-chat", 2));
+        assert_eq!(first.redeployed.as_ref().unwrap().zone.name(), "Europe/Berlin");
+        assert_eq!((first.details, fleet.deployments[1].details), (Spelling::Camel, Spelling::Snake));
+        let last = &fleet.deployments[3];
+        assert_eq!((last.status.clone(), last.behaviour), (Status::Pending, Behaviour::ComesBack));
+        assert_eq!(last.scenario_id.as_deref(), Some("foundation-models"));
+        assert_eq!(
+            (last.deleted_at, last.stop_after),
+            (Some(Moment::After(TimeDelta::days(2))), TimeDelta::minutes(5))
+        );
+    }
+
+    #[test]
+    fn faults_are_named_with_their_place() {
+        let cases = [
+            ("[tenant]\nbulc = true", "2:1: unknown field `bulc`"),
+            ("[tenant]\nbulk = \"yes\"", "2:8: `yes` is not true, false or \"refuses\""),
+            ("[tenant]\ntimezone = \"Europe/Berlim\"", "2:12: `Europe/Berlim` is no time zone"),
+            ("[[deployment]]\ngroup = \"dev\"\nid = \"d001\"", "2:9: there is no group `dev`"),
+            ("[[deployment]]\nid = \"d001\"\nstop_after = \"soon\"", "3:14: `soon` is no duration"),
+            ("[[deployment]]\nid = \"d001\"\nredeployed = \"0 25 * * *\"", "3:14: `0 25 * * *` is no cron expression"),
+            ("[[deployment]]\nid = \"d001\"\n[[deployment]]\nid = \"d001\"", "4:6: deployment `d001` is there already"),
+            ("[[deployment]]\nid = \"d001\"\nttl = \"1w\"", "3:7: `1w` is no ttl"),
+            ("[[deployment]]\nid = \"d001\"\nbehaviour = \"sulks\"", "3:13: unknown variant `sulks`"),
+            ("[[group]]\nid = \"a\"\n[[group]]\nid = \"a\"", "4:6: group `a` is there already"),
+            ("[[deployment]\n", "1:"),
+        ];
+        for (text, expected) in cases {
+            let message = parse(text).map(|_| ()).unwrap_err().to_string();
+            assert!(message.starts_with(expected), "{text:?}: {message}");
         }
-        match Either::deserialize(from)? {
-            Either::Plain(true) => Ok(Self(Bulk::Yes)),
-            Either::Plain(false) => Ok(Self(Bulk::No)),
-            Either::Word(word) if word == "refuses" => Ok(Self(Bulk::Refuses)),
-            Either::Word(word) => Err(D::Error::custom(format!("`{word}` is not true, false or \"refuses\""))),
-        }
-    }
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|e| format!("`{text}` is no duration such as `40s` or `3d`: {e}"))
-}
-
-fn instant(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        span(&String::deserialize(from)?).map(Span).map_err(D::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for Created {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        let moment = match instant(&text) {
-            Some(at) => Moment::At(at),
-            None => Moment::Before(delta(span(&text).map_err(D::Error::custom)?)),
-        };
-        Ok(Self(moment))
-    }
-}
-
-impl<'de> Deserialize<'de> for Later {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        let moment = match instant(&text) {
-            Some(at) => Moment::At(at),
-            None => Moment::After(delta(span(&text).map_err(D::Error::custom)?)),
-        };
-        Ok(Self(moment))
     }
 }

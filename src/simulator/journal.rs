@@ -28,7 +28,7 @@ pub struct Entry {
     pub client_type: Option<String>,
     /// The body; a string where it is not JSON, none where there is none or it holds a secret.
     pub body: Option<Value>,
-    /// The status answered; none where the client got no answer.
+    /// The status answered; none where the client got no whole answer.
     pub status: Option<u16>,
     /// What it did, deployment by deployment, whatever was answered.
     pub effects: Vec<Effect>,

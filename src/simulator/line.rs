@@ -1,11 +1,10 @@
-//! The connections: a TCP stream that can be cut from within, and that counts what passes over it so that
-//! [`pace`](super::pace) knows when all is quiet.
+//! The connections: a TCP stream that can be cut from within, so that a client never gets the answer it waits for.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use axum::extract::connect_info::Connected;
@@ -13,30 +12,14 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// How often anything passed over any connection.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Traffic(Arc<AtomicU64>);
-
-impl Traffic {
-    pub(super) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn pass(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 /// Where connections come in.
 pub(super) struct Door {
     pub(super) listener: TcpListener,
-    pub(super) traffic: Traffic,
 }
 
 /// One connection.
 pub(super) struct Line {
     stream: TcpStream,
-    traffic: Traffic,
     scissors: Scissors,
 }
 
@@ -61,10 +44,9 @@ impl Listener for Door {
     async fn accept(&mut self) -> (Line, SocketAddr) {
         // axum's own: it waits and tries again where the system is short of descriptors.
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        self.traffic.pass();
         // Without it an answer waits for the acknowledgement of the one before. It cannot fail on a fresh connection.
         let _ = stream.set_nodelay(true);
-        (Line { stream, traffic: self.traffic.clone(), scissors: Scissors::default() }, address)
+        (Line { stream, scissors: Scissors::default() }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -80,22 +62,14 @@ impl Connected<IncomingStream<'_, Door>> for Scissors {
 
 impl AsyncRead for Line {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if read.is_ready() {
-            self.traffic.pass();
-        }
-        read
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Line {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.scissors.check()?;
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        if written.is_ready() {
-            self.traffic.pass();
-        }
-        written
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -104,7 +78,6 @@ impl AsyncWrite for Line {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.scissors.check()?;
-        self.traffic.pass();
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 

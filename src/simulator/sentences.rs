@@ -178,7 +178,7 @@ impl Fleet {
 
     /// Its status at the start.
     #[must_use]
-    pub fn status(self, status: Status) -> Self {
+    pub fn status(self, status: &Status) -> Self {
         self.each(|spec| spec.status = status.clone())
     }
 

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::simulator::answer::{Answer, ApiError};
 use crate::simulator::call::Received;
 
-/// A clock may be this much past the end of a token that is still accepted: none.
 const CLIENT_ID: &str = "sb-51a7d0f3-0b1e-4c55-9d5c-7e0c2a6f1b90!b540|aicore!b540";
 const SUBDOMAIN: &str = "simulated-tenant";
 const TENANT_ID: &str = "1f0b6a4e-6c1f-4e0e-9a63-0d1b6d2f7c11";
@@ -115,9 +114,9 @@ pub(super) fn is_token_path(path: &str) -> bool {
     path == "/oauth/token"
 }
 
-/// The body of an error that OAuth does not know: another method than POST.
+/// The answer to another method than POST, for which OAuth has no error.
 pub(super) fn wrong_method() -> Answer {
-    let body: Value = json!({"error": "method_not_allowed", "error_description": "Request method is not supported"});
+    let body = json!({"error": "method_not_allowed", "error_description": "Request method is not supported"});
     Answer::json(405, body)
 }
 
