@@ -1,5 +1,6 @@
 //! Floor 1: where a secret is written down, and reading it. Secrets never stand in TOML.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -10,6 +11,12 @@ use zeroize::Zeroizing;
 
 /// Files with secrets are small; a larger one is a mistake.
 const LARGEST_FILE: u64 = 1024 * 1024;
+
+/// Bits that let anybody but the owner at a secret file.
+const GROUP_AND_OTHERS: u32 = 0o077;
+/// systemd 252 lets a unit's user read a credential by an ACL, whose mask shows as the group's bits; the directory
+/// itself is closed to everybody else.
+const OTHERS: u32 = 0o007;
 
 /// Where a secret is to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,19 +30,22 @@ pub enum SecretSource {
 }
 
 /// Why a secret cannot be had. Never contains any of it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// The file cannot be opened or read.
-    #[error("cannot read `{}`", path.display())]
+    #[error("cannot read `{}`: {reason}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// What the system said.
+        reason: String,
     },
     /// Others could read it too.
     #[error("`{}` can be read by group or others: run `chmod 600 {}`", .0.display(), .0.display())]
     Exposed(PathBuf),
+    /// A directory, a pipe or a device.
+    #[error("`{}` is no regular file", .0.display())]
+    NoFile(PathBuf),
     /// Too large to be what it should be.
     #[error("`{}` is larger than 1 MiB: this is not the file you mean", .0.display())]
     TooLarge(PathBuf),
@@ -59,7 +69,7 @@ impl SecretSource {
     /// Reads the secret as it stands, line ends included.
     pub fn read(&self) -> Result<SecretString, SecretError> {
         match self {
-            Self::File(path) => read_file(path, true),
+            Self::File(path) => read_file(path, GROUP_AND_OTHERS),
             Self::Credential(name) => {
                 let well_formed = !name.is_empty()
                     && !name.starts_with('.')
@@ -69,8 +79,7 @@ impl SecretSource {
                 }
                 let directory = std::env::var_os("CREDENTIALS_DIRECTORY")
                     .ok_or_else(|| SecretError::NoCredentials(name.clone()))?;
-                // systemd guards the directory itself; the files in it may be 0440.
-                read_file(&Path::new(&directory).join(name), false)
+                read_file(&Path::new(&directory).join(name), OTHERS)
             }
             Self::Env(name) => {
                 std::env::var(name).map(SecretString::from).map_err(|_| SecretError::NoVariable(name.clone()))
@@ -79,12 +88,27 @@ impl SecretSource {
     }
 }
 
-/// Reads a whole file, refusing one that others could read where `guarded` says so.
-pub fn read_file(path: &Path, guarded: bool) -> Result<SecretString, SecretError> {
-    let unreadable = |source| SecretError::Unreadable { path: path.to_owned(), source };
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file `{}`", path.display()),
+            Self::Credential(name) => write!(f, "credential `{name}`"),
+            Self::Env(name) => write!(f, "environment variable `{name}`"),
+        }
+    }
+}
+
+/// Reads a secret file, refusing one that anybody with the `forbidden` permission bits could read.
+fn read_file(path: &Path, forbidden: u32) -> Result<SecretString, SecretError> {
+    let unreadable =
+        |error: std::io::Error| SecretError::Unreadable { path: path.to_owned(), reason: error.to_string() };
+    // Opening a pipe would wait for its other end.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(SecretError::NoFile(path.to_owned()));
+    }
     let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if guarded && metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+    // What was opened is checked, not what the name points to a moment later.
+    if file.metadata().map_err(unreadable)?.permissions().mode() & forbidden != 0 {
         return Err(SecretError::Exposed(path.to_owned()));
     }
     let mut bytes = Zeroizing::new(Vec::new());

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use crate::aicore::key::{KeyFault, RawKey, SDK, SERVICE_KEY, ServiceKey, object, text};
-use crate::aicore::key_source::owned_file;
+use crate::secret::{SecretError, SecretSource};
 
 /// Label of the service in `VCAP_SERVICES`.
 const VCAP_LABEL: &str = "aicore";
@@ -43,7 +43,7 @@ impl<F: Fn(&str) -> Option<String>> Ambient<F> {
             return from_sdk_names(&parts.collect());
         }
         if let Some(path) = self.config_file() {
-            let json = owned_file(&path)?;
+            let json = SecretSource::File(path).read()?;
             let fields = object(json.expose_secret())?;
             return from_sdk_names(&fields);
         }
@@ -91,11 +91,11 @@ fn from_sdk_names(fields: &Map<String, Value>) -> Result<ServiceKey, KeyFault> {
 /// A certificate is public; a private key is the owner's alone.
 fn owned_or_public(name: &str, path: &Path) -> Result<SecretString, KeyFault> {
     if name == "AICORE_KEY_FILE_PATH" {
-        return owned_file(path);
+        return Ok(SecretSource::File(path.to_owned()).read()?);
     }
     std::fs::read_to_string(path)
         .map(Into::into)
-        .map_err(|error| KeyFault::Unreadable { path: path.to_owned(), reason: error.to_string() })
+        .map_err(|error| SecretError::Unreadable { path: path.to_owned(), reason: error.to_string() }.into())
 }
 
 /// The first service labelled `aicore` of Cloud Foundry's `VCAP_SERVICES`.

@@ -1,8 +1,7 @@
 //! Why there is no usable service key. Places and fields are named; values never are.
 
-use std::path::PathBuf;
-
 use crate::aicore::key_source::KeySource;
+use crate::secret::SecretError;
 
 /// A fault and the place it was found in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,42 +16,9 @@ pub struct KeyError {
 /// What is wrong with a service key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
-    /// The file could not be read; the system's reason.
-    #[error("cannot read `{}`: {reason}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        reason: String,
-    },
-    /// Others than the owner may read it.
-    #[error("`{0}` can be read by others (mode {mode:03o}): `chmod 600 {0}`", .path.display())]
-    TooOpen {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// A directory, a pipe or a device.
-    #[error("`{}` is no regular file", .0.display())]
-    NoFile(PathBuf),
-    /// Larger than any key.
-    #[error("`{}` is larger than {limit} bytes: it is no service key", .path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// The variable is not set, or not UTF-8.
-    #[error("the environment variable `{0}` is not set")]
-    NoVariable(String),
-    /// Not started with systemd's `LoadCredential=`.
-    #[error("`$CREDENTIALS_DIRECTORY` is not set: add `LoadCredential={0}:/path/to/key.json` to the unit")]
-    NoCredentials(String),
-    /// A credential's name is a file name.
-    #[error("`{0}` is no credential's name: it must be a file name without `/`")]
-    BadCredential(String),
+    /// It cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// None of the places SAP's SDKs look in holds a key.
     #[error("there is none: set `AICORE_SERVICE_KEY`, or name the key's file as `service_key` in `[connection]`")]
     Nowhere,

@@ -1,10 +1,11 @@
 //! `[connection.NAME]`: one AI Core tenant, and where its service key is.
 
-use crate::aicore::KeySource;
+use secrecy::ExposeSecret;
+
+use crate::aicore::{KeySource, ServiceKey};
 use crate::config::key::section;
 use crate::config::secrets::{CredentialName, SecretFile, VariableName, inspect};
 use crate::config::section::Section;
-use crate::config::service_key::check_service_key;
 use crate::domain::id::ConnectionName;
 use crate::secret::SecretSource;
 
@@ -57,19 +58,13 @@ pub(super) fn read(section: &Section<'_, ConnectionKeys>) -> Option<Connection> 
     let env = section.get(|k| k.env);
     let key = match first {
         None => KeySource::Ambient,
-        Some((_, "service_key", _)) => KeySource::File(file?.0),
-        Some((_, "credential", _)) => KeySource::Credential(credential?.0),
-        Some(_) => KeySource::Env(env?.0),
+        Some((_, "service_key", _)) => KeySource::Secret(SecretSource::File(file?.0)),
+        Some((_, "credential", _)) => KeySource::Secret(SecretSource::Credential(credential?.0)),
+        Some(_) => KeySource::Secret(SecretSource::Env(env?.0)),
     };
-    let secret = match &key {
-        KeySource::File(path) => Some(SecretSource::File(path.clone())),
-        KeySource::Credential(name) => Some(SecretSource::Credential(name.clone())),
-        KeySource::Env(name) => Some(SecretSource::Env(name.clone())),
-        KeySource::Ambient => None,
-    };
-    if let (Some((_, word, place)), Some(secret)) = (first, secret)
-        && inspect(word, place, &secret).is_some()
-        && let Err(why) = check_service_key(&key)
+    if let (Some((_, word, place)), KeySource::Secret(secret)) = (first, &key)
+        && let Some(json) = inspect(word, place, secret)
+        && let Err(why) = ServiceKey::parse(json.expose_secret())
     {
         place.fault(
             format!("the service key that `{word}` names cannot be used: {why}"),

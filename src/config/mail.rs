@@ -8,7 +8,6 @@ use crate::config::name::{FilePath, Text};
 use crate::config::reading::clip;
 use crate::config::secrets::{CredentialName, SecretFile, VariableName, inspect};
 use crate::config::section::Section;
-use crate::config::service_key::is_loopback;
 use crate::config::value::{Node, Value, Word};
 use crate::mail::settings::{Address, Delivery, Locale, Login, Security, Settings, Smtp};
 use crate::secret::SecretSource;
@@ -215,4 +214,14 @@ impl Value for Recipients {
 
 impl Word for Locale {
     const WORDS: &'static [(&'static str, Self)] = &[("en", Self::En), ("de", Self::De)];
+}
+
+/// True for addresses that never leave this machine.
+fn is_loopback<S: AsRef<str>>(host: Option<Host<S>>) -> bool {
+    match host {
+        Some(Host::Domain(name)) => name.as_ref().eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }

@@ -27,7 +27,6 @@ mod schema;
 mod secrets;
 mod section;
 mod selection;
-mod service_key;
 mod source;
 mod time;
 mod value;

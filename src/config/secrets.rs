@@ -103,9 +103,12 @@ pub(super) fn inspect(key: &str, place: Place<'_>, source: &SecretSource) -> Opt
             let message = format!("the file that `{key}` names can be read by group or others (mode {mode:03o})");
             place.fault(message, format!("run `chmod 600 {}`", path.display()));
         }
-        SecretError::Unreadable { source: why, .. } if matches!(source, SecretSource::File(_)) => {
-            let message = format!("the file that `{key}` names cannot be read: {why}");
+        SecretError::Unreadable { reason, .. } if matches!(source, SecretSource::File(_)) => {
+            let message = format!("the file that `{key}` names cannot be read: {reason}");
             place.fault(message, "a relative path begins where this file is");
+        }
+        SecretError::NoFile(_) => {
+            place.fault(format!("what `{key}` names is no regular file"), "it is not the file you mean");
         }
         SecretError::TooLarge(_) => {
             place.fault(format!("the file that `{key}` names is larger than 1 MiB"), "it is not the file you mean");

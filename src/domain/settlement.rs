@@ -95,7 +95,7 @@ fn replacement<'a>(row: &Row, window: OffWindow, listed: &'a [Deployment]) -> Op
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, TimeDelta, Utc};
+    use chrono::{DateTime, Utc};
     use rust_decimal::Decimal;
 
     use super::{Evidence, settle};

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::aicore::Tenant;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::deployment::{Deployment, Status};
 use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::plan::Question;
 use crate::domain::rule::{Mode, Rule};
@@ -25,6 +26,9 @@ use crate::ledger::runs::OpenRun;
 
 /// How long a run may go on asking for stops.
 pub const ASKING_LIMIT: TimeDelta = TimeDelta::minutes(15);
+
+/// What went off this long before a firing or later is still worth a row.
+const RECENTLY: TimeDelta = TimeDelta::hours(12);
 
 /// offhours is being stopped; the run stays open and the next start resumes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +132,9 @@ impl Task {
             .collect();
         let mut groups = Vec::new();
         for (group, planned) in survey.plan(&question, &self.config.prices) {
-            let tickets = planned.into_iter().map(|planned| {
+            let scheduled = self.window().from;
+            let recent = planned.into_iter().filter(|planned| !was_off_long_before(&planned.deployment, scheduled));
+            let tickets = recent.map(|planned| {
                 let id = planned.deployment.id.clone();
                 let earlier = earlier.remove(&(group.id.clone(), id.clone()));
                 (id, Ticket::new(planned, earlier))
@@ -168,6 +174,13 @@ impl Task {
         }
         None
     }
+}
+
+/// True for what is left over from earlier: STOPPED or DEAD long before the firing. Nobody expects a word about it, and
+/// a tenant that is never tidied up would fill the history with it.
+fn was_off_long_before(deployment: &Deployment, scheduled: DateTime<Utc>) -> bool {
+    matches!(deployment.status, Status::Stopped | Status::Dead)
+        && deployment.completed_at.is_some_and(|at| at < scheduled - RECENTLY)
 }
 
 fn ended(survey: &Survey, rows: Vec<Row>) -> Ended {

@@ -22,8 +22,8 @@ const FILES: [(&str, &str); 4] = [
 ];
 /// Monday morning of a week at whose end Europe puts its clocks back, in Berlin.
 const FROM: &str = "2026-10-19T06:00:00+02:00";
-/// The Monday after, when the last off window has ended.
-const TO: &str = "2026-10-26T09:00:00+01:00";
+/// The end of its Sunday; off windows go on until Monday morning.
+const TO: &str = "2026-10-25T23:59:59+01:00";
 /// The service key that stands in `offhours.toml`'s place for one, until the simulator has made its own.
 const KEY: &str = r#"{"clientid":"demo","clientsecret":"demo","url":"http://127.0.0.1:9","serviceurls":{"AI_API_URL":"http://127.0.0.1:9"}}"#;
 

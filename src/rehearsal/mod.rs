@@ -12,10 +12,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounting::settle;
 use crate::aicore::{KeySource, Options};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -36,6 +37,10 @@ pub mod demo;
 
 /// Name of the directory for mails in a rehearsal's output.
 const MAILS: &str = "mails";
+/// In an off window the tenant is looked at this often: as a daemon does, only less.
+const BETWEEN_ROUNDS: TimeDelta = TimeDelta::hours(4);
+/// And never more often than this, even where something cannot be settled.
+const SHORTEST_ROUND: TimeDelta = TimeDelta::minutes(5);
 /// Name of the directory for its ledger.
 const STATE: &str = "state";
 
@@ -111,32 +116,16 @@ impl Rehearsal {
             // Virtual time may lie before the program was built.
             built: DateTime::UNIX_EPOCH,
         };
-        let mut agenda = executor.agenda().await?;
-        let mut runs = JoinSet::new();
-        while let Some(next) = agenda.next().filter(|next| *next <= to) {
-            wait_until(next, &clock).await;
-            for run in executor.beat(&mut agenda).await? {
-                let executor = executor.clone();
-                runs.spawn(async move { executor.carry_out(run, silent()).await });
-            }
-            while let Some(Ok(run)) = runs.try_join_next() {
-                on_run(&run);
-            }
-        }
-        while let Some(ended) = runs.join_next().await {
-            if let Ok(run) = ended {
-                on_run(&run);
-            }
-        }
-        wait_until(to, &clock).await;
-        if let Some(settings) = &executor.config.mail {
-            Mailer { ledger: ledger.clone(), clock: clock.clone() }.deliver_due(settings).await?;
+        let stage = Stage { executor, clock, to };
+        stage.play(&mut on_run).await?;
+        if let Some(settings) = &stage.executor.config.mail {
+            Mailer { ledger: ledger.clone(), clock: stage.clock.clone() }.deliver_due(settings).await?;
         }
         for simulator in simulators {
             simulator.shutdown().await;
         }
         let mails = fs::read_dir(output.join(MAILS)).map_or(0, Iterator::count);
-        Ok(Rehearsed { ledger, config: executor.config, ended_at: clock.now(), mails })
+        Ok(Rehearsed { ledger, config: stage.executor.config, ended_at: stage.clock.now(), mails })
     }
 
     /// Puts a simulator behind every connection, and a directory behind the mails.
@@ -151,7 +140,7 @@ impl Rehearsal {
                 .map_err(io("cannot listen on 127.0.0.1"))?;
             let key = self.output.join(format!(".{}-service-key.json", connection.name));
             write_secret(&key, &simulator.service_key())?;
-            connection.key = KeySource::File(key);
+            connection.key = KeySource::file(key);
             simulators.push(simulator);
         }
         config.state_dir = self.output.join(STATE);
@@ -159,6 +148,57 @@ impl Rehearsal {
             mail.delivery = Delivery::Directory(self.output.join(MAILS));
         }
         Ok((config, simulators))
+    }
+}
+
+/// What plays: the real executor, on virtual time.
+struct Stage {
+    executor: Executor,
+    clock: Clock,
+    to: DateTime<Utc>,
+}
+
+impl Stage {
+    /// Fires what comes due, and looks at the tenant again until everything is settled.
+    async fn play(&self, on_run: &mut impl FnMut(&Run)) -> Result<(), RehearsalError> {
+        let mut agenda = self.executor.agenda().await?;
+        let mut runs: JoinSet<Run> = JoinSet::new();
+        let mut last_round = self.clock.now();
+        loop {
+            let firing = agenda.next().filter(|next| *next <= self.to);
+            let round = self.next_round(last_round).await?;
+            match (firing, round) {
+                (Some(firing), round) if round.is_none_or(|round| firing <= round) => {
+                    wait_until(firing, &self.clock).await;
+                    for run in self.executor.beat(&mut agenda).await? {
+                        let executor = self.executor.clone();
+                        runs.spawn(async move { executor.carry_out(run, silent()).await });
+                    }
+                }
+                (_, Some(round)) => {
+                    wait_until(round, &self.clock).await;
+                    let Executor { ledger, config, tenants, .. } = &self.executor;
+                    settle::round(ledger, config, tenants, &self.clock).await?;
+                    last_round = self.clock.now();
+                }
+                // Nothing to wait for but the ends of runs.
+                _ => match runs.join_next().await {
+                    Some(Ok(run)) => on_run(&run),
+                    Some(Err(_)) => {}
+                    None => return Ok(()),
+                },
+            }
+            while let Some(Ok(run)) = runs.try_join_next() {
+                on_run(&run);
+            }
+        }
+    }
+
+    /// When the tenant is to be looked at again: at the end of the next off window, and a few times before.
+    async fn next_round(&self, last: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, LedgerError> {
+        let now = self.clock.now();
+        let due = self.executor.ledger.read(move |tx| tx.next_settlement_at(now)).await?;
+        Ok(due.map(|due| due.min(last + BETWEEN_ROUNDS).max(last + SHORTEST_ROUND)))
     }
 }
 

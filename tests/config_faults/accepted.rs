@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use chrono::NaiveDate;
-use offhours::config::{Attachment, Config, KeySource, ReportPeriod};
+use offhours::aicore::KeySource;
+use offhours::config::{Attachment, Config, ReportPeriod};
 use offhours::domain::id::RuleName;
 use offhours::domain::rule::{MailWhen, Mode, Rule};
 use offhours::mail::settings::{Delivery, Locale, Security};
@@ -154,7 +155,7 @@ fn a_secret_that_exists_only_elsewhere_is_no_fault() {
     let config = accepted(&[InMain(KEY, "credential = \"dev-key\"")]);
     assert_eq!(
         config.connections.values().next().map(|c| c.key.clone()),
-        Some(KeySource::Credential("dev-key".to_owned()))
+        Some(KeySource::Secret(SecretSource::Credential("dev-key".to_owned())))
     );
     let config = accepted(&[InMain(KEY, "")]);
     assert_eq!(config.connections.values().next().map(|c| c.key.clone()), Some(KeySource::Ambient));

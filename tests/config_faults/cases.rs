@@ -401,31 +401,31 @@ fn mail() -> Vec<Case> {
 fn service_keys() -> Vec<Case> {
     vec![
         case("C27 http in a service key", &[Key("https://api.example.com", "http://api.example.com")], &[
-            "offhours.toml:4:15: the service key that `service_key` names cannot be used: its `serviceurls.AI_API_URL` is http, which sends secrets in clear; only https is allowed, or a loopback address",
+            "offhours.toml:4:15: the service key that `service_key` names cannot be used: `serviceurls.AI_API_URL` cannot be used: `http://` would send the secret in clear: use `https://`",
             "  hint: download the service key again from the BTP cockpit",
         ]),
         case("C27 user info in a service key", &[Key("https://api.", "https://me:CANARY@api.")], &[
-            "offhours.toml:4:15: the service key that `service_key` names cannot be used: its `serviceurls.AI_API_URL` holds user info",
+            "offhours.toml:4:15: the service key that `service_key` names cannot be used: `serviceurls.AI_API_URL` cannot be used: it holds a user name or a password: remove them",
             "  hint: download the service key again from the BTP cockpit",
         ]),
         case("C27 a query in a service key", &[Key("https://auth.example.com", "https://auth.example.com?secret=CANARY")], &[
-            "offhours.toml:4:15: the service key that `service_key` names cannot be used: its `url` has a query",
+            "offhours.toml:4:15: the service key that `service_key` names cannot be used: `url` cannot be used: it holds a query or a fragment: remove them",
             "  hint: download the service key again from the BTP cockpit",
         ]),
         case("C27 a fragment in a service key", &[Key("https://auth.example.com", "https://auth.example.com#CANARY")], &[
-            "offhours.toml:4:15: the service key that `service_key` names cannot be used: its `url` has a fragment",
+            "offhours.toml:4:15: the service key that `service_key` names cannot be used: `url` cannot be used: it holds a query or a fragment: remove them",
             "  hint: download the service key again from the BTP cockpit",
         ]),
         case("C27 a service key without its secret", &[Key("clientsecret", "clientsacret")], &[
-            "offhours.toml:4:15: the service key that `service_key` names cannot be used: `clientsecret` is missing",
+            "offhours.toml:4:15: the service key that `service_key` names cannot be used: `clientsecret` or `certificate` and `key` is missing",
             "  hint: download the service key again from the BTP cockpit",
         ]),
         case("C27 a service key that is no JSON", &[Key("{", "CANARY {")], &[
-            "offhours.toml:4:15: the service key that `service_key` names cannot be used: it is no JSON: expected value at line 1 column 1",
+            "offhours.toml:4:15: the service key that `service_key` names cannot be used: it is no JSON from line 1, column 1 on",
             "  hint: download the service key again from the BTP cockpit",
         ]),
         case("C27 http on the token's URL", &[Key("https://auth.example.com", "http://auth.example.com")], &[
-            "offhours.toml:4:15: the service key that `service_key` names cannot be used: its `url` is http, which sends secrets in clear; only https is allowed, or a loopback address",
+            "offhours.toml:4:15: the service key that `service_key` names cannot be used: `url` cannot be used: `http://` would send the secret in clear: use `https://`",
             "  hint: download the service key again from the BTP cockpit",
         ]),
     ]

@@ -10,8 +10,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use offhours::config;
-
 use files::*;
 
 #[test]
@@ -111,7 +109,7 @@ fn a_relative_path_begins_at_the_file_that_names_it() {
     let files = Files::new();
     let (config, _) = files.load().unwrap();
     let connection = config.connections.values().next().unwrap();
-    assert_eq!(connection.key, config::KeySource::File(files.path("dev.json")));
+    assert_eq!(connection.key, offhours::aicore::KeySource::file(files.path("dev.json")));
     assert_eq!(
         config.origins.values().next().map(|origin| origin.path.as_path()),
         Some(Path::new(&files.path("schedules/a.toml")))

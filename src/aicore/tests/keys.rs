@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::aicore::ambient::Ambient;
 use crate::aicore::tests::server::SECRET;
 use crate::aicore::{KeyFault, KeySource, Options, Reader, ServiceKey};
+use crate::secret::{SecretError, SecretSource};
 
 fn key() -> Value {
     json!({
@@ -84,11 +85,11 @@ fn a_key_file_is_its_owners_alone() {
     let path = directory.path().join("dev.json");
     std::fs::write(&path, key().to_string()).unwrap();
     let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-    let source = KeySource::File(path.clone());
+    let source = KeySource::file(path.clone());
     for open in [0o644, 0o640, 0o604, 0o660, 0o610] {
         mode(open);
         let error = ServiceKey::load(&source).unwrap_err().to_string();
-        assert!(error.contains(&format!("(mode {open:03o}): `chmod 600 ")), "{error}");
+        assert!(error.contains("can be read by group or others: run `chmod 600 "), "{open:03o}: {error}");
     }
     for closed in [0o600, 0o400] {
         mode(closed);
@@ -96,23 +97,24 @@ fn a_key_file_is_its_owners_alone() {
     }
     mode(0o600);
     std::fs::write(&path, " ".repeat((1 << 20) + 1)).unwrap();
-    assert!(matches!(ServiceKey::load(&source).unwrap_err().fault, KeyFault::TooLarge { .. }));
-    let fault = |path: &Path| ServiceKey::load(&KeySource::File(path.to_owned())).unwrap_err().fault;
-    assert!(matches!(fault(directory.path()), KeyFault::NoFile(_)));
-    assert!(matches!(fault(&directory.path().join("none")), KeyFault::Unreadable { .. }));
+    assert!(matches!(ServiceKey::load(&source).unwrap_err().fault, KeyFault::Secret(SecretError::TooLarge(_))));
+    let fault = |path: &Path| ServiceKey::load(&KeySource::file(path.to_owned())).unwrap_err().fault;
+    assert!(matches!(fault(directory.path()), KeyFault::Secret(SecretError::NoFile(_))));
+    assert!(matches!(fault(&directory.path().join("none")), KeyFault::Secret(SecretError::Unreadable { .. })));
 }
 
 #[test]
 fn a_credential_is_a_plain_name() {
     for name in ["", "..", "../key", "/etc/key", ".hidden"] {
-        let error = ServiceKey::load(&KeySource::Credential(name.into())).unwrap_err();
-        assert!(matches!(error.fault, KeyFault::BadCredential(_)), "{name}");
+        let error = ServiceKey::load(&KeySource::Secret(SecretSource::Credential(name.into()))).unwrap_err();
+        assert!(matches!(error.fault, KeyFault::Secret(SecretError::CredentialName(_))), "{name}");
     }
-    let error = ServiceKey::load(&KeySource::Env("OFFHOURS_NO_SUCH_VARIABLE".into())).unwrap_err();
+    let error =
+        ServiceKey::load(&KeySource::Secret(SecretSource::Env("OFFHOURS_NO_SUCH_VARIABLE".into()))).unwrap_err();
     assert_eq!(
         error.to_string(),
         "service key from environment variable `OFFHOURS_NO_SUCH_VARIABLE`: the environment variable \
-         `OFFHOURS_NO_SUCH_VARIABLE` is not set"
+         `OFFHOURS_NO_SUCH_VARIABLE` is not set, or is not UTF-8"
     );
 }
 
@@ -132,7 +134,7 @@ fn a_certificate_key_is_made_of_both_pems_with_real_line_ends() {
     let connect = |fields: &Value| {
         std::fs::write(&path, fields.to_string()).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        Reader::connect(KeySource::File(path.clone()), Options::default())
+        Reader::connect(KeySource::file(path.clone()), Options::default())
     };
     connect(&fields).unwrap();
     fields["key"] = json!("-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----");
@@ -182,6 +184,6 @@ fn the_names_of_saps_sdks_are_read_and_places_are_not_mixed() {
     // A profile that is asked for must be there.
     assert!(matches!(
         id(&[("AICORE_HOME", home), ("AICORE_PROFILE", "none")]).unwrap_err(),
-        KeyFault::Unreadable { .. }
+        KeyFault::Secret(SecretError::Unreadable { .. })
     ));
 }

@@ -116,7 +116,7 @@ async fn an_outage_adds_a_tenth_at_most() {
 async fn no_more_requests_are_under_way_than_allowed() {
     let server = Server::api(|_, _| Act::Hang).await;
     let options = Options { in_flight: 3, ..crate::aicore::tests::server::options() };
-    let reader = Reader::connect(KeySource::File(server.key_path()), options).unwrap();
+    let reader = Reader::connect(KeySource::file(server.key_path()), options).unwrap();
     let group = dev();
     let all = join_all((0..10).map(|_| reader.deployments(&group, None)));
     let _ = tokio::time::timeout(Duration::from_secs(5), all).await;

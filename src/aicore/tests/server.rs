@@ -126,11 +126,11 @@ impl Server {
     }
 
     pub fn tenant(&self) -> Tenant {
-        Tenant::connect(KeySource::File(self.key_path()), options()).unwrap()
+        Tenant::connect(KeySource::file(self.key_path()), options()).unwrap()
     }
 
     pub fn reader(&self) -> Reader {
-        Reader::connect(KeySource::File(self.key_path()), options()).unwrap()
+        Reader::connect(KeySource::file(self.key_path()), options()).unwrap()
     }
 
     pub fn journal(&self) -> Vec<Seen> {
