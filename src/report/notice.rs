@@ -38,6 +38,7 @@ pub fn notice(
             "A stopped deployment is not started again: its replacement gets a new id and URL.".to_owned(),
         ],
         needs: Vec::new(),
+        calm: "",
         figure: None,
         facts: Vec::new(),
         sections: sections(&stops, rule, off_window, most),

@@ -21,6 +21,8 @@ pub(super) struct Page {
     pub(super) lead: Vec<String>,
     /// What needs a person; empty where nothing does.
     pub(super) needs: Vec<String>,
+    /// Said where nothing does.
+    pub(super) calm: &'static str,
     pub(super) figure: Option<Figure>,
     pub(super) facts: Vec<Fact>,
     pub(super) sections: Vec<Section>,
