@@ -82,6 +82,18 @@ fn a_run_shows_its_total_in_four_forms() {
 }
 
 #[test]
+fn a_restated_report_says_so() {
+    let (zone, runs, period, trend) = (berlin(), week(), last_week(), Trend::default());
+    let restates = Some(report_support::utc("2026-11-23T07:00:00Z"));
+    let report = PeriodReport { period: &period, runs: &runs, trend: &trend, holds: &[], notes: &[], restates };
+    let content = period_report(&report, &context(&zone));
+    for body in [content.text, content.html] {
+        assert!(body.contains("RESTATED: this replaces the report of Mon 23 Nov 2026, 08:00 CET."), "{body}");
+    }
+    assert_eq!(json_period(&report)["restates"], "2026-11-23T07:00:00Z");
+}
+
+#[test]
 fn two_currencies_are_never_added_up() {
     let mut both = run("dev-evenings", "2026-11-23T18:00:00Z", RunResult::Done);
     for (number, currency) in ["EUR", "USD"].into_iter().enumerate() {

@@ -4,9 +4,9 @@
 mod report_support;
 
 use offhours::domain::locale::Locale;
-use offhours::report::{Context, PeriodReport, period_report, run_report};
+use offhours::report::{Context, PeriodReport, notice, period_report, run_report};
 use report_support::{
-    berlin, blocked, context, good, hold, hostile, huge, last_week, missed, observed, partial, trend, week,
+    berlin, blocked, context, good, hold, hostile, huge, last_week, missed, observed, partial, planned, trend, week,
 };
 
 /// Every kind of mail, by name.
@@ -18,8 +18,11 @@ fn mails() -> Vec<(&'static str, String)> {
         PeriodReport { period: &period, runs: &runs, trend: &trend, holds: &[hold()], notes: &notes, restates: None };
     let rehearsal = Context { banner: Some("Rehearsal: a simulated tenant, nothing was stopped"), ..context };
     let german = Context { locale: Locale::De, ..context };
+    let run = good();
+    let before = notice(&run.firing.rule, run.firing.at, run.off_window, &planned(), &context);
     vec![
-        ("good", run_report(&good(), &context).html),
+        ("notice", before.html),
+        ("good", run_report(&run, &context).html),
         ("partial", run_report(&partial(), &rehearsal).html),
         ("blocked", run_report(&blocked(), &context).html),
         ("missed", run_report(&missed(), &context).html),

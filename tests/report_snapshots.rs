@@ -4,15 +4,11 @@
 mod report_support;
 
 use chrono::TimeDelta;
-use offhours::domain::deployment::{Deployment, Nodes, Status};
-use offhours::domain::id::{DeploymentId, ResourceGroup};
 use offhours::domain::locale::Locale;
-use offhours::domain::money::HourlyRate;
-use offhours::domain::plan::{Decision, Planned};
 use offhours::domain::run::{Run, RunResult};
 use offhours::report::{Content, Context, PeriodReport, notice, period_report, run_report};
 use report_support::{
-    berlin, blocked, context, euros, good, hold, hostile, last_week, missed, observed, partial, trend, utc, week,
+    berlin, blocked, context, good, hold, hostile, last_week, missed, observed, partial, planned, trend, utc, week,
 };
 
 fn whole(content: &Content) -> String {
@@ -96,27 +92,7 @@ fn a_week() {
 #[test]
 fn a_notice() {
     let (zone, run) = (berlin(), good());
-    let planned: Vec<Planned> = (0..3)
-        .map(|number| Planned {
-            deployment: Deployment {
-                id: DeploymentId::new(format!("d{number:07}")).unwrap(),
-                resource_group: ResourceGroup::new("dev-nlp").unwrap(),
-                configuration_id: "c1".to_owned(),
-                configuration_name: Some("invoice-extraction".to_owned()),
-                scenario_id: None,
-                executable_id: None,
-                status: Status::Running,
-                target_status: None,
-                created_at: None,
-                modified_at: None,
-                completed_at: None,
-                ttl: None,
-                nodes: vec![Nodes { plan: "infer.s".to_owned(), count: 2 }],
-            },
-            decision: Decision::Stop,
-            rate: HourlyRate { nodes: 2, charge: euros("1.80") },
-        })
-        .collect();
+    let planned = planned();
     let context = Context { now: utc("2026-11-23T17:00:00Z") - TimeDelta::minutes(1), ..context(&zone) };
     snapshots!("notice", notice(&run.firing.rule, run.firing.at, run.off_window, &planned, &context));
 }

@@ -100,6 +100,7 @@ impl<'a> Facts<'a> {
             subject: subject::of_period(&label, &self.sum, self.tally.stopped, self.still_on.len(), &form),
             preheader: lead.first().cloned().unwrap_or_default(),
             alert: !needs.is_empty(),
+            conditional: false,
             about: label,
             when: format!("{} ({})", form.days(self.report.period.from, self.report.period.to), form.zone),
             banner: context.banner.map(clean),

@@ -76,6 +76,7 @@ fn page(run: &Run, context: &Context<'_>, most: usize) -> Page {
         subject: subject::of_run(run, &facts.sum, &form),
         preheader: lead.first().cloned().unwrap_or_default(),
         alert: !needs.is_empty(),
+        conditional: facts.observed,
         about: run.firing.rule.to_string(),
         when: form.instant(run.firing.at),
         banner: context.banner.map(clean),

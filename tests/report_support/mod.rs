@@ -4,11 +4,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::domain::avoided::{Avoided, Basis};
-use offhours::domain::deployment::Nodes;
+use offhours::domain::deployment::{Deployment, Nodes, Status};
 use offhours::domain::hold::{Hold, Target};
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
 use offhours::domain::locale::Locale;
 use offhours::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
+use offhours::domain::plan::{Decision, Planned, Reason};
 use offhours::domain::rule::Mode;
 use offhours::domain::run::{EndedBy, Firing, Leak, OBSERVED, Outcome, Row, Run, RunResult, Settlement, Trigger};
 use offhours::domain::schedule::OffWindow;
@@ -330,4 +331,31 @@ pub fn huge() -> Run {
         });
     }
     run
+}
+
+/// What a rule is about to stop.
+pub fn planned() -> Vec<Planned> {
+    let names = ["invoice-extraction", "contract-search", "mail-classifier"];
+    let deployments = names.iter().enumerate().map(|(number, name)| Deployment {
+        id: DeploymentId::new(format!("d{number:015x}")).unwrap(),
+        resource_group: ResourceGroup::new("dev-nlp").unwrap(),
+        configuration_id: "c1".to_owned(),
+        configuration_name: Some((*name).to_owned()),
+        scenario_id: None,
+        executable_id: None,
+        status: Status::Running,
+        target_status: None,
+        created_at: None,
+        modified_at: None,
+        completed_at: None,
+        ttl: None,
+        nodes: vec![Nodes { plan: "infer.s".to_owned(), count: 2 }],
+    });
+    let rate = HourlyRate { nodes: 2, charge: euros("1.80") };
+    let stop = |deployment| Planned { deployment, decision: Decision::Stop, rate: rate.clone() };
+    let mut planned: Vec<Planned> = deployments.map(stop).collect();
+    let mut left = planned[0].clone();
+    left.decision = Decision::Leave(Reason::AlreadyAsked);
+    planned.push(left);
+    planned
 }
