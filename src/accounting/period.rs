@@ -58,7 +58,7 @@ impl Books {
         }
         let trend = trend(&runs, &spans, zone, currency(config, now));
         let runs = runs.into_iter().filter(|run| run.firing.at >= from).collect();
-        let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+        let locale = config.locale();
         let label = label(dates, &Form { locale, zone });
         Ok(Self { period: Period { label, from, to }, runs, trend, holds, notes })
     }

@@ -104,7 +104,7 @@ pub fn perform(rehearsal: Rehearsal, opening: &str) -> Result<Exit, Failure> {
         let books =
             Books::open(Some(&rehearsed.ledger), &rehearsed.config, span, &zone, rehearsed.ended_at, Vec::new())
                 .await?;
-        let locale = rehearsed.config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+        let locale = rehearsed.config.locale();
         let context = Context { banner: Some(BANNER), ..Context::new(locale, &zone, rehearsed.ended_at) };
         let content = period_report(&books.report(), &context);
         write(&output.join("report.html"), content.html.as_bytes())?;

@@ -22,7 +22,7 @@ pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
         hint: Some("today, yesterday, last-week, last-month, 2026-11, or 2026-11-01..2026-11-15".to_owned()),
     })?;
     let (books, zone) = books(session, &config, span).await?;
-    let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+    let locale = config.locale();
     let context = Context::new(locale, &zone, session.now());
     let content = period_report(&books.report(), &context);
     if args.mail {

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::config;
 use crate::domain::agenda::Agenda;
+use crate::domain::instant::rfc3339;
 use crate::executor::Executor;
 use crate::executor::progress::silent;
 use crate::heartbeat::{Heartbeat, HeartbeatError};
@@ -141,7 +142,7 @@ impl Daemon {
         match self.executor.orphans().await {
             Ok(runs) => runs.into_iter().for_each(|run| self.spawn(run)),
             Err(failure) => {
-                error!(error = &failure as &dyn std::error::Error, "unfinished runs could not be looked for")
+                error!(error = &failure as &dyn std::error::Error, "unfinished runs could not be looked for");
             }
         }
     }
@@ -205,10 +206,10 @@ impl Daemon {
 
     fn status(&self) -> String {
         let running = self.runs.len();
-        let next = self.agenda.next().map_or_else(
-            || "nothing is scheduled".to_owned(),
-            |at| format!("next firing {}", at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
-        );
+        let next = self
+            .agenda
+            .next()
+            .map_or_else(|| "nothing is scheduled".to_owned(), |at| format!("next firing {}", rfc3339(at)));
         format!("{} rules, {running} runs under way, {next}", self.agenda.cursors().count())
     }
 
