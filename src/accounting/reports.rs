@@ -3,17 +3,23 @@
 use chrono::{DateTime, Utc};
 use tracing::info;
 
-use crate::accounting::period::Books;
+use crate::accounting::period::{Books, reserved_nodes};
 use crate::config::{Attachment as Wanted, Config, ReportPeriod, ReportSchedule};
 use crate::domain::period::Span;
 use crate::executor::post;
+use crate::executor::tenants::Tenants;
 use crate::ledger::announced::Announcement;
 use crate::ledger::{Ledger, LedgerError};
 use crate::report::{Attachment, Content, Context, json_period, period_report};
 
 /// Puts every report that is due at `now` into the outbox. A report that is new begins with its next instant; of
 /// several missed instants only the newest is made up for.
-pub async fn send_due(ledger: &Ledger, config: &Config, now: DateTime<Utc>) -> Result<(), LedgerError> {
+pub async fn send_due(
+    ledger: &Ledger,
+    config: &Config,
+    tenants: &Tenants,
+    now: DateTime<Utc>,
+) -> Result<(), LedgerError> {
     for schedule in &config.reports {
         let name = schedule.name.clone();
         let last = ledger.read(move |tx| tx.newest_announcement(Announcement::Report, &name)).await?;
@@ -24,7 +30,8 @@ pub async fn send_due(ledger: &Ledger, config: &Config, now: DateTime<Utc>) -> R
         };
         let newest = schedule.cron.instants(last, &schedule.zone).take_while(|at| *at <= now).last();
         if let Some(at) = newest {
-            send(ledger, config, schedule, at, now).await?;
+            let notes = reserved_nodes(config, tenants).await;
+            send(ledger, config, schedule, at, now, notes).await?;
         }
     }
     Ok(())
@@ -36,18 +43,20 @@ async fn send(
     schedule: &ReportSchedule,
     at: DateTime<Utc>,
     now: DateTime<Utc>,
+    notes: Vec<String>,
 ) -> Result<(), LedgerError> {
     let Some(settings) = &config.mail else { return Ok(()) };
-    let books = Books::open(Some(ledger), config, span(schedule.period), &schedule.zone, at, Vec::new()).await?;
+    let books = Books::open(Some(ledger), config, span(schedule.period), &schedule.zone, at, notes).await?;
     let context = Context::new(settings.locale, &schedule.zone, now);
     let mut content = period_report(&books.report(), &context);
     attach(&mut content, schedule, &books);
     let mails = post::mails(settings, &schedule.to, &content, now);
-    let name = schedule.name.clone();
+    let (name, period) = (schedule.name.clone(), books.name().to_owned());
     let sent = ledger
         .write(move |tx| {
             let new = tx.announce(Announcement::Report, &name, at)?;
             if new {
+                tx.announce(Announcement::Period, &period, now)?;
                 tx.enqueue(&mails, now)?;
             }
             Ok(new)

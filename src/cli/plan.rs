@@ -127,7 +127,7 @@ fn text(plan: &RulePlan, at: DateTime<Utc>, form: &Form<'_>) -> String {
     let mut rows: Vec<&Planned> = plan.rows.iter().flat_map(|(_, planned)| planned).collect();
     rows.sort_by_key(|planned| planned.decision != Decision::Stop);
     if !rows.is_empty() {
-        let mut table = table::plain(&["DECISION", "GROUP", "DEPLOYMENT", "CONFIGURATION", "WHY, OR WHAT IT COSTS"]);
+        let mut table = table::plain(&["DECISION", "GROUP", "DEPLOYMENT", "CONFIGURATION", "COST, OR WHY NOT"]);
         for planned in &rows {
             let (decision, reason) = words(&planned.decision);
             let why = if planned.decision == Decision::Stop { per_hour(planned) } else { reason };
@@ -139,6 +139,7 @@ fn text(plan: &RulePlan, at: DateTime<Utc>, form: &Form<'_>) -> String {
                 shorten(&why, 80),
             ]);
         }
+        table::keep_whole(&mut table, &[0, 1, 2]);
         text.push_str(&table::finished(&table));
     }
     let stop = rows.iter().filter(|planned| planned.decision == Decision::Stop).count();
@@ -165,8 +166,8 @@ fn per_hour(planned: &Planned) -> String {
     let nodes = planned.deployment.nodes.iter().filter(|n| n.count > 0);
     let machines = nodes.map(|n| format!("{} × {}", n.count, n.plan)).collect::<Vec<_>>().join(", ");
     match &planned.rate.charge {
-        Charge::Metered { capacity_units, .. } => format!("{machines}: {} CU an hour", capacity_units.normalize()),
-        Charge::Unpriced { plan } => format!("{machines}: no price for `{plan}`"),
+        Charge::Metered { capacity_units, .. } => format!("{} CU/h: {machines}", capacity_units.normalize()),
+        Charge::Unpriced { .. } => format!("no price: {machines}"),
         Charge::TokenBilled => "billed by tokens: avoids nothing".to_owned(),
         Charge::Nothing { reason } => (*reason).to_owned(),
     }

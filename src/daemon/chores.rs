@@ -48,5 +48,5 @@ async fn once(executor: &Executor, last_round: &mut DateTime<Utc>) -> Result<(),
         settle::round(ledger, config, tenants, clock).await?;
         *last_round = now;
     }
-    reports::send_due(ledger, config, now).await
+    reports::send_due(ledger, config, tenants, now).await
 }

@@ -12,8 +12,10 @@ use crate::ledger::values::{from_ms, to_ms};
 pub enum Announcement {
     /// The notice before a firing of a rule.
     Notice,
-    /// A report that is sent by the calendar.
+    /// A report that is sent by the calendar, at its instant.
     Report,
+    /// The figures of a period, by its dates, at the moment of sending.
+    Period,
 }
 
 impl Announcement {
@@ -21,6 +23,7 @@ impl Announcement {
         match self {
             Self::Notice => "notice",
             Self::Report => "report",
+            Self::Period => "period",
         }
     }
 }
