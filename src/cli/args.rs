@@ -9,7 +9,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "offhours", version, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
-    /// Configuration file [default: $OFFHOURS_CONFIG, ./offhours.toml, /etc/offhours/offhours.toml]
+    /// Configuration file [default: `$OFFHOURS_CONFIG`, ./offhours.toml, /etc/offhours/offhours.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print JSON instead of a table

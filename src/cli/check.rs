@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::args::Check;
@@ -12,6 +12,7 @@ use crate::cli::plan::plans;
 use crate::cli::{Session, output};
 use crate::config::{self, Config};
 use crate::domain::calendar::{Effect, Touched, overlap, touched};
+use crate::domain::instant::rfc3339;
 use crate::domain::money::Charge;
 use crate::domain::rule::{Mode, Rule};
 use crate::report::form::Form;
@@ -76,7 +77,7 @@ fn heading(config: &Config) -> String {
 }
 
 fn describe(rule: &Rule, config: &Config, now: DateTime<Utc>) -> String {
-    let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+    let locale = config.locale();
     let form = Form { locale, zone: &rule.schedule.zone };
     let mode = if rule.mode == Mode::Observe { ", observes only" } else { "" };
     let mut text = format!("{} on {}{mode}\n", rule.name, rule.connection);
@@ -97,7 +98,6 @@ fn describe(rule: &Rule, config: &Config, now: DateTime<Utc>) -> String {
 }
 
 fn json_rule(rule: &Rule, now: DateTime<Utc>) -> Value {
-    let rfc3339 = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let firings = rule.schedule.firings(now).take(FIRINGS_SHOWN).map(|at| {
         let window = rule.schedule.off_window(at);
         json!({ "at": rfc3339(at), "off_window": { "from": rfc3339(window.from), "to": rfc3339(window.to) } })
@@ -149,7 +149,7 @@ fn overlaps(rules: &[Arc<Rule>], now: DateTime<Utc>) -> Vec<(Option<&Rule>, Stri
     for (index, rule) in rules.iter().enumerate().take(MOST_RULES) {
         for other in rules.iter().take(MOST_RULES).skip(index + 1) {
             if let Some(at) = overlap(rule, other, now) {
-                let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+                let at = rfc3339(at);
                 found.push((
                     Some(&**rule),
                     format!("overlaps `{}`, first at {at}: what the one has stopped, the other finds off", other.name),

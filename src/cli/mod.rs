@@ -94,7 +94,9 @@ impl Session {
     /// The configuration, with its warnings in the log.
     fn config(&self) -> Result<Config, Failure> {
         let (config, warnings) = config::load(&config::find(self.config.as_deref())?)?;
-        warnings.iter().for_each(|warning| warn!("{warning}"));
+        for warning in &warnings {
+            warn!("{warning}");
+        }
         Ok(config)
     }
 }

@@ -102,9 +102,9 @@ pub fn perform(rehearsal: Rehearsal, opening: &str) -> Result<Exit, Failure> {
         told?;
         let span = Span::Days(days.0, days.1);
         let books =
-            Books::open(Some(&rehearsed.ledger), &rehearsed.config, span, &zone, rehearsed.ended_at, Vec::new())
+            Books::open(Some(&rehearsed.ledger), &rehearsed.config, span, &zone, rehearsed.ended_at, rehearsed.notes)
                 .await?;
-        let locale = rehearsed.config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+        let locale = rehearsed.config.locale();
         let context = Context { banner: Some(BANNER), ..Context::new(locale, &zone, rehearsed.ended_at) };
         let content = period_report(&books.report(), &context);
         write(&output.join("report.html"), content.html.as_bytes())?;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
+pub mod announced;
 pub mod cursors;
 pub mod error;
 pub mod holds;
