@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 /// Stops SAP AI Core deployments outside business hours, proves that they stopped, and mails what that avoided.
 #[derive(Debug, Parser)]
@@ -156,7 +156,8 @@ pub enum Hold {
 
 /// `hold add`
 #[derive(Debug, Args)]
-#[group(id = "target", required = true, multiple = false, args = ["deployment", "resource_group", "configuration", "rule"])]
+#[group(skip)]
+#[command(group(ArgGroup::new("target").required(true).args(["deployment", "resource_group", "configuration", "rule"])))]
 pub struct HoldAdd {
     /// One deployment
     #[arg(long, value_name = "ID")]
