@@ -155,22 +155,23 @@ impl Task {
         Ok((groups, lost))
     }
 
-    /// The guards over a whole run: observe mode, `max_stops`, an off window that is over. Gives the reason of a
-    /// blocked run.
+    /// The guards over a whole run: `max_stops`, then observe mode. Gives the reason of a blocked run. An observing rule
+    /// is blocked as it would be in earnest: what it would not stop it would not avoid either.
     fn guard(&self, groups: &mut [GroupTickets], stop: usize) -> Option<String> {
         let mut leave = |reason: &str| {
             let fate = Fate::new(Outcome::Left, reason);
             groups.iter_mut().for_each(|group| group.conclude_unasked(&fate));
         };
-        if self.open.claim.mode == Mode::Observe || self.rule.mode == Mode::Observe {
-            leave(OBSERVED);
-        } else if stop > usize::try_from(self.rule.max_stops).unwrap_or(usize::MAX) {
+        if stop > usize::try_from(self.rule.max_stops).unwrap_or(usize::MAX) {
             let reason = format!(
                 "blocked: it would have stopped {stop} deployments, more than max_stops = {}",
                 self.rule.max_stops
             );
             leave(&reason);
             return Some(reason);
+        }
+        if self.open.claim.mode == Mode::Observe || self.rule.mode == Mode::Observe {
+            leave(OBSERVED);
         }
         None
     }
