@@ -205,7 +205,7 @@ pub struct Report {
     /// Write it to this file
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Mail it to the recipients of [mail]
+    /// Mail it to the recipients of `[mail]`
     #[arg(long)]
     pub mail: bool,
 }
@@ -226,7 +226,7 @@ pub enum Format {
 /// `mail`
 #[derive(Debug, Subcommand)]
 pub enum Mail {
-    /// Send a test mail to the recipients of [mail], at once
+    /// Send a test mail to the recipients of `[mail]`, at once
     Test,
     /// Show the outbox: waiting, given up, sent within a week
     Queue,

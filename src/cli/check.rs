@@ -19,6 +19,10 @@ use crate::report::form::Form;
 
 /// Firings shown of each rule.
 const FIRINGS_SHOWN: usize = 3;
+/// Holidays and skipped dates shown of each rule.
+const DATES_SHOWN: usize = 3;
+/// Firings of a rule that are compared with their own off windows.
+const FIRINGS_COMPARED: usize = 30;
 /// Clock changes shown of each rule; a rule that fires all night would fill pages.
 const CHANGES_SHOWN: usize = 4;
 
@@ -28,6 +32,7 @@ pub async fn check(session: &Session, args: &Check) -> Result<Exit, Failure> {
     let mut odd: Vec<(Option<&Rule>, String)> = warnings.iter().map(|warning| (None, warning.to_string())).collect();
     for rule in &config.rules {
         odd.extend(clock_changes(rule, now).into_iter().map(|text| (Some(&**rule), text)));
+        odd.extend(self_overlap(rule, now).map(|text| (Some(&**rule), text)));
     }
     odd.extend(overlaps(&config.rules, now));
     if config.prices.periods.is_empty() {
@@ -94,6 +99,7 @@ fn describe(rule: &Rule, config: &Config, now: DateTime<Utc>) -> String {
         let _ =
             writeln!(text, "  {}  off for {} h {:02} min", form.span(window.from, window.to), hours / 60, hours % 60);
     }
+    text.push_str(&dates(rule, &form, now));
     text
 }
 
@@ -107,6 +113,32 @@ fn json_rule(rule: &Rule, now: DateTime<Utc>) -> Value {
         "stop": rule.schedule.stop.as_str(), "until": rule.schedule.until.as_ref().map(|until| until.as_str()),
         "timezone": rule.schedule.zone.name(), "next": firings.collect::<Vec<_>>(),
     })
+}
+
+/// The next dates of `holidays` and `skip`, where there are any.
+fn dates(rule: &Rule, form: &Form<'_>, now: DateTime<Utc>) -> String {
+    let today = rule.schedule.zone.wall_clock(now).date();
+    let next = |dates: &std::collections::BTreeSet<chrono::NaiveDate>| {
+        let shown: Vec<String> = dates.range(today..).take(DATES_SHOWN).map(|day| form.day(*day)).collect();
+        shown.join(", ")
+    };
+    let (holidays, skip) = (next(&rule.schedule.holidays), next(&rule.schedule.skip));
+    let mut text = String::new();
+    if !holidays.is_empty() {
+        let _ = writeln!(text, "  stays off on {holidays} (holidays)");
+    }
+    if !skip.is_empty() {
+        let _ = writeln!(text, "  does not stop on {skip} (skip)");
+    }
+    text
+}
+
+/// Firings that come while the off window of the one before still lasts.
+fn self_overlap(rule: &Rule, now: DateTime<Utc>) -> Option<String> {
+    let firings: Vec<DateTime<Utc>> = rule.schedule.firings(now).take(FIRINGS_COMPARED).collect();
+    let pair = firings.windows(2).find(|pair| rule.schedule.off_window(pair[0]).to > pair[1])?;
+    let until = rule.schedule.off_window(pair[0]).to;
+    Some(format!("fires again at {} while it is off until {}", rfc3339(pair[1]), rfc3339(until)))
 }
 
 /// What the clock changes of the coming year do to `stop` and `until`.

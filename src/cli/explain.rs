@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::args::Explain;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::plan::{RulePlan, plans, words};
-use crate::cli::{Session, output, when};
+use crate::cli::{Session, output, past, when};
 use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
 use crate::domain::locale::Locale;
@@ -21,6 +21,10 @@ pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure>
         Some(text) => when::instant(text, config.zone.as_ref())?,
         None => session.now(),
     };
+    if at < session.now() - past::OVER {
+        past::explain(session, &config, &id, at).await?;
+        return Ok(Exit::Well);
+    }
     let plans = plans(session, &config, &config.rules, at).await?;
     let said: Vec<Said> = plans.iter().map(|plan| say(plan, &id, at)).collect();
     if session.json {
@@ -32,6 +36,10 @@ pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure>
                 text,
                 "no rule's resource groups hold a deployment `{id}`: is the id right, and does it still exist?"
             );
+        }
+        let traces = past::traces(&config, &id, at).await?;
+        if !traces.is_empty() {
+            let _ = write!(text, "\nBefore:\n{}", past::lines(&traces, &config));
         }
         output::print(&text)?;
     }

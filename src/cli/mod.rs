@@ -24,6 +24,7 @@ mod mail;
 mod next;
 mod output;
 mod paper;
+mod past;
 mod plan;
 mod progress;
 mod rehearse;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::aicore::{Options, Reader};
 use crate::cli::args::Plan;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{Session, output, rules, when};
+use crate::cli::{Session, output, past, rules, when};
 use crate::config::Config;
 use crate::domain::deployment::Group;
 use crate::domain::hold::Hold;
@@ -34,7 +34,12 @@ pub async fn plan(session: &Session, args: &Plan) -> Result<Exit, Failure> {
         Some(text) => when::instant(text, config.zone.as_ref())?,
         None => session.now(),
     };
-    let plans = plans(session, &config, &rules::find_all(&config, &args.rules)?, at).await?;
+    let rules = rules::find_all(&config, &args.rules)?;
+    if at < session.now() - past::OVER {
+        past::plan(session, &config, &rules, at).await?;
+        return Ok(Exit::Well);
+    }
+    let plans = plans(session, &config, &rules, at).await?;
     if session.json {
         output::print_json(&plans.iter().flat_map(json_rows).collect::<Vec<_>>())?;
     } else {
@@ -154,6 +159,10 @@ fn text(plan: &RulePlan, at: DateTime<Utc>, form: &Form<'_>) -> String {
     }
     for (group, error) in &plan.survey.failed {
         let _ = writeln!(text, "{} could not be listed: {error}", group.id);
+    }
+    let date = rule.schedule.zone.wall_clock(at).date();
+    if rule.schedule.skip.contains(&date) {
+        let _ = writeln!(text, "note: {date} is in `skip`: the rule does not fire on that date by itself");
     }
     for note in &plan.survey.notes {
         let _ = writeln!(text, "note: {note}");

@@ -1,7 +1,7 @@
 //! Floor 4: the daemon. One loop that hears the heartbeat, signals and the ends of runs.
 //!
 //! A beat asks what is due and claims it; runs go on in tasks of their own, a few at a time; the outbox worker
-//! ([`post_office`]) and the [`chores`] are tasks beside it. A reload swaps the configuration for what comes next. On SIGTERM nothing more is
+//! (`post_office`) and the `chores` are tasks beside it. A reload swaps the configuration for what comes next. On SIGTERM nothing more is
 //! asked of AI Core; what is under way is written down and resumed by the next start.
 
 use std::path::PathBuf;

@@ -21,6 +21,7 @@ pub mod outbox;
 pub mod rows;
 pub mod runs;
 pub mod settlements;
+pub mod traces;
 mod values;
 
 pub use error::LedgerError;
