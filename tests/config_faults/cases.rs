@@ -133,7 +133,7 @@ fn times() -> Vec<Case> {
             "  hint: `0 19 * * MON-FRI` stops at 19:00 on weekdays; `offhours next '0 19 * * MON-FRI' --timezone Europe/Berlin` shows when",
         ]),
         case("C8 a range that runs backwards", &[InRules(UNTIL, "until = \"0 7 * * FRI-MON\"")], &[
-            "schedules/a.toml:4:9: `0 7 * * FRI-MON` is no cron expression: the range `FRI-MON` runs backwards: write both parts, as in `FRI-SAT,SUN`",
+            "schedules/a.toml:4:9: `0 7 * * FRI-MON` is no cron expression: the range `FRI-MON` runs backwards: write both parts, as in `FRI-SAT,SUN-MON`",
             "  hint: `0 7 * * MON-FRI` ends the off window at 07:00 on weekdays; `offhours next '0 7 * * MON-FRI' --timezone Europe/Berlin` shows when",
         ]),
         case("C9 four fields", &[InRules(STOP, "stop = \"0 19 * *\"")], &[

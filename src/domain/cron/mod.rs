@@ -12,15 +12,15 @@ use std::fmt;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Timelike, Utc};
 use croner::parser::{CronParser, Seconds, Year};
 
+use crate::domain::cron::field::FIELDS;
 use crate::domain::zone::Zone;
+
+mod field;
 
 /// No zone has ever moved its clocks by more than a day (Samoa, 2011).
 const LARGEST_CHANGE: TimeDelta = TimeDelta::hours(25);
 /// How many changes of offset a search crosses before it gives up: two a year over croner's own limit of years.
 const MOST_CHANGES: usize = 10_000;
-
-const FIELDS: [(&str, u32, u32); 6] =
-    [("second", 0, 59), ("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7)];
 
 /// A cron expression of five fields, or of six with seconds first.
 #[derive(Clone)]
@@ -65,9 +65,8 @@ impl Cron {
             6 => {}
             n => return Err(BadCron::FieldCount(n)),
         }
-        for (field, (name, from, to)) in fields.iter().zip(FIELDS) {
-            check_field(field, name, from, to)?;
-        }
+        let numbers: Vec<String> =
+            fields.iter().zip(&FIELDS).map(|(text, field)| field.read(text)).collect::<Result<_, _>>()?;
         // Debian cron asks for both day fields as soon as one of them begins with a star, `*/2` included.
         let both_days = fields[3].starts_with('*') || fields[5].starts_with('*');
         let pattern = CronParser::builder()
@@ -75,8 +74,8 @@ impl Cron {
             .year(Year::Disallowed)
             .dom_and_dow(both_days)
             .build()
-            .parse(&fields.iter().map(|field| without_trivial_ranges(field)).collect::<Vec<_>>().join(" "))
-            .map_err(|e| BadCron::Field(reason(&e)))?;
+            .parse(&numbers.join(" "))
+            .map_err(|error| BadCron::Field(error.to_string()))?;
         let fixed_time = is_list_of_numbers(fields[1]) && is_list_of_numbers(fields[2]);
         let cron = Self { text: text.to_owned(), pattern, fixed_time };
         // Any year will do; 2000 is a leap year and the start of a whole cycle of weekdays.
@@ -172,73 +171,11 @@ fn is_list_of_numbers(field: &str) -> bool {
     field.split(',').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Names what croner would only refuse: numbers out of range, ranges that run backwards, other dialects' signs.
-fn check_field(field: &str, name: &'static str, from: u32, to: u32) -> Result<(), BadCron> {
-    if let Some(sign) = field.chars().find(|c| "@+?".contains(*c)) {
-        return Err(BadCron::Field(format!("`{sign}` in the {name} field is another dialect's; `*` means every")));
-    }
-    for part in field.split(',') {
-        let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
-        for number in range.split(['-', '#']).chain(step) {
-            if number.len() > 9 || number.is_empty() {
-                return Err(BadCron::Field(format!("`{}` means nothing in the {name} field", clip(part))));
-            }
-        }
-        let numbers: Vec<u32> = range.split('-').filter_map(|number| number.parse().ok()).collect();
-        if let Some(&value) = numbers.iter().find(|value| !(from..=to).contains(*value)) {
-            return Err(BadCron::OutOfRange { field: name, value: u64::from(value), from, to });
-        }
-        if let Some((first, last)) = range.split_once('-')
-            && let (Some(a), Some(b)) = (position(first), position(last))
-            && a > b
-        {
-            return Err(BadCron::Field(format!(
-                "the range `{}` runs backwards: write both parts, as in `FRI-SAT,SUN`",
-                clip(range)
-            )));
-        }
-        if step.is_some() && !range.contains('-') && range != "*" {
-            return Err(BadCron::Field(format!("`{}` is no step: write `*/n` or `a-b/n`", clip(part))));
-        }
-    }
-    Ok(())
-}
-
-/// A range from a value to itself is that value: croner takes `SUN-SUN` for the whole week.
-fn without_trivial_ranges(field: &str) -> String {
-    let trivial = |part: &str| {
-        let range = part.split_once('/').map_or(part, |(range, _)| range);
-        let (first, last) = range.split_once('-')?;
-        (position(first)? == position(last)?).then(|| first.to_owned())
-    };
-    field.split(',').map(|part| trivial(part).unwrap_or_else(|| part.to_owned())).collect::<Vec<_>>().join(",")
-}
-
-/// Where a number or a name stands in its field's order.
-fn position(text: &str) -> Option<u32> {
-    const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
-    const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
-    let upper = text.to_ascii_uppercase();
-    let named = |names: &[&str], first: u32| Some(first + u32::try_from(names.iter().position(|n| *n == upper)?).ok()?);
-    text.parse().ok().or_else(|| named(&DAYS, 0)).or_else(|| named(&MONTHS, 1))
-}
-
-fn clip(text: &str) -> String {
-    text.chars().take(40).flat_map(char::escape_debug).collect()
-}
-
-/// croner's message without its kind and full stop.
-fn reason(error: &croner::errors::CronError) -> String {
-    let text = error.to_string();
-    let text = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest);
-    clip(text.trim_end_matches('.'))
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, Utc};
 
-    use super::{BadCron, Cron};
+    use super::Cron;
     use crate::domain::zone::Zone;
 
     fn zone(name: &str) -> Zone {
@@ -317,16 +254,39 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let bad = |text: &str| Cron::parse(text).unwrap_err().to_string();
-        assert_eq!(bad("0 25 * * MON-FRI"), "hour 25 is out of range 0-23");
-        assert_eq!(Cron::parse("0 19 * *").unwrap_err(), BadCron::FieldCount(4));
-        assert_eq!(Cron::parse("0 18 30 2 *").unwrap_err(), BadCron::Never);
-        assert!(bad("0 18 * * FRI-MON").contains("runs backwards"));
-        assert!(bad("0/15 * * * *").contains("is no step"));
-        assert!(bad("@daily x x x x").contains("another dialect"));
-        assert!(bad("60 * * * *").contains("minute 60"));
-        for text in ["* * * * *,", "1- * * * *", "a b c d e", "0 19 * * MON#9", "99999999999 * * * *", "*/0 * * * *"] {
-            assert!(Cron::parse(text).is_err(), "{text}");
+        let cases = [
+            ("0 25 * * MON-FRI", "hour 25 is out of range 0-23"),
+            ("60 * * * *", "minute 60 is out of range 0-59"),
+            ("0 0 0 * *", "day 0 is out of range 1-31"),
+            ("0 0 * * 8", "weekday 8 is out of range 0-7"),
+            ("99999999999 * * * *", "minute 99999999999 is out of range 0-59"),
+            ("0 19 * *", "a cron expression has 5 fields, or 6 with seconds first, not 4"),
+            ("0 18 30 2 *", "it never occurs: no date matches"),
+            ("0 18 * * FRI-MON", "the range `FRI-MON` runs backwards: write both parts, as in `FRI-SAT,SUN-MON`"),
+            ("0 18 * * MON-SUN", "the range `MON-SUN` runs backwards: write both parts, as in `MON-SAT,SUN`"),
+            ("0 22-6 * * *", "the range `22-6` runs backwards: write both parts, as in `22-23,0-6`"),
+            ("0 0 * NOV-FEB *", "the range `NOV-FEB` runs backwards: write both parts, as in `NOV-DEC,JAN-FEB`"),
+            ("0/15 * * * *", "`0/15` is no step: write `*/n` or `a-b/n`"),
+            ("*/0 * * * *", "the step of `*/0` is 0: it must be at least 1"),
+            ("*/90 * * * *", "the step of `*/90` is longer than the minute field, which ends at 59"),
+            ("*/x * * * *", "the step of `*/x` is no number"),
+            ("@daily x x x x", "`@` in the minute field is another dialect's; `*` means every"),
+            ("0 19 ? * *", "`?` in the day field is another dialect's; `*` means every"),
+            ("H 19 * * *", "`H` is no minute: 0 to 59"),
+            ("0 7pm * * *", "`7pm` is no hour: 0 to 23"),
+            ("0 -1 * * *", "`-1` is no hour: 0 to 23"),
+            ("0 19 * * MONDAY", "`MONDAY` is no weekday: SUN to SAT, or 0 to 7"),
+            ("0 19 * Mai *", "`Mai` is no month: JAN to DEC, or 1 to 12"),
+            ("0 19 L-3 * *", "`L-3` is no day: 1 to 31, `L` for the last, `LW` for the last weekday"),
+            ("0 19 * * MON#9", "`MON#9` is no weekday of a month: `FRI#1` to `FRI#5`, or `FRIL` for the last"),
+            ("* * * * *,", "the list `*,` of the weekday field has an empty place"),
+            ("*,5 * * * *", "`*` in `*,5` already means every minute: it stands alone"),
+            ("1- * * * *", "`1-` is no minute: 0 to 59"),
+            ("0 19 L,LW * *", "`L` and `LW` do not go together: choose one"),
+            ("\u{1b}[2J 1 * * *", "`\\u{1b}[2J` is no minute: 0 to 59"),
+        ];
+        for (text, message) in cases {
+            assert_eq!(Cron::parse(text).map(|_| ()).unwrap_err().to_string(), message, "{text}");
         }
     }
 
@@ -340,6 +300,19 @@ mod tests {
                 "{expression}"
             );
         }
+    }
+
+    #[test]
+    fn names_are_read_whatever_their_case() {
+        let next = |text| instants(text, "UTC", "2026-11-23T12:00:00Z", 2);
+        // croner alone takes `SUN-SUN` for every day.
+        assert_eq!(next("0 0 * * sun-Sun"), ["11-29T00:00:00Z", "12-06T00:00:00Z"]);
+        assert_eq!(next("0 0 * * FriL"), ["11-27T00:00:00Z", "12-25T00:00:00Z"]);
+        assert_eq!(next("0 0 * * fri#L"), next("0 0 * * 5L"));
+        assert_eq!(next("0 0 * * Mon#1,WED#2"), ["12-07T00:00:00Z", "12-09T00:00:00Z"]);
+        assert_eq!(next("0 0 lw dec,JAN *"), ["12-31T00:00:00Z", "01-29T00:00:00Z"]);
+        assert_eq!(next("0 0 * * 7"), next("0 0 * * 0"));
+        assert_eq!(next("0 0 15w * *"), ["12-15T00:00:00Z", "01-15T00:00:00Z"]);
     }
 
     #[test]
