@@ -77,13 +77,18 @@ fn a_second_daemon_is_refused_and_told_who_is_there() {
 
 #[test]
 fn fire_beside_the_daemon_stops_each_deployment_once() {
-    let bench = Bench::new(fleet(2), &idle_rule("evening"));
+    let slow = fleet(2).each(|spec| spec.stop_after = TimeDelta::seconds(4));
+    let bench = Bench::new(slow, &idle_rule("evening"));
     let _daemon = bench.daemon();
-    let first = bench.command(&["fire", "evening"]).spawn().unwrap();
+    // Held by its guard: a failed test must not leave a process that waits for a tenant that is gone.
+    let mut first = bench.daemon_as(bench.command(&["fire", "evening"]));
     bench.waits_for_patch();
+    // A firing is named by its second; in the same one the answer would be another.
+    let asked = now();
+    crate::bench::waits_until("the next second", || now().timestamp() > asked.timestamp());
     let second = bench.run(&["fire", "evening"]).ends(1);
     assert!(second.err.contains("rule `evening` is running already"), "{}", second.err);
-    assert!(first.wait_with_output().unwrap().status.success());
+    assert!(first.waits_for_end().success(), "{}", first.log());
     assert_eq!(bench.asked(), ["d001", "d002"]);
     bench.judge();
 }
