@@ -53,6 +53,8 @@ pub struct Scenario {
     main: String,
     pub fleet: Fleet,
     pub at: DateTime<Utc>,
+    /// When virtual time begins, where that is not [`LEAD`] before.
+    pub begins: Option<DateTime<Utc>>,
     pub faults: Vec<Fault>,
     pub excused: Vec<&'static str>,
 }
@@ -65,6 +67,7 @@ impl Scenario {
             main: MAIN.to_owned(),
             fleet: Fleet::new(),
             at: instant("2026-03-27T19:00:00+01:00"),
+            begins: None,
             faults: Vec::new(),
             excused: Vec::new(),
         }
@@ -129,6 +132,15 @@ impl Scenario {
     /// Sets everything up, and lets what is due at the instant be carried out.
     pub fn fire(self) -> Fired {
         self.start().fire()
+    }
+
+    /// The same, where offhours slept over the instant and wakes so long after it.
+    pub fn fire_late(mut self, late: TimeDelta) -> Fired {
+        let at = self.at;
+        self.at = at + late;
+        let mut scenario = self;
+        scenario.begins = Some(at - LEAD);
+        scenario.fire()
     }
 
     /// Writes the files that a user writes.

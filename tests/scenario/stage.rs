@@ -62,7 +62,7 @@ impl Stage {
     pub fn new(scenario: Scenario) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let from = scenario.at - LEAD;
+        let from = scenario.begins.unwrap_or(scenario.at - LEAD);
         let (clock, simulator) = runtime.block_on(async {
             let clock = Clock::start_virtual(from);
             let listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -128,7 +128,9 @@ impl Stage {
         self.runtime.block_on(future)
     }
 
+    /// Virtual time exists only inside the runtime.
     pub fn now(&self) -> DateTime<Utc> {
+        let _inside = self.runtime.enter();
         self.clock.now()
     }
 
@@ -167,9 +169,11 @@ impl Stage {
         let claimed = self.claim();
         let executor = self.executor();
         let ended = {
+            // What is dropped half done belongs to the runtime.
+            let _inside = self.runtime.enter();
             let work = join_all(claimed.into_iter().map(|run| executor.carry_out(run, silent())));
             let simulator = &self.simulator;
-            self.block_on(Mortal { work: pin!(work), dead: || dead(simulator) })
+            self.runtime.block_on(Mortal { work: pin!(work), dead: || dead(simulator) })
         };
         drop(executor);
         self.kill();
