@@ -1,4 +1,6 @@
-//! Floor 3: the books. Settles avoided costs after their off windows, and draws up the report of a period.
+//! Floor 3: the books. Settles avoided costs after their off windows, draws up the report of a period, and mails the
+//! reports of the calendar.
 
 pub mod period;
+pub mod reports;
 pub mod settle;

@@ -9,6 +9,8 @@ use crate::domain::period::{Dates, Span};
 use crate::domain::rule::Mode;
 use crate::domain::run::Run;
 use crate::domain::zone::Zone;
+use crate::executor::tenants::Tenants;
+use crate::ledger::announced::Announcement;
 use crate::ledger::runs::Filter;
 use crate::ledger::{Ledger, LedgerError};
 use crate::report::form::Form;
@@ -26,6 +28,8 @@ pub struct Books {
     trend: Trend,
     holds: Vec<Hold>,
     notes: Vec<String>,
+    name: String,
+    restates: Option<DateTime<Utc>>,
 }
 
 impl Books {
@@ -44,23 +48,29 @@ impl Books {
         spans.reverse();
         let (from, to) = dates.instants(zone);
         let oldest = spans.first().map_or(from, |dates| dates.instants(zone).0);
-        let (runs, holds, given_up) = match ledger {
+        let name = format!("{}..{}", dates.from, dates.to);
+        let (runs, holds, given_up, sent_at) = match ledger {
             Some(ledger) => {
                 let filter = Filter { since: Some(oldest), before: Some(to), rule: None };
+                let name = name.clone();
                 ledger
-                    .read(move |tx| Ok((tx.history(&filter)?, tx.holds_in(from, to)?, tx.mails_given_up(from)?)))
+                    .read(move |tx| {
+                        let sent_at = tx.newest_announcement(Announcement::Period, &name)?;
+                        Ok((tx.history(&filter)?, tx.holds_in(from, to)?, tx.mails_given_up(from)?, sent_at))
+                    })
                     .await?
             }
-            None => (Vec::new(), Vec::new(), 0),
+            None => (Vec::new(), Vec::new(), 0, None),
         };
         if given_up > 0 {
             notes.push(format!("{given_up} reports could not be delivered: see `offhours mail queue`"));
         }
         let trend = trend(&runs, &spans, zone, currency(config, now));
-        let runs = runs.into_iter().filter(|run| run.firing.at >= from).collect();
-        let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+        let runs: Vec<Run> = runs.into_iter().filter(|run| run.firing.at >= from).collect();
+        let restates = sent_at.filter(|sent_at| changed_since(&runs, *sent_at));
+        let locale = config.locale();
         let label = label(dates, &Form { locale, zone });
-        Ok(Self { period: Period { label, from, to }, runs, trend, holds, notes })
+        Ok(Self { period: Period { label, from, to }, runs, trend, holds, notes, name, restates })
     }
 
     /// The report.
@@ -71,14 +81,48 @@ impl Books {
             trend: &self.trend,
             holds: &self.holds,
             notes: &self.notes,
-            restates: None,
+            restates: self.restates,
         }
+    }
+
+    /// What the ledger calls the period, so that a later report of it knows what it restates.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its runs, for the CSV.
     pub fn runs(&self) -> &[Run] {
         &self.runs
     }
+}
+
+/// True where a run ended or a cost was settled after `sent_at`.
+fn changed_since(runs: &[Run], sent_at: DateTime<Utc>) -> bool {
+    let settled_later = |run: &Run| {
+        let mut settlements = run.deployments.iter().filter_map(|row| row.settlement.as_ref());
+        settlements.any(|settlement| settlement.at > sent_at)
+    };
+    runs.iter().any(|run| run.finished_at > sent_at || settled_later(run))
+}
+
+/// A sentence for each tenant that keeps nodes reserved: no stop avoids their cost.
+pub async fn reserved_nodes(config: &Config, tenants: &Tenants) -> Vec<String> {
+    let mut notes = Vec::new();
+    for connection in config.connections.values() {
+        let Ok(tenant) = tenants.tenant(connection) else { continue };
+        // Where they cannot be read, nothing is said about them: no figure depends on it.
+        let reserved = tenant.reader.reserved_nodes().await.unwrap_or_default();
+        let nodes: Vec<String> =
+            reserved.iter().filter(|(_, count)| **count > 0).map(|(plan, count)| format!("{count} × {plan}")).collect();
+        if !nodes.is_empty() {
+            notes.push(format!(
+                "Connection {} keeps nodes reserved ({}): they go on costing, stopped or not.",
+                connection.name,
+                nodes.join(", ")
+            ));
+        }
+    }
+    notes
 }
 
 fn currency(config: &Config, now: DateTime<Utc>) -> Option<Currency> {

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 /// Stops SAP AI Core deployments outside business hours, proves that they stopped, and mails what that avoided.
 #[derive(Debug, Parser)]
 #[command(name = "offhours", version, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
-    /// Configuration file [default: $OFFHOURS_CONFIG, ./offhours.toml, /etc/offhours/offhours.toml]
+    /// Configuration file [default: `$OFFHOURS_CONFIG`, ./offhours.toml, /etc/offhours/offhours.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print JSON instead of a table
@@ -156,7 +156,8 @@ pub enum Hold {
 
 /// `hold add`
 #[derive(Debug, Args)]
-#[group(id = "target", required = true, multiple = false, args = ["deployment", "resource_group", "configuration", "rule"])]
+#[group(skip)]
+#[command(group(ArgGroup::new("target").required(true).args(["deployment", "resource_group", "configuration", "rule"])))]
 pub struct HoldAdd {
     /// One deployment
     #[arg(long, value_name = "ID")]
@@ -204,7 +205,7 @@ pub struct Report {
     /// Write it to this file
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Mail it to the recipients of [mail]
+    /// Mail it to the recipients of `[mail]`
     #[arg(long)]
     pub mail: bool,
 }
@@ -225,7 +226,7 @@ pub enum Format {
 /// `mail`
 #[derive(Debug, Subcommand)]
 pub enum Mail {
-    /// Send a test mail to the recipients of [mail], at once
+    /// Send a test mail to the recipients of `[mail]`, at once
     Test,
     /// Show the outbox: waiting, given up, sent within a week
     Queue,

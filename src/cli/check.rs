@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::args::Check;
@@ -12,12 +12,17 @@ use crate::cli::plan::plans;
 use crate::cli::{Session, output};
 use crate::config::{self, Config};
 use crate::domain::calendar::{Effect, Touched, overlap, touched};
+use crate::domain::instant::rfc3339;
 use crate::domain::money::Charge;
 use crate::domain::rule::{Mode, Rule};
 use crate::report::form::Form;
 
 /// Firings shown of each rule.
 const FIRINGS_SHOWN: usize = 3;
+/// Holidays and skipped dates shown of each rule.
+const DATES_SHOWN: usize = 3;
+/// Firings of a rule that are compared with their own off windows.
+const FIRINGS_COMPARED: usize = 30;
 /// Clock changes shown of each rule; a rule that fires all night would fill pages.
 const CHANGES_SHOWN: usize = 4;
 
@@ -27,6 +32,7 @@ pub async fn check(session: &Session, args: &Check) -> Result<Exit, Failure> {
     let mut odd: Vec<(Option<&Rule>, String)> = warnings.iter().map(|warning| (None, warning.to_string())).collect();
     for rule in &config.rules {
         odd.extend(clock_changes(rule, now).into_iter().map(|text| (Some(&**rule), text)));
+        odd.extend(self_overlap(rule, now).map(|text| (Some(&**rule), text)));
     }
     odd.extend(overlaps(&config.rules, now));
     if config.prices.periods.is_empty() {
@@ -76,7 +82,7 @@ fn heading(config: &Config) -> String {
 }
 
 fn describe(rule: &Rule, config: &Config, now: DateTime<Utc>) -> String {
-    let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+    let locale = config.locale();
     let form = Form { locale, zone: &rule.schedule.zone };
     let mode = if rule.mode == Mode::Observe { ", observes only" } else { "" };
     let mut text = format!("{} on {}{mode}\n", rule.name, rule.connection);
@@ -93,11 +99,11 @@ fn describe(rule: &Rule, config: &Config, now: DateTime<Utc>) -> String {
         let _ =
             writeln!(text, "  {}  off for {} h {:02} min", form.span(window.from, window.to), hours / 60, hours % 60);
     }
+    text.push_str(&dates(rule, &form, now));
     text
 }
 
 fn json_rule(rule: &Rule, now: DateTime<Utc>) -> Value {
-    let rfc3339 = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let firings = rule.schedule.firings(now).take(FIRINGS_SHOWN).map(|at| {
         let window = rule.schedule.off_window(at);
         json!({ "at": rfc3339(at), "off_window": { "from": rfc3339(window.from), "to": rfc3339(window.to) } })
@@ -107,6 +113,32 @@ fn json_rule(rule: &Rule, now: DateTime<Utc>) -> Value {
         "stop": rule.schedule.stop.as_str(), "until": rule.schedule.until.as_ref().map(|until| until.as_str()),
         "timezone": rule.schedule.zone.name(), "next": firings.collect::<Vec<_>>(),
     })
+}
+
+/// The next dates of `holidays` and `skip`, where there are any.
+fn dates(rule: &Rule, form: &Form<'_>, now: DateTime<Utc>) -> String {
+    let today = rule.schedule.zone.wall_clock(now).date();
+    let next = |dates: &std::collections::BTreeSet<chrono::NaiveDate>| {
+        let shown: Vec<String> = dates.range(today..).take(DATES_SHOWN).map(|day| form.day(*day)).collect();
+        shown.join(", ")
+    };
+    let (holidays, skip) = (next(&rule.schedule.holidays), next(&rule.schedule.skip));
+    let mut text = String::new();
+    if !holidays.is_empty() {
+        let _ = writeln!(text, "  stays off on {holidays} (holidays)");
+    }
+    if !skip.is_empty() {
+        let _ = writeln!(text, "  does not stop on {skip} (skip)");
+    }
+    text
+}
+
+/// Firings that come while the off window of the one before still lasts.
+fn self_overlap(rule: &Rule, now: DateTime<Utc>) -> Option<String> {
+    let firings: Vec<DateTime<Utc>> = rule.schedule.firings(now).take(FIRINGS_COMPARED).collect();
+    let pair = firings.windows(2).find(|pair| rule.schedule.off_window(pair[0]).to > pair[1])?;
+    let until = rule.schedule.off_window(pair[0]).to;
+    Some(format!("fires again at {} while it is off until {}", rfc3339(pair[1]), rfc3339(until)))
 }
 
 /// What the clock changes of the coming year do to `stop` and `until`.
@@ -149,7 +181,7 @@ fn overlaps(rules: &[Arc<Rule>], now: DateTime<Utc>) -> Vec<(Option<&Rule>, Stri
     for (index, rule) in rules.iter().enumerate().take(MOST_RULES) {
         for other in rules.iter().take(MOST_RULES).skip(index + 1) {
             if let Some(at) = overlap(rule, other, now) {
-                let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+                let at = rfc3339(at);
                 found.push((
                     Some(&**rule),
                     format!("overlaps `{}`, first at {at}: what the one has stopped, the other finds off", other.name),

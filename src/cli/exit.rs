@@ -110,7 +110,7 @@ impl From<RehearsalError> for Failure {
         match error {
             RehearsalError::Ledger(error) => Self::Ledger(error),
             RehearsalError::Io { what, source } => Self::Io { what, source },
-            other => Self::Rehearsal(other),
+            RehearsalError::Beat(_) => Self::Rehearsal(error),
         }
     }
 }

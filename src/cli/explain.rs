@@ -1,12 +1,17 @@
 //! `offhours explain`: one deployment, and what each rule makes of it.
 
-use serde_json::json;
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 
 use crate::cli::args::Explain;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::plan::{plans, words};
-use crate::cli::{Session, output, when};
+use crate::cli::plan::{RulePlan, plans, words};
+use crate::cli::{Session, output, past, when};
 use crate::domain::id::DeploymentId;
+use crate::domain::instant::rfc3339;
+use crate::domain::locale::Locale;
 use crate::report::form::Form;
 
 pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure> {
@@ -16,48 +21,70 @@ pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure>
         Some(text) => when::instant(text, config.zone.as_ref())?,
         None => session.now(),
     };
+    if at < session.now() - past::OVER {
+        past::explain(session, &config, &id, at).await?;
+        return Ok(Exit::Well);
+    }
     let plans = plans(session, &config, &config.rules, at).await?;
-    let (mut rows, mut text) = (Vec::new(), String::new());
-    let mut found = false;
-    for plan in &plans {
-        let planned = plan.rows.iter().flat_map(|(_, planned)| planned).find(|planned| planned.deployment.id == id);
-        let (decision, reason) = match planned {
-            Some(planned) => words(&planned.decision),
-            None if plan.survey.failed.is_empty() => {
-                ("leave", "not selected: it is in none of the rule's resource groups".to_owned())
-            }
-            None => ("leave", "unknown: a resource group of the rule could not be listed".to_owned()),
-        };
-        found |= planned.is_some();
-        let next = plan.rule.schedule.next_firing(at);
-        let form = Form {
-            locale: config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale),
-            zone: &plan.rule.schedule.zone,
-        };
-        let next_text =
-            next.map_or_else(|| "never fires again".to_owned(), |next| format!("fires next {}", form.instant(next)));
-        text.push_str(&format!(
-            "{}: {decision}{}{reason} ({next_text})\n",
-            plan.rule.name,
-            if reason.is_empty() { "" } else { ", " }
-        ));
-        rows.push(json!({
-            "rule": plan.rule.name.as_str(),
-            "id": id.as_str(),
-            "decision": decision,
-            "reason": reason,
-            "next_firing": next.map(|next| next.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
-        }));
-    }
-    if !found {
-        text.push_str(&format!(
-            "no rule's resource groups hold a deployment `{id}`: is the id right, and does it still exist?\n"
-        ));
-    }
+    let said: Vec<Said> = plans.iter().map(|plan| say(plan, &id, at)).collect();
     if session.json {
-        output::print_json(&rows)?
+        output::print_json(&said.iter().map(|said| said.json(&id)).collect::<Vec<_>>())?;
     } else {
-        output::print(&text)?
+        let mut text: String = said.iter().map(|said| said.line(config.locale())).collect();
+        if said.iter().all(|said| !said.found) {
+            let _ = writeln!(
+                text,
+                "no rule's resource groups hold a deployment `{id}`: is the id right, and does it still exist?"
+            );
+        }
+        let traces = past::traces(&config, &id, at).await?;
+        if !traces.is_empty() {
+            let _ = write!(text, "\nBefore:\n{}", past::lines(&traces, &config));
+        }
+        output::print(&text)?;
     }
     Ok(Exit::Well)
+}
+
+/// What one rule makes of the deployment.
+struct Said<'a> {
+    plan: &'a RulePlan,
+    found: bool,
+    decision: &'static str,
+    reason: String,
+    next: Option<DateTime<Utc>>,
+}
+
+fn say<'a>(plan: &'a RulePlan, id: &DeploymentId, at: DateTime<Utc>) -> Said<'a> {
+    let planned = plan.rows.iter().flat_map(|(_, planned)| planned).find(|planned| planned.deployment.id == *id);
+    let (decision, reason) = match planned {
+        Some(planned) => words(&planned.decision),
+        None if plan.survey.failed.is_empty() => {
+            ("leave", "not selected: it is in none of the rule's resource groups".to_owned())
+        }
+        None => ("leave", "unknown: a resource group of the rule could not be listed".to_owned()),
+    };
+    Said { plan, found: planned.is_some(), decision, reason, next: plan.rule.schedule.next_firing(at) }
+}
+
+impl Said<'_> {
+    fn json(&self, id: &DeploymentId) -> Value {
+        json!({
+            "rule": self.plan.rule.name.as_str(),
+            "id": id.as_str(),
+            "decision": self.decision,
+            "reason": self.reason,
+            "next_firing": self.next.map(rfc3339),
+        })
+    }
+
+    fn line(&self, locale: Locale) -> String {
+        let rule = &self.plan.rule;
+        let form = Form { locale, zone: &rule.schedule.zone };
+        let next = self
+            .next
+            .map_or_else(|| "never fires again".to_owned(), |next| format!("fires next {}", form.instant(next)));
+        let why = if self.reason.is_empty() { String::new() } else { format!(", {}", self.reason) };
+        format!("{}: {}{why} ({next})\n", rule.name, self.decision)
+    }
 }

@@ -37,7 +37,7 @@ pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
     if session.json {
         output::print_json(&report::json_run(&run))?;
     } else {
-        let locale = executor.config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+        let locale = executor.config.locale();
         let context = Context::new(locale, &rule.schedule.zone, session.now());
         output::print(&report::run_summary(&run, &context))?;
     }

@@ -6,6 +6,7 @@ use crate::cli::args::History;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{Session, output, when};
 use crate::domain::id::RuleName;
+use crate::domain::instant::rfc3339;
 use crate::domain::zone::Zone;
 use crate::ledger::Ledger;
 use crate::ledger::runs::Filter;
@@ -31,10 +32,10 @@ pub async fn history(session: &Session, args: &History) -> Result<Exit, Failure>
         return Ok(Exit::Well);
     }
     if runs.is_empty() {
-        output::print(&format!("no runs since {}\n", since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)))?;
+        output::print(&format!("no runs since {}\n", rfc3339(since)))?;
         return Ok(Exit::Well);
     }
-    let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+    let locale = config.locale();
     let zone = config.zone.clone().unwrap_or_else(Zone::utc);
     output::print(&report::history_table(&runs, &Context::new(locale, &zone, session.now())))?;
     Ok(Exit::Well)

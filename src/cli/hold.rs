@@ -1,6 +1,5 @@
 //! `offhours hold`: "not tonight", beside a running daemon.
 
-use chrono::SecondsFormat;
 use serde_json::json;
 
 use crate::cli::args::{Hold, HoldAdd};
@@ -9,6 +8,7 @@ use crate::cli::{Session, output, rules, when};
 use crate::config::Config;
 use crate::domain::hold::{Hold as DomainHold, Target};
 use crate::domain::id::{DeploymentId, ResourceGroup};
+use crate::domain::instant::rfc3339;
 use crate::domain::zone::Zone;
 use crate::ledger::Ledger;
 use crate::report::clean::shorten;
@@ -112,7 +112,7 @@ fn user() -> Option<String> {
 
 fn form(config: &Config) -> Form<'_> {
     static UTC: std::sync::LazyLock<Zone> = std::sync::LazyLock::new(Zone::utc);
-    let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+    let locale = config.locale();
     Form { locale, zone: config.zone.as_ref().unwrap_or(&UTC) }
 }
 
@@ -126,8 +126,4 @@ fn json_hold(hold: &DomainHold) -> serde_json::Value {
         "reason": hold.reason,
         "by": hold.by,
     })
-}
-
-fn rfc3339(at: chrono::DateTime<chrono::Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -1,12 +1,13 @@
 //! `offhours mail`: a test mail, and the outbox.
 
-use chrono::{SecondsFormat, TimeDelta};
+use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::cli::args::Mail;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{Session, output};
 use crate::config::Config;
+use crate::domain::instant::rfc3339;
 use crate::executor::post;
 use crate::ledger::Ledger;
 use crate::mail::settings::{Address, Settings};
@@ -58,7 +59,6 @@ async fn queue(session: &Session, config: &Config) -> Result<Exit, Failure> {
         Some(ledger) => ledger.read(move |tx| tx.outbox(since)).await?,
         None => Vec::new(),
     };
-    let rfc3339 = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     if session.json {
         let rows = mails.iter().map(|mail| {
             json!({

@@ -24,6 +24,7 @@ mod mail;
 mod next;
 mod output;
 mod paper;
+mod past;
 mod plan;
 mod progress;
 mod rehearse;
@@ -94,7 +95,9 @@ impl Session {
     /// The configuration, with its warnings in the log.
     fn config(&self) -> Result<Config, Failure> {
         let (config, warnings) = config::load(&config::find(self.config.as_deref())?)?;
-        warnings.iter().for_each(|warning| warn!("{warning}"));
+        for warning in &warnings {
+            warn!("{warning}");
+        }
         Ok(config)
     }
 }

@@ -1,12 +1,11 @@
 //! `offhours next`: the next instants of a cron expression.
 
-use chrono::SecondsFormat;
-
 use crate::cli::args::Next;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{Session, output, when};
 use crate::clock;
 use crate::domain::cron::Cron;
+use crate::domain::instant::rfc3339;
 
 pub fn next(session: &Session, args: &Next) -> Result<Exit, Failure> {
     let zone = clock::zone(&args.timezone).map_err(|error| Failure::Usage {
@@ -25,12 +24,11 @@ pub fn next(session: &Session, args: &Next) -> Result<Exit, Failure> {
         None => session.now(),
     };
     let count = usize::try_from(args.count).unwrap_or(usize::MAX);
-    let instants: Vec<String> =
-        cron.instants(from, &zone).take(count).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)).collect();
+    let instants: Vec<String> = cron.instants(from, &zone).take(count).map(rfc3339).collect();
     if session.json {
         output::print_json(&instants)?;
     } else {
-        output::print(&instants.iter().map(|at| format!("{at}\n")).collect::<String>())?;
+        output::print(&(instants.join("\n") + "\n"))?;
     }
     Ok(Exit::Well)
 }

@@ -1,5 +1,6 @@
 //! `offhours plan`: what the rules would stop, and why the rest is left. Holds the reading half of the client only.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::aicore::{Options, Reader};
 use crate::cli::args::Plan;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{Session, output, rules, when};
+use crate::cli::{Session, output, past, rules, when};
 use crate::config::Config;
 use crate::domain::deployment::Group;
 use crate::domain::hold::Hold;
@@ -33,11 +34,16 @@ pub async fn plan(session: &Session, args: &Plan) -> Result<Exit, Failure> {
         Some(text) => when::instant(text, config.zone.as_ref())?,
         None => session.now(),
     };
-    let plans = plans(session, &config, &rules::find_all(&config, &args.rules)?, at).await?;
+    let rules = rules::find_all(&config, &args.rules)?;
+    if at < session.now() - past::OVER {
+        past::plan(session, &config, &rules, at).await?;
+        return Ok(Exit::Well);
+    }
+    let plans = plans(session, &config, &rules, at).await?;
     if session.json {
         output::print_json(&plans.iter().flat_map(json_rows).collect::<Vec<_>>())?;
     } else {
-        let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+        let locale = config.locale();
         let texts = plans.iter().map(|plan| text(plan, at, &Form { locale, zone: &plan.rule.schedule.zone }));
         output::print(&texts.collect::<Vec<_>>().join("\n"))?;
     }
@@ -56,14 +62,12 @@ pub async fn plans(
     let mut readers: Vec<(crate::domain::id::ConnectionName, Reader)> = Vec::new();
     let mut plans = Vec::new();
     for rule in rules {
-        let reader = match readers.iter().find(|(name, _)| *name == rule.connection) {
-            Some((_, reader)) => reader.clone(),
-            None => {
-                let reader = reader(session, config, rule)?;
-                readers.push((rule.connection.clone(), reader.clone()));
-                reader
-            }
+        let open = readers.iter().find(|(name, _)| *name == rule.connection).map(|(_, reader)| reader.clone());
+        let reader = match open {
+            Some(reader) => reader,
+            None => reader(session, config, rule)?,
         };
+        readers.push((rule.connection.clone(), reader.clone()));
         let survey = survey(&reader, rule, &config.prices, at).await?;
         let question = Question { rule, protect: &config.protect, holds: &holds, scheduled: at, now: at };
         let rows = survey.plan(&question, &config.prices);
@@ -128,7 +132,7 @@ fn text(plan: &RulePlan, at: DateTime<Utc>, form: &Form<'_>) -> String {
     let mut rows: Vec<&Planned> = plan.rows.iter().flat_map(|(_, planned)| planned).collect();
     rows.sort_by_key(|planned| planned.decision != Decision::Stop);
     if !rows.is_empty() {
-        let mut table = table::plain(&["DECISION", "GROUP", "DEPLOYMENT", "CONFIGURATION", "WHY, OR WHAT IT COSTS"]);
+        let mut table = table::plain(&["DECISION", "GROUP", "DEPLOYMENT", "CONFIGURATION", "COST, OR WHY NOT"]);
         for planned in &rows {
             let (decision, reason) = words(&planned.decision);
             let why = if planned.decision == Decision::Stop { per_hour(planned) } else { reason };
@@ -140,26 +144,28 @@ fn text(plan: &RulePlan, at: DateTime<Utc>, form: &Form<'_>) -> String {
                 shorten(&why, 80),
             ]);
         }
+        table::keep_whole(&mut table, &[0, 1, 2]);
         text.push_str(&table::finished(&table));
     }
     let stop = rows.iter().filter(|planned| planned.decision == Decision::Stop).count();
-    let would = if rule.mode == Mode::Observe {
-        "would be stopped, were the rule not in observe mode"
-    } else {
-        "would be stopped"
+    let would = match rule.mode {
+        Mode::Enforce => "would be stopped",
+        Mode::Observe => "would be stopped, were the rule not in observe mode",
     };
-    text.push_str(&format!("{stop} {would}, {} left\n", rows.len() - stop));
+    let _ = writeln!(text, "{stop} {would}, {} left", rows.len() - stop);
     if stop > usize::try_from(rule.max_stops).unwrap_or(usize::MAX) {
-        text.push_str(&format!(
-            "blocked: that is more than max_stops = {}, so that the run would stop nothing\n",
-            rule.max_stops
-        ));
+        let most = rule.max_stops;
+        let _ = writeln!(text, "blocked: that is more than max_stops = {most}, so that the run would stop nothing");
     }
     for (group, error) in &plan.survey.failed {
-        text.push_str(&format!("{} could not be listed: {error}\n", group.id));
+        let _ = writeln!(text, "{} could not be listed: {error}", group.id);
+    }
+    let date = rule.schedule.zone.wall_clock(at).date();
+    if rule.schedule.skip.contains(&date) {
+        let _ = writeln!(text, "note: {date} is in `skip`: the rule does not fire on that date by itself");
     }
     for note in &plan.survey.notes {
-        text.push_str(&format!("note: {note}\n"));
+        let _ = writeln!(text, "note: {note}");
     }
     text
 }
@@ -169,8 +175,8 @@ fn per_hour(planned: &Planned) -> String {
     let nodes = planned.deployment.nodes.iter().filter(|n| n.count > 0);
     let machines = nodes.map(|n| format!("{} × {}", n.count, n.plan)).collect::<Vec<_>>().join(", ");
     match &planned.rate.charge {
-        Charge::Metered { capacity_units, .. } => format!("{machines}: {} CU an hour", capacity_units.normalize()),
-        Charge::Unpriced { plan } => format!("{machines}: no price for `{plan}`"),
+        Charge::Metered { capacity_units, .. } => format!("{} CU/h: {machines}", capacity_units.normalize()),
+        Charge::Unpriced { .. } => format!("no price: {machines}"),
         Charge::TokenBilled => "billed by tokens: avoids nothing".to_owned(),
         Charge::Nothing { reason } => (*reason).to_owned(),
     }

@@ -19,6 +19,8 @@ use crate::rehearsal::Rehearsal;
 use crate::report::{self, Context, period_report};
 use crate::simulator::Fleet;
 
+/// What was stopped is deleted after this time, as people do; a year would leave thousands of them.
+const TIDIED_AFTER: std::time::Duration = std::time::Duration::from_secs(2 * 24 * 3600);
 /// What stands above every report of a rehearsal.
 const BANNER: &str = "A rehearsal on a simulated tenant: nothing was stopped, and no figure counts.";
 
@@ -76,7 +78,9 @@ async fn real_fleets(
                 deployments.extend(reader.deployments(&group.id, Some(&status)).await?.deployments);
             }
         }
-        fleets.insert(name.clone(), Fleet::from_deployments(groups, deployments));
+        let mut fleet = Fleet::from_deployments(groups, deployments);
+        fleet.tenant.tidied_after = Some(TIDIED_AFTER);
+        fleets.insert(name.clone(), fleet);
     }
     Ok(fleets)
 }
@@ -102,9 +106,9 @@ pub fn perform(rehearsal: Rehearsal, opening: &str) -> Result<Exit, Failure> {
         told?;
         let span = Span::Days(days.0, days.1);
         let books =
-            Books::open(Some(&rehearsed.ledger), &rehearsed.config, span, &zone, rehearsed.ended_at, Vec::new())
+            Books::open(Some(&rehearsed.ledger), &rehearsed.config, span, &zone, rehearsed.ended_at, rehearsed.notes)
                 .await?;
-        let locale = rehearsed.config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+        let locale = rehearsed.config.locale();
         let context = Context { banner: Some(BANNER), ..Context::new(locale, &zone, rehearsed.ended_at) };
         let content = period_report(&books.report(), &context);
         write(&output.join("report.html"), content.html.as_bytes())?;

@@ -1,6 +1,6 @@
 //! `offhours report`: the avoided costs of a period.
 
-use crate::accounting::period::Books;
+use crate::accounting::period::{Books, reserved_nodes};
 use crate::accounting::settle;
 use crate::aicore::Options;
 use crate::cli::args::{Format, Report};
@@ -12,6 +12,7 @@ use crate::domain::zone::Zone;
 use crate::executor::post;
 use crate::executor::tenants::Tenants;
 use crate::ledger::Ledger;
+use crate::ledger::announced::Announcement;
 use crate::mailer::Mailer;
 use crate::report::{Context, csv, json_period, period_report};
 
@@ -21,8 +22,8 @@ pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
         message: error.to_string(),
         hint: Some("today, yesterday, last-week, last-month, 2026-11, or 2026-11-01..2026-11-15".to_owned()),
     })?;
-    let (books, zone) = books(session, &config, span).await?;
-    let locale = config.mail.as_ref().map_or_else(Default::default, |mail| mail.locale);
+    let (books, zone) = books(session, &config, args, span).await?;
+    let locale = config.locale();
     let context = Context::new(locale, &zone, session.now());
     let content = period_report(&books.report(), &context);
     if args.mail {
@@ -30,7 +31,13 @@ pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
         let now = session.now();
         let mails = post::mails(settings, &settings.to, &content, now);
         let ledger = Ledger::open(&config.state_dir)?;
-        ledger.write(move |tx| tx.enqueue(&mails, now)).await?;
+        let period = books.name().to_owned();
+        ledger
+            .write(move |tx| {
+                tx.announce(Announcement::Period, &period, now)?;
+                tx.enqueue(&mails, now)
+            })
+            .await?;
         Mailer { ledger, clock: session.clock.clone() }.deliver_due(settings).await?;
     }
     let text = match if session.json { Format::Json } else { args.format } {
@@ -50,16 +57,17 @@ pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
 }
 
 /// The books of `span`; what is due to be settled is settled first, as far as AI Core can be asked.
-async fn books(session: &Session, config: &Config, span: Span) -> Result<(Books, Zone), Failure> {
+async fn books(session: &Session, config: &Config, args: &Report, span: Span) -> Result<(Books, Zone), Failure> {
     let zone = config.zone.clone().unwrap_or_else(Zone::utc);
     let now = session.now();
-    let mut notes = Vec::new();
+    let tenants = Tenants::new(Options { clock: session.clock.clone(), ..Options::default() });
+    // A report on the screen must not wait for AI Core; one that is sent is the evidence.
+    let mut notes = if args.mail { reserved_nodes(config, &tenants).await } else { Vec::new() };
     let Some(ledger) = Ledger::open_to_read(&config.state_dir)? else {
         return Ok((Books::open(None, config, span, &zone, now, notes).await?, zone));
     };
     let due = ledger.read(move |tx| tx.next_settlement_at(now)).await?.is_some_and(|at| at <= now);
     if due {
-        let tenants = Tenants::new(Options { clock: session.clock.clone(), ..Options::default() });
         let writer = Ledger::open(&config.state_dir)?;
         let round = settle::round(&writer, config, &tenants, &session.clock).await?;
         if round.overdue > 0 {

@@ -37,6 +37,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::id::{ConnectionName, RuleName};
+use crate::domain::locale::Locale;
 use crate::domain::money::Prices;
 use crate::domain::rule::Rule;
 use crate::domain::selection::Exclusion;
@@ -88,6 +89,18 @@ pub struct Origin {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
+}
+
+impl Config {
+    /// In whose form dates and numbers are written.
+    pub fn locale(&self) -> Locale {
+        self.mail.as_ref().map(|mail| mail.locale).unwrap_or_default()
+    }
+
+    /// The default zone, or UTC.
+    pub fn zone_or_utc(&self) -> Zone {
+        self.zone.clone().unwrap_or_else(Zone::utc)
+    }
 }
 
 impl fmt::Display for Origin {

@@ -1,7 +1,7 @@
 //! Floor 4: the daemon. One loop that hears the heartbeat, signals and the ends of runs.
 //!
 //! A beat asks what is due and claims it; runs go on in tasks of their own, a few at a time; the outbox worker
-//! ([`post_office`]) is another task. A reload swaps the configuration for what comes next. On SIGTERM nothing more is
+//! (`post_office`) and the `chores` are tasks beside it. A reload swaps the configuration for what comes next. On SIGTERM nothing more is
 //! asked of AI Core; what is under way is written down and resumed by the next start.
 
 use std::path::PathBuf;
@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config};
+use crate::config;
 use crate::domain::agenda::Agenda;
+use crate::domain::instant::rfc3339;
 use crate::executor::Executor;
 use crate::executor::progress::silent;
 use crate::heartbeat::{Heartbeat, HeartbeatError};
@@ -24,6 +25,7 @@ use crate::host::systemd;
 use crate::ledger::LedgerError;
 use crate::ledger::runs::OpenRun;
 
+mod chores;
 mod post_office;
 
 /// Runs under way together; others wait, claimed.
@@ -56,7 +58,8 @@ struct Daemon {
     agenda: Agenda,
     runs: JoinSet<()>,
     slots: Arc<Semaphore>,
-    config: watch::Sender<Arc<Config>>,
+    /// The executor for all tasks; a change is also the news that mails may wait.
+    news: watch::Sender<Executor>,
     shutdown: CancellationToken,
     /// No claims are tried before this instant.
     rests_until: Option<Instant>,
@@ -68,19 +71,16 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
     let mut signals = Signals::listen()?;
     let agenda = executor.agenda().await?;
     let mut heartbeat = Heartbeat::start().await?;
-    let (config, configs) = watch::channel(Arc::clone(&executor.config));
-    let post_office = tokio::spawn(post_office::work(
-        executor.ledger.clone(),
-        executor.clock.clone(),
-        configs,
-        executor.shutdown.clone(),
-    ));
+    let (news, executors) = watch::channel(executor.clone());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(post_office::work(executors.clone()));
+    tasks.spawn(chores::work(executors));
     let mut daemon = Daemon {
         config_path,
         agenda,
         runs: JoinSet::new(),
         slots: Arc::new(Semaphore::new(RUNS_AT_ONCE)),
-        config,
+        news,
         shutdown: executor.shutdown.clone(),
         executor,
         rests_until: None,
@@ -100,7 +100,7 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
         }
     }
     daemon.drain().await;
-    if tokio::time::timeout(GRACE, post_office).await.is_err() {
+    if tokio::time::timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
         warn!("a mail was under way and is sent again by the next start");
     }
     Ok(())
@@ -120,7 +120,9 @@ impl Daemon {
         match self.executor.beat(&mut self.agenda).await {
             Ok(runs) => {
                 if !runs.is_empty() {
-                    runs.into_iter().for_each(|run| self.spawn(run));
+                    for run in runs {
+                        self.spawn(run);
+                    }
                     systemd::status(&self.status());
                 }
             }
@@ -140,7 +142,7 @@ impl Daemon {
         match self.executor.orphans().await {
             Ok(runs) => runs.into_iter().for_each(|run| self.spawn(run)),
             Err(failure) => {
-                error!(error = &failure as &dyn std::error::Error, "unfinished runs could not be looked for")
+                error!(error = &failure as &dyn std::error::Error, "unfinished runs could not be looked for");
             }
         }
     }
@@ -162,7 +164,7 @@ impl Daemon {
             );
         }
         // The run has left mails in the outbox.
-        self.config.send_modify(|_| {});
+        self.news.send_modify(|_| {});
         systemd::status(&self.status());
     }
 
@@ -171,17 +173,18 @@ impl Daemon {
         systemd::reloading();
         match config::load(&self.config_path) {
             Ok((config, warnings)) => {
-                warnings.iter().for_each(|warning| warn!("{warning}"));
+                for warning in &warnings {
+                    warn!("{warning}");
+                }
                 if config.state_dir != self.executor.config.state_dir {
                     warn!("state_dir changed: the new one is used from the next start on");
                 }
-                let config = Arc::new(config);
-                let executor = Executor { config: Arc::clone(&config), ..self.executor.clone() };
+                let executor = Executor { config: Arc::new(config), ..self.executor.clone() };
                 match executor.agenda().await {
                     Ok(agenda) => {
                         self.agenda = agenda;
+                        self.news.send_replace(executor.clone());
                         self.executor = executor;
-                        self.config.send_replace(config);
                         info!("configuration reloaded: {} rules", self.executor.config.rules.len());
                         systemd::ready(&self.status());
                     }
@@ -203,10 +206,10 @@ impl Daemon {
 
     fn status(&self) -> String {
         let running = self.runs.len();
-        let next = self.agenda.next().map_or_else(
-            || "nothing is scheduled".to_owned(),
-            |at| format!("next firing {}", at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
-        );
+        let next = self
+            .agenda
+            .next()
+            .map_or_else(|| "nothing is scheduled".to_owned(), |at| format!("next firing {}", rfc3339(at)));
         format!("{} rules, {running} runs under way, {next}", self.agenda.cursors().count())
     }
 

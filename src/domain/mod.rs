@@ -10,6 +10,7 @@ pub mod cron;
 pub mod deployment;
 pub mod hold;
 pub mod id;
+pub mod instant;
 pub mod locale;
 pub mod money;
 pub mod period;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
+pub mod announced;
 pub mod cursors;
 pub mod error;
 pub mod holds;
@@ -20,6 +21,7 @@ pub mod outbox;
 pub mod rows;
 pub mod runs;
 pub mod settlements;
+pub mod traces;
 mod values;
 
 pub use error::LedgerError;

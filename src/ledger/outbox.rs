@@ -147,15 +147,6 @@ impl Tx<'_> {
             |row| row.get(0),
         )?)
     }
-
-    /// Notes that something was announced. False where it had been before.
-    pub fn announce(&self, kind: &str, name: &str, at: DateTime<Utc>) -> Result<bool, LedgerError> {
-        let inserted = self.0.execute(
-            "INSERT INTO announced (kind, name, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-            params![kind, name, to_ms(at)],
-        )?;
-        Ok(inserted == 1)
-    }
 }
 
 fn mail(columns: &Columns<'_>) -> Result<QueuedMail, LedgerError> {

@@ -19,15 +19,15 @@ use crate::mail::settings::{Address, BadAddress, Login, Security, Smtp};
 use crate::mail::transport::Receipt;
 
 /// Connecting, TLS, greeting and EHLO together (RFC 5321, 4.5.3.2.1).
-const GREETING_LIMIT: Duration = Duration::from_mins(5);
+const GREETING_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// One of the server's addresses; then the next one is tried.
 const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 /// Each command.
-const COMMAND_LIMIT: Duration = Duration::from_mins(5);
+const COMMAND_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// `DATA`'s answer, and each piece of the mail.
-const DATA_LIMIT: Duration = Duration::from_mins(2);
+const DATA_LIMIT: Duration = Duration::from_secs(2 * 60);
 /// The answer after the final dot: a server that scans the mail may take long, and asking again would double the mail.
-const FINAL_LIMIT: Duration = Duration::from_mins(10);
+const FINAL_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Saying goodbye; the mail is delivered by then.
 const QUIT_LIMIT: Duration = Duration::from_secs(5);
 /// A piece of the mail.

@@ -16,6 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounting::period::reserved_nodes;
 use crate::accounting::settle;
 use crate::aicore::{KeySource, Options};
 use crate::clock::Clock;
@@ -70,6 +71,8 @@ pub struct Rehearsed {
     pub ended_at: DateTime<Utc>,
     /// How many mails were written.
     pub mails: usize,
+    /// What the report should mention about the tenants.
+    pub notes: Vec<String>,
 }
 
 /// Why a rehearsal could not be held.
@@ -121,11 +124,12 @@ impl Rehearsal {
         if let Some(settings) = &stage.executor.config.mail {
             Mailer { ledger: ledger.clone(), clock: stage.clock.clone() }.deliver_due(settings).await?;
         }
+        let notes = reserved_nodes(&stage.executor.config, &stage.executor.tenants).await;
         for simulator in simulators {
             simulator.shutdown().await;
         }
         let mails = fs::read_dir(output.join(MAILS)).map_or(0, Iterator::count);
-        Ok(Rehearsed { ledger, config: stage.executor.config, ended_at: stage.clock.now(), mails })
+        Ok(Rehearsed { ledger, config: stage.executor.config, ended_at: stage.clock.now(), mails, notes })
     }
 
     /// Puts a simulator behind every connection, and a directory behind the mails.

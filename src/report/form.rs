@@ -1,6 +1,6 @@
 //! Numbers, amounts, dates and durations in the reader's form.
 
-use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::domain::avoided::Money;
@@ -81,6 +81,11 @@ impl Form<'_> {
         }
     }
 
+    /// A line's worth: `Mon 23 Nov 19:00`, without the zone.
+    pub fn stamp(&self, at: DateTime<Utc>) -> String {
+        format!("{} {}", self.short_date(at), self.zone.wall_clock(at).format("%H:%M"))
+    }
+
     /// A day, without the year: `Mon 23 Nov`; `Mo 23.11.`.
     pub fn short_date(&self, at: DateTime<Utc>) -> String {
         let wall = self.zone.wall_clock(at);
@@ -96,6 +101,16 @@ impl Form<'_> {
             Locale::En => day.format("%-d %b %Y").to_string(),
             Locale::De => day.format("%d.%m.%Y").to_string(),
         }
+    }
+
+    /// The days of a period, its last one included; instants where it does not run from midnight to midnight.
+    pub fn days(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> String {
+        let midnight = |at| self.zone.wall_clock(at).time() == NaiveTime::MIN;
+        if !(midnight(from) && midnight(to) && from < to) {
+            return self.span(from, to);
+        }
+        let (first, last) = (self.date(from), self.date(to - TimeDelta::seconds(1)));
+        if first == last { first } else { format!("{first} to {last}") }
     }
 
     /// From one instant to another, without saying the day twice.

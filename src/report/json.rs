@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::avoided::{Avoided, Money};
 use crate::domain::hold::Hold;
+use crate::domain::money::Currency;
 use crate::domain::rule::Mode;
 use crate::domain::run::{EndedBy, Row, Run, Settlement};
 use crate::report::period::PeriodReport;
@@ -97,10 +98,7 @@ fn json_settlement(row: &Row, settlement: &Settlement) -> Value {
 pub fn json_period(report: &PeriodReport<'_>) -> Value {
     let enforced = || report.runs.iter().filter(|run| run.mode == Mode::Enforce);
     let sum = Sum::of(enforced().flat_map(|run| &run.deployments));
-    let mut would = Sum::default();
-    for run in report.runs.iter().filter(|run| run.mode == Mode::Observe) {
-        run.deployments.iter().filter(|row| row.would_stop()).for_each(|row| would.add(&row.would_avoid(run)));
-    }
+    let would = Sum::observed(report.runs);
     let points = report.trend.points.iter();
     let trend =
         points.map(|point| json!({ "label": point.label, "amount": point.amount.map(|amount| amount.to_string()) }));
@@ -113,7 +111,7 @@ pub fn json_period(report: &PeriodReport<'_>) -> Value {
         "restates": report.restates.map(instant),
         "totals": json_sum(&sum),
         "would_have_avoided": json_sum(&would),
-        "trend": { "currency": report.trend.currency.map(|currency| currency.code()), "points": trend.collect::<Vec<_>>() },
+        "trend": { "currency": report.trend.currency.map(Currency::code), "points": trend.collect::<Vec<_>>() },
         "holds": report.holds.iter().map(json_hold).collect::<Vec<_>>(),
         "notes": report.notes,
         "runs": report.runs.iter().map(json_run).collect::<Vec<_>>(),

@@ -23,6 +23,7 @@ mod subject;
 pub mod sum;
 pub mod table;
 mod text;
+mod trend;
 
 use chrono::{DateTime, Utc};
 
@@ -34,9 +35,10 @@ use crate::report::page::Page;
 pub use crate::report::csv::csv;
 pub use crate::report::json::{json_period, json_run};
 pub use crate::report::notice::notice;
-pub use crate::report::period::{Period, PeriodReport, Trend, TrendPoint, period_report};
+pub use crate::report::period::{Period, PeriodReport, period_report};
 pub use crate::report::run::{headline, run_report};
 pub use crate::report::table::{history_table, run_summary};
+pub use crate::report::trend::{Trend, TrendPoint};
 
 /// At most so many rows stand in a mail; the CSV has them all.
 const MOST_ROWS: usize = 200;

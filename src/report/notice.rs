@@ -29,6 +29,7 @@ pub fn notice(
         subject: subject::of_notice(stops.len(), &form.time(at), rule.as_str(), &form),
         preheader: format!("Hold what you need tonight; nothing else is to be done before {}.", form.time(at)),
         alert: false,
+        conditional: false,
         about: rule.to_string(),
         when: form.instant(at),
         banner: context.banner.map(clean),
@@ -38,6 +39,7 @@ pub fn notice(
             "A stopped deployment is not started again: its replacement gets a new id and URL.".to_owned(),
         ],
         needs: Vec::new(),
+        calm: "",
         figure: None,
         facts: Vec::new(),
         sections: sections(&stops, rule, off_window, most),
@@ -52,11 +54,11 @@ fn sections(stops: &[&Planned], rule: &RuleName, off_window: OffWindow, most: us
         let nodes: Vec<String> =
             deployment.nodes.iter().map(|n| format!("{} × {}", n.count, shorten(&n.plan, 40))).collect();
         vec![
-            Cell::new(clean(deployment.configuration()), deployment.resource_group.to_string()),
-            Cell::new(deployment.id.as_str(), clean(&nodes.join(" + "))),
+            Cell::new(clean(deployment.configuration()), format!("{} · {}", deployment.resource_group, deployment.id)),
+            Cell::new(clean(&nodes.join(" + ")), ""),
         ]
     });
-    let mut table = parts::table(vec!["Deployment", "Id"], rows, most);
+    let mut table = parts::table(vec!["Deployment", "Nodes"], rows, most);
     table.more = table
         .more
         .map(|_| format!("{} more; `offhours plan {rule}` shows them all.", stops.len().saturating_sub(most)));

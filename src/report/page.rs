@@ -11,6 +11,8 @@ pub(super) struct Page {
     pub(super) preheader: String,
     /// True where a person has to look: the accent is another one.
     pub(super) alert: bool,
+    /// True where nothing was stopped and the figures say what would have been.
+    pub(super) conditional: bool,
     /// What the mail is about: a rule, a period.
     pub(super) about: String,
     /// When it happened.
@@ -21,6 +23,8 @@ pub(super) struct Page {
     pub(super) lead: Vec<String>,
     /// What needs a person; empty where nothing does.
     pub(super) needs: Vec<String>,
+    /// Said where nothing does.
+    pub(super) calm: &'static str,
     pub(super) figure: Option<Figure>,
     pub(super) facts: Vec<Fact>,
     pub(super) sections: Vec<Section>,

@@ -38,7 +38,7 @@ pub(super) fn amounts(money: &[Money], form: &Form<'_>) -> String {
 }
 
 fn unpriced_amount(node_hours: Decimal, form: &Form<'_>) -> String {
-    if node_hours.is_zero() { "none".to_owned() } else { format!("{} node hours", form.quantity(node_hours)) }
+    if node_hours.is_zero() { "nothing".to_owned() } else { format!("{} node hours", form.quantity(node_hours)) }
 }
 
 /// `216.5 node hours · 193.95 capacity units`.
@@ -56,9 +56,9 @@ pub(super) fn avoided_cell(row: &Row, avoided: &Avoided, form: &Form<'_>) -> Cel
     match (avoided.state, avoided.cost, &row.rate.charge) {
         (_, Some(money), _) => Cell::new(form.money(money), hours()),
         (State::Unpriced, None, _) => Cell::new(hours(), "unpriced"),
-        (State::TokenBilled, ..) | (_, _, Charge::TokenBilled) => Cell::new("none", "token-billed"),
-        (_, _, Charge::Nothing { reason }) => Cell::new("none", *reason),
-        _ => Cell::new("none", ""),
+        (State::TokenBilled, ..) | (_, _, Charge::TokenBilled) => Cell::new("nothing", "token-billed"),
+        (_, _, Charge::Nothing { reason }) => Cell::new("nothing", *reason),
+        _ => Cell::new("nothing", ""),
     }
 }
 
@@ -97,8 +97,7 @@ pub(super) fn bars<'a>(
         }
         groups.entry(key(entry)).or_default().add(&figure);
     }
-    let mut total = Sum::default();
-    groups.values().for_each(|sum| total.merge(sum));
+    let total = Sum::total(groups.values());
     // Money where there is one currency; else node hours, which can be compared.
     let by_money = total.only_money().is_some();
     let size = |sum: &Sum| {
@@ -108,8 +107,7 @@ pub(super) fn bars<'a>(
     ordered.sort_by(|a, b| size(&b.1).cmp(&size(&a.1)).then_with(|| a.0.cmp(&b.0)));
     let others = ordered.split_off(ordered.len().min(MOST_BARS));
     if !others.is_empty() {
-        let mut rest = Sum::default();
-        others.iter().for_each(|(_, sum)| rest.merge(sum));
+        let rest = Sum::total(others.iter().map(|(_, sum)| sum));
         ordered.push((format!("{} others", form.count(others.len())), rest));
     }
     let longest = ordered.iter().map(|(_, sum)| size(sum)).max().filter(|size| !size.is_zero())?;

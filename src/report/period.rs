@@ -3,24 +3,21 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
 
-use crate::domain::avoided::{Avoided, Money};
+use crate::domain::avoided::Avoided;
 use crate::domain::hold::Hold;
-use crate::domain::money::Currency;
 use crate::domain::rule::Mode;
 use crate::domain::run::{Row, Run, RunResult};
 use crate::report::clean::{clean, shorten};
 use crate::report::form::{Form, plural};
-use crate::report::page::{Body, Cell, Column, Fact, Page, Section};
+use crate::report::page::{Body, Cell, Fact, Page, Section};
 use crate::report::parts::{self, Entry, amounts};
-use crate::report::run::notes;
+use crate::report::run::{CALM, notes};
 use crate::report::sum::{Sum, Tally, is_still_on};
+use crate::report::trend::{self, Trend};
 use crate::report::{Attachment, Content, Context, counting, fitted, still_on, subject};
 
 const LONGEST_REASON: usize = 120;
-/// A chart with more columns cannot be read on a phone.
-const MOST_COLUMNS: usize = 8;
 
 /// A span of time and what people call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,24 +28,6 @@ pub struct Period {
     pub from: DateTime<Utc>,
     /// Its end, not included.
     pub to: DateTime<Utc>,
-}
-
-/// What was avoided in the periods up to this one.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Trend {
-    /// The amounts' currency; where there is none they are node hours.
-    pub currency: Option<Currency>,
-    /// Oldest first; the last one is the report's own period.
-    pub points: Vec<TrendPoint>,
-}
-
-/// One period of a trend.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrendPoint {
-    /// Short: `W47`, `Nov`.
-    pub label: String,
-    /// None where nothing is known of that time.
-    pub amount: Option<Decimal>,
 }
 
 /// What a report over a period is made from.
@@ -82,8 +61,6 @@ struct Facts<'a> {
     form: Form<'a>,
     /// Rows of runs that were allowed to stop something.
     real: Vec<Entry<'a>>,
-    /// Rows that an observing rule would have stopped.
-    observed: Vec<Entry<'a>>,
     still_on: Vec<&'a Row>,
     tally: Tally,
     sum: Sum,
@@ -92,14 +69,8 @@ struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     fn of(report: &'a PeriodReport<'a>, context: &Context<'a>) -> Self {
-        let entries = |mode: Mode| {
-            let runs = report.runs.iter().filter(move |run| run.mode == mode);
-            runs.flat_map(|run| run.deployments.iter().map(move |row| (run, row)))
-        };
-        let real: Vec<Entry<'_>> = entries(Mode::Enforce).collect();
-        let observed: Vec<Entry<'_>> = entries(Mode::Observe).filter(|(_, row)| row.would_stop()).collect();
-        let mut would = Sum::default();
-        observed.iter().for_each(|(run, row)| would.add(&row.would_avoid(run)));
+        let enforced = report.runs.iter().filter(|run| run.mode == Mode::Enforce);
+        let real: Vec<Entry<'_>> = enforced.flat_map(|run| run.deployments.iter().map(move |row| (run, row))).collect();
         // Of a deployment that was met several times, the last time says whether it is on.
         let mut latest: BTreeMap<_, &Row> = BTreeMap::new();
         for (_, row) in &real {
@@ -108,7 +79,8 @@ impl<'a> Facts<'a> {
         let still_on = latest.into_values().filter(|row| is_still_on(row)).collect();
         let tally = Tally::of(real.iter().map(|(_, row)| *row));
         let sum = Sum::of(real.iter().map(|(_, row)| *row));
-        Self { report, form: context.form(), real, observed, still_on, tally, sum, would }
+        let would = Sum::observed(report.runs);
+        Self { report, form: context.form(), real, still_on, tally, sum, would }
     }
 
     fn runs(&self, mode: Mode) -> impl Iterator<Item = &'a Run> {
@@ -128,12 +100,14 @@ impl<'a> Facts<'a> {
             subject: subject::of_period(&label, &self.sum, self.tally.stopped, self.still_on.len(), &form),
             preheader: lead.first().cloned().unwrap_or_default(),
             alert: !needs.is_empty(),
+            conditional: false,
             about: label,
-            when: form.span(self.report.period.from, self.report.period.to),
+            when: format!("{} ({})", form.days(self.report.period.from, self.report.period.to), form.zone),
             banner: context.banner.map(clean),
             headline: self.headline(),
             lead,
             needs,
+            calm: CALM,
             figure,
             facts: self.strip(),
             sections: self.sections(context, most),
@@ -163,7 +137,7 @@ impl<'a> Facts<'a> {
             let all = form.count(self.tally.wanted_off());
             lead.push(format!("{} of {all} stops were not confirmed in time.", form.count(self.tally.not_confirmed)));
         }
-        if !self.observed.is_empty() {
+        if self.would.rows > 0 {
             let count = plural(self.would.rows, &form.count(self.would.rows), "stop");
             lead.push(format!("Rules in observe mode would have made {count} more; they are in no total."));
         }
@@ -217,7 +191,7 @@ impl<'a> Facts<'a> {
         said.extend_from_slice(context.notes);
         let sections = [
             still_on::section(&self.still_on, &form, most),
-            self.chart(),
+            trend::section(self.report.trend, &form),
             parts::bars("By rule", &self.real, &form, avoided, |(run, _)| run.firing.rule.to_string()),
             parts::bars("By resource group", &self.real, &form, avoided, |(_, row)| row.resource_group.to_string()),
             parts::bars("By plan", &self.real, &form, avoided, |(_, row)| clean(&parts::plans(row))),
@@ -225,7 +199,7 @@ impl<'a> Facts<'a> {
             still_on::cut_short(&self.real, &form),
             self.table(Mode::Enforce, room),
             self.table(Mode::Observe, room / 2),
-            parts::left(self.report.runs.iter().flat_map(|run| &run.deployments), &form),
+            parts::left(self.real.iter().map(|(_, row)| *row), &form),
             still_on::holds(&self.real, self.report.holds, &form),
             parts::without_price(&priced, &form),
             notes(&said),
@@ -233,25 +207,6 @@ impl<'a> Facts<'a> {
         let mut sections: Vec<Section> = sections.into_iter().flatten().collect();
         sections.push(counting::section(self.report.runs.iter().flat_map(|run| &run.deployments), true, &form));
         sections
-    }
-
-    /// The trend as columns; none where there is nothing to compare with.
-    fn chart(&self) -> Option<Section> {
-        let trend = self.report.trend;
-        let points = &trend.points[trend.points.len().saturating_sub(MOST_COLUMNS)..];
-        let longest = points.iter().filter_map(|point| point.amount).max().filter(|most| *most > Decimal::ZERO)?;
-        if points.len() < 2 {
-            return None;
-        }
-        let columns = points.iter().enumerate().map(|(index, point)| Column {
-            label: shorten(&point.label, 12),
-            value: point.amount.map_or_else(|| "–".to_owned(), |amount| self.form.decimal(amount)),
-            percent: point.amount.map(|amount| parts::percent(amount, longest)),
-            current: index + 1 == points.len(),
-        });
-        let unit = trend.currency.map_or("node hours", Currency::code);
-        let section = Section::new("Trend", Body::Chart { columns: columns.collect() });
-        Some(section.intro(format!("Avoided cost (estimate) by period, in {unit}.")))
     }
 
     /// The runs of one mode, with a total.
@@ -266,8 +221,7 @@ impl<'a> Facts<'a> {
             let mut sum = Sum::of(&run.deployments);
             let mut counts = format!("{} stopped", form.count(tally.stopped));
             if mode == Mode::Observe {
-                sum = Sum::default();
-                run.deployments.iter().filter(|row| row.would_stop()).for_each(|row| sum.add(&row.would_avoid(run)));
+                sum = Sum::observed([*run]);
                 counts = format!("{} would be stopped", form.count(sum.rows));
             }
             if tally.not_confirmed > 0 {
@@ -290,19 +244,5 @@ impl<'a> Facts<'a> {
         table.total = Some(("Total".to_owned(), parts::amount(total, &form)));
         let section = Section::new(heading, Body::Table(table));
         Some(if mode == Mode::Observe { section.intro("In no total of this report.") } else { section })
-    }
-}
-
-impl TrendPoint {
-    /// The point of a period's sum, in `currency` where there is one.
-    pub fn of(label: impl Into<String>, sum: &Sum, currency: Option<Currency>) -> Self {
-        let amount = match currency {
-            None => sum.node_hours,
-            Some(currency) => {
-                let of_currency = |money: &&Money| money.currency == currency;
-                sum.money().iter().find(of_currency).map_or(Decimal::ZERO, |money| money.amount)
-            }
-        };
-        Self { label: label.into(), amount: Some(amount) }
     }
 }

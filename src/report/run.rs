@@ -10,6 +10,9 @@ use crate::report::parts::{self, Entry, amounts, avoided_cell, deployment_cell, 
 use crate::report::sum::{Sum, Tally, is_still_on};
 use crate::report::{Attachment, Content, Context, counting, fitted, still_on, subject};
 
+/// Said where nothing needs a person.
+pub(super) const CALM: &str = "Nothing here needs a person.";
+
 /// The mail of `run`, whatever became of it. An observed run says what it would have done.
 pub fn run_report(run: &Run, context: &Context<'_>) -> Content {
     let mut attachments = Vec::new();
@@ -48,12 +51,7 @@ impl<'a> Facts<'a> {
                 run.deployments.iter().filter(|row| row.outcome == Outcome::Stopped || row.avoided().from.is_some());
             counted.map(|row| (row, row.avoided().clone())).collect()
         };
-        let mut sum = Sum::default();
-        if observed {
-            figures.iter().for_each(|(_, avoided)| sum.add(avoided));
-        } else {
-            sum = Sum::of(&run.deployments);
-        }
+        let sum = if observed { Sum::observed([run]) } else { Sum::of(&run.deployments) };
         let still_on = run.deployments.iter().filter(|row| is_still_on(row)).collect();
         Self { run, form: context.form(), tally: Tally::of(&run.deployments), observed, still_on, figures, sum }
     }
@@ -83,12 +81,14 @@ fn page(run: &Run, context: &Context<'_>, most: usize) -> Page {
         subject: subject::of_run(run, &facts.sum, &form),
         preheader: lead.first().cloned().unwrap_or_default(),
         alert: !needs.is_empty(),
+        conditional: facts.observed,
         about: run.firing.rule.to_string(),
         when: form.instant(run.firing.at),
         banner: context.banner.map(clean),
         headline: headline_of(&facts),
         lead,
         needs,
+        calm: CALM,
         figure,
         facts: strip(&facts),
         sections: sections(&facts, context, most),
@@ -113,12 +113,13 @@ fn headline_of(facts: &Facts<'_>) -> String {
             format!("{} of {all} {} not confirmed stopped.", facts.form.count(bad), verb(bad))
         }
         (_, RunResult::Partial) => {
-            format!("{} stopped, but not everything was seen.", facts.deployments(tally.stopped))
+            format!("Not everything could be looked at; {} stopped.", facts.deployments(tally.stopped))
         }
         (_, RunResult::Failed) => "Nothing could be stopped.".to_owned(),
         (_, RunResult::Missed) => "This stop was missed.".to_owned(),
         (_, RunResult::Skipped) => "Skipped: the previous run was still going.".to_owned(),
         (_, RunResult::Blocked) => "Blocked: nothing was stopped.".to_owned(),
+        (_, RunResult::Interrupted) if tally.stopped == 0 => "Interrupted before anything was stopped.".to_owned(),
         (_, RunResult::Interrupted) => format!("Interrupted after {} stopped.", facts.deployments(tally.stopped)),
     }
 }

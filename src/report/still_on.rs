@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use rust_decimal::Decimal;
 
 use crate::domain::avoided::{Avoided, Basis, Money};
@@ -44,7 +44,7 @@ pub(super) fn section(rows: &[&Row], form: &Form<'_>, most: usize) -> Option<Sec
         let cost = cost_per_hour(row).map_or_else(|| "no price".to_owned(), |money| form.money(money));
         vec![
             deployment_cell(row),
-            Cell::new(row.outcome.as_str(), shorten(&row.reason, LONGEST_REASON)),
+            Cell::new(row.outcome.as_str(), shorten(why(row), LONGEST_REASON)),
             Cell::new(cost, "an hour"),
         ]
     });
@@ -55,6 +55,11 @@ pub(super) fn section(rows: &[&Row], form: &Form<'_>, most: usize) -> Option<Sec
     }
     let section = Section::new("Still on, as far as anybody knows", Body::Table(table));
     Some(section.intro("Asked to stop, or to be asked, and not seen STOPPED by AI Core. Nothing is counted for them."))
+}
+
+/// The reason, without the outcome's word said again.
+fn why(row: &Row) -> &str {
+    row.reason.strip_prefix(row.outcome.as_str()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&row.reason)
 }
 
 /// Replacements that ran inside an off window, and what that cost.
@@ -125,8 +130,7 @@ pub(super) fn holds(entries: &[Entry<'_>], holds: &[Hold], form: &Form<'_>) -> O
         group.0 += 1;
         group.1.add(&price_of_hold(run, row));
     }
-    let mut total = Sum::default();
-    met.values().for_each(|(_, sum)| total.merge(sum));
+    let total = Sum::total(met.values().map(|(_, sum)| sum));
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for hold in holds {
         let until = hold.until.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -137,10 +141,7 @@ pub(super) fn holds(entries: &[Entry<'_>], holds: &[Hold], form: &Form<'_>) -> O
     }
     let known = rows.len();
     for (held, (count, sum)) in met {
-        rows.insert(
-            rows.len() - known,
-            vec![Cell::new(shorten(&held, LONGEST_REASON), ""), price_cell(count, &sum, form)],
-        );
+        rows.insert(rows.len() - known, vec![held_cell(&held, form), price_cell(count, &sum, form)]);
     }
     if rows.is_empty() {
         return None;
@@ -151,6 +152,23 @@ pub(super) fn holds(entries: &[Entry<'_>], holds: &[Hold], form: &Form<'_>) -> O
     }
     let section = Section::new("Holds", Body::Table(table));
     Some(section.intro("What the off windows would have avoided without them, to the windows' ends."))
+}
+
+/// A hold as a run met it: `by Mara until 2026-11-24T07:00:00Z: load test`.
+fn held_cell(held: &str, form: &Form<'_>) -> Cell {
+    let taken_apart = held.strip_prefix("by ").and_then(|rest| {
+        let (by, rest) = rest.split_once(" until ")?;
+        let (until, why) = rest.split_once("Z: ")?;
+        let until: DateTime<Utc> = format!("{until}Z").parse().ok()?;
+        Some((by, until, why))
+    });
+    match taken_apart {
+        Some((by, until, why)) => {
+            let until = format!("until {}: {}", form.instant(until), shorten(why, LONGEST_REASON));
+            Cell::new(shorten(by, 60), until)
+        }
+        None => Cell::new(shorten(held, LONGEST_REASON), ""),
+    }
 }
 
 fn target(target: &Target) -> String {

@@ -34,13 +34,13 @@ fn enforced(run: &Run, form: &Form<'_>) -> String {
         RunResult::Done => done(run, tally, form),
         RunResult::Partial | RunResult::Failed if tally.not_confirmed > 0 => not_confirmed(),
         RunResult::Partial => {
-            format!("ACTION NEEDED, {} stopped, but not everything could be looked at", form.count(tally.stopped))
+            format!("ACTION NEEDED, not everything could be looked at, {} stopped", form.count(tally.stopped))
         }
         RunResult::Failed => "ACTION NEEDED, failed, nothing was stopped".to_owned(),
         RunResult::Missed => format!("ACTION NEEDED, missed the stop of {}", form.instant(run.firing.at)),
         RunResult::Skipped => "skipped, the previous run was still going".to_owned(),
         RunResult::Blocked => "ACTION NEEDED, blocked by a limit, nothing was stopped".to_owned(),
-        RunResult::Interrupted => format!("ACTION NEEDED, interrupted after {} stopped", form.count(tally.stopped)),
+        RunResult::Interrupted => format!("ACTION NEEDED, interrupted, {} stopped by then", form.count(tally.stopped)),
     }
 }
 

@@ -6,7 +6,8 @@ use rust_decimal::Decimal;
 
 use crate::domain::avoided::{Avoided, Money, State};
 use crate::domain::money::Charge;
-use crate::domain::run::{Outcome, Row};
+use crate::domain::rule::Mode;
+use crate::domain::run::{Outcome, Row, Run};
 
 /// What a set of avoided costs comes to. Money is kept by currency: amounts of two currencies are never added up.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,6 +37,26 @@ impl Sum {
         sum
     }
 
+    /// What the observing runs among `runs` would have avoided; never part of a real total.
+    pub fn observed<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Self {
+        let mut sum = Self::default();
+        for run in runs.into_iter().filter(|run| run.mode == Mode::Observe) {
+            for row in run.deployments.iter().filter(|row| row.would_stop()) {
+                sum.add(&row.would_avoid(run));
+            }
+        }
+        sum
+    }
+
+    /// The sum of sums.
+    pub fn total<'a>(sums: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut total = Self::default();
+        for sum in sums {
+            total.merge(sum);
+        }
+        total
+    }
+
     /// Adds one figure.
     pub fn add(&mut self, avoided: &Avoided) {
         self.rows += 1;
@@ -49,20 +70,19 @@ impl Sum {
         }
     }
 
-    /// Adds another sum.
-    pub fn merge(&mut self, other: &Self) {
+    fn merge(&mut self, other: &Self) {
         self.rows += other.rows;
         self.node_hours += other.node_hours;
         self.capacity_units += other.capacity_units;
         self.unpriced_hours += other.unpriced_hours;
-        other.settled.values().for_each(|money| add_to(&mut self.settled, *money));
-        other.projected.values().for_each(|money| add_to(&mut self.projected, *money));
+        add_all(&mut self.settled, &other.settled);
+        add_all(&mut self.projected, &other.projected);
     }
 
     /// The amounts, one for each currency, ordered by its code. Empty where nothing has a price.
     pub fn money(&self) -> Vec<Money> {
         let mut all = self.settled.clone();
-        self.projected.values().for_each(|money| add_to(&mut all, *money));
+        add_all(&mut all, &self.projected);
         all.into_values().collect()
     }
 
@@ -82,6 +102,12 @@ impl Sum {
             [money] => Some(*money),
             _ => None,
         }
+    }
+}
+
+fn add_all(amounts: &mut Amounts, others: &Amounts) {
+    for money in others.values() {
+        add_to(amounts, *money);
     }
 }
 

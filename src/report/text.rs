@@ -25,7 +25,7 @@ pub(super) fn render(page: &Page) -> String {
         render_figure(&mut out, figure);
     }
     if page.needs.is_empty() {
-        out.paragraph("Nothing here needs a person.", "");
+        out.paragraph(page.calm, "");
     } else {
         out.line("NEEDS A PERSON");
         page.needs.iter().for_each(|need| out.item(need));
@@ -103,7 +103,7 @@ fn render_table(out: &mut Lines, table: &Table) {
         details.extend(between.flat_map(|cell| [cell.main.clone(), cell.sub.clone()]));
         details.push(last.sub.clone());
         details.retain(|detail| !detail.is_empty());
-        out.paragraph(&details.join(" · "), "    ");
+        out.details(&details, "    ");
     }
     if let Some((label, figure)) = &table.total {
         out.leader(&format!("  {label}"), figure);
@@ -139,6 +139,22 @@ impl Lines {
         }
     }
 
+    /// Pieces in a row, broken between them where that is enough.
+    fn details(&mut self, pieces: &[String], indent: &str) {
+        let mut line = String::new();
+        for piece in pieces {
+            if line.is_empty() {
+                line.clone_from(piece);
+            } else if letters(indent) + letters(&line) + 3 + letters(piece) <= WIDTH {
+                line = format!("{line} · {piece}");
+            } else {
+                self.paragraph(&line, indent);
+                line.clone_from(piece);
+            }
+        }
+        self.paragraph(&line, indent);
+    }
+
     /// Text at the left, a figure at the right edge; a long text gets a line of its own.
     fn leader(&mut self, left: &str, right: &str) {
         let room = WIDTH.saturating_sub(letters(right) + 2);
@@ -166,7 +182,7 @@ fn letters(text: &str) -> usize {
 }
 
 /// Breaks at spaces, and inside a word only where it is longer than a line.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {

@@ -169,11 +169,11 @@ impl Stage {
         let claimed = self.claim();
         let executor = self.executor();
         let ended = {
-            // What is dropped half done belongs to the runtime.
-            let _inside = self.runtime.enter();
-            let work = join_all(claimed.into_iter().map(|run| executor.carry_out(run, silent())));
             let simulator = &self.simulator;
-            self.runtime.block_on(Mortal { work: pin!(work), dead: || dead(simulator) })
+            // What dies is dropped where it lived: a connection that is put back looks for its runtime.
+            let _runtime = self.runtime.enter();
+            let work = join_all(claimed.into_iter().map(|run| executor.carry_out(run, silent())));
+            self.block_on(Mortal { work: pin!(work), dead: || dead(simulator) })
         };
         drop(executor);
         self.kill();

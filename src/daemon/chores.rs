@@ -1,0 +1,52 @@
+//! What has to be done now and then, beside the runs: notices before a stop, settling avoided costs, reports of the
+//! calendar.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::watch;
+use tracing::error;
+
+use crate::accounting::{reports, settle};
+use crate::executor::Executor;
+use crate::ledger::LedgerError;
+
+/// Pause between two looks at what is to be done.
+const PAUSE: Duration = Duration::from_secs(30);
+/// In an off window the tenant is looked at this often, so that replacements and deletions are seen near their time.
+const BETWEEN_ROUNDS: TimeDelta = TimeDelta::hours(1);
+/// What could not be settled is tried again after this time.
+const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
+
+/// Works until the executor's shutdown, always with the newest executor.
+pub async fn work(executors: watch::Receiver<Executor>) {
+    let mut last_round = DateTime::UNIX_EPOCH;
+    loop {
+        let executor = executors.borrow().clone();
+        let work = async {
+            if let Err(failure) = once(&executor, &mut last_round).await {
+                error!(error = &failure as &dyn std::error::Error, "notices, settling or reports had to wait");
+            }
+            executor.clock.pause(PAUSE).await;
+        };
+        // Everything here is a transaction at the end: cut off, it is done again.
+        if executor.shutdown.run_until_cancelled(work).await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn once(executor: &Executor, last_round: &mut DateTime<Utc>) -> Result<(), LedgerError> {
+    executor.announce_due().await?;
+    let Executor { ledger, config, tenants, clock, .. } = executor;
+    let now = clock.now();
+    let due = ledger.read(move |tx| tx.next_settlement_at(now)).await?;
+    let pause = if due.is_some_and(|due| due <= now) { AFTER_FAILURE } else { BETWEEN_ROUNDS };
+    let newly_due = due.is_some_and(|due| due <= now && due > *last_round);
+    // A clock that was put back must not stop the rounds.
+    if due.is_some() && (newly_due || (now - *last_round).abs() >= pause) {
+        settle::round(ledger, config, tenants, clock).await?;
+        *last_round = now;
+    }
+    reports::send_due(ledger, config, tenants, now).await
+}

@@ -1,0 +1,74 @@
+//! The mail before a stop: what will be stopped, when, and how to say "not tonight". A firing is announced once.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tracing::{info, warn};
+
+use crate::domain::plan::{Decision, Planned, Question};
+use crate::domain::rule::Rule;
+use crate::executor::Executor;
+use crate::executor::post;
+use crate::executor::survey::survey;
+use crate::ledger::LedgerError;
+use crate::ledger::announced::Announcement;
+use crate::report::{self, Context};
+
+impl Executor {
+    /// Announces every firing whose notice is due. A tenant that cannot be asked is asked again by the next call.
+    pub async fn announce_due(&self) -> Result<(), LedgerError> {
+        let now = self.clock.now();
+        for rule in &self.config.rules {
+            let Some(notice) = rule.notice else { continue };
+            let Some(at) = rule.schedule.next_firing(now).filter(|at| *at - notice <= now) else { continue };
+            let name = rule.name.to_string();
+            let last = self.ledger.read(move |tx| tx.newest_announcement(Announcement::Notice, &name)).await?;
+            if last.is_none_or(|last| last < at) {
+                self.announce(rule, at, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn announce(&self, rule: &Arc<Rule>, at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), LedgerError> {
+        let Some(settings) = &self.config.mail else { return Ok(()) };
+        let Some(planned) = self.foresee(rule, at).await? else { return Ok(()) };
+        let mails = if planned.iter().any(|planned| planned.decision == Decision::Stop) {
+            let context = Context::new(settings.locale, &rule.schedule.zone, now);
+            let content = report::notice(&rule.name, at, rule.schedule.off_window(at), &planned, &context);
+            post::mails(settings, &post::recipients(settings, &rule.to), &content, now)
+        } else {
+            Vec::new()
+        };
+        let name = rule.name.to_string();
+        info!(rule = %rule.name, "announced the stop of rule {} at {}", rule.name, at.to_rfc3339());
+        self.ledger
+            .write(move |tx| {
+                if tx.announce(Announcement::Notice, &name, at)? {
+                    tx.enqueue(&mails, now)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// What `rule` would do at `at`, as far as the tenant shows it now; none where it cannot be asked.
+    async fn foresee(&self, rule: &Arc<Rule>, at: DateTime<Utc>) -> Result<Option<Vec<Planned>>, LedgerError> {
+        let Some(connection) = self.config.connections.get(&rule.connection) else { return Ok(None) };
+        let seen = match self.tenants.tenant(connection) {
+            Ok(tenant) => survey(&tenant.reader, rule, &self.config.prices, at).await,
+            Err(error) => Err(error),
+        };
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(error) => {
+                warn!(rule = %rule.name, %error, "the stop of rule {} could not be announced yet", rule.name);
+                return Ok(None);
+            }
+        };
+        let holds = self.ledger.read(move |tx| tx.holds_in(at, at)).await?;
+        let question = Question { rule, protect: &self.config.protect, holds: &holds, scheduled: at, now: at };
+        let groups = seen.plan(&question, &self.config.prices);
+        Ok(Some(groups.into_iter().flat_map(|(_, planned)| planned).collect()))
+    }
+}

@@ -1,0 +1,50 @@
+//! What was sent once and must not be sent again: notices before a stop, reports over a period.
+
+use chrono::{DateTime, Utc};
+use rusqlite::params;
+
+use crate::ledger::Tx;
+use crate::ledger::error::LedgerError;
+use crate::ledger::values::{from_ms, to_ms};
+
+/// What can be announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announcement {
+    /// The notice before a firing of a rule.
+    Notice,
+    /// A report that is sent by the calendar, at its instant.
+    Report,
+    /// The figures of a period, by its dates, at the moment of sending.
+    Period,
+}
+
+impl Announcement {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Report => "report",
+            Self::Period => "period",
+        }
+    }
+}
+
+impl Tx<'_> {
+    /// Notes an announcement about `name` at `at`. False where it had been made before.
+    pub fn announce(&self, what: Announcement, name: &str, at: DateTime<Utc>) -> Result<bool, LedgerError> {
+        let inserted = self.0.execute(
+            "INSERT INTO announced (kind, name, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            params![what.as_str(), name, to_ms(at)],
+        )?;
+        Ok(inserted == 1)
+    }
+
+    /// The newest announcement about `name`.
+    pub fn newest_announcement(&self, what: Announcement, name: &str) -> Result<Option<DateTime<Utc>>, LedgerError> {
+        let newest: Option<i64> = self.0.query_row(
+            "SELECT max(at) FROM announced WHERE kind = ?1 AND name = ?2",
+            params![what.as_str(), name],
+            |row| row.get(0),
+        )?;
+        newest.map(from_ms).transpose()
+    }
+}

@@ -1,0 +1,180 @@
+#!/bin/bash
+# Runs inside the booted image, as root, and says what it saw. The last line is "proven" or the first thing that is not.
+set -euo pipefail
+
+key=/etc/offhours/service-key.json
+ctl=(/usr/local/bin/offhoursctl)
+
+ok() { echo "ok: $*"; }
+broken() {
+    echo "NOT TRUE: $*"
+    systemctl status offhours.service --no-pager --lines=0 2>&1 || true
+    exit 1
+}
+finish() { journalctl --unit=offhours.service --no-pager --output=short-iso >/proof/journal 2>&1 || true; }
+trap finish EXIT
+
+property() { systemctl show offhours.service --property="$1" --value; }
+main_pid() { property MainPID; }
+
+# holds SECONDS WHAT COMMAND…: waits until the command is true.
+holds() {
+    local seconds=$1 what=$2
+    shift 2
+    for ((tenth = 0; tenth < seconds * 10; tenth++)); do
+        if "$@" >/dev/null 2>&1; then
+            ok "$what"
+            return
+        fi
+        sleep 0.1
+    done
+    broken "$what (waited $seconds s)"
+}
+
+status_says() { property StatusText | grep -q -- "$1"; }
+journal_says() { journalctl --unit=offhours.service --no-pager --output=cat | grep -q -- "$1"; }
+restarted_from() { [ "$(property ActiveState)" = active ] && [ "$(main_pid)" != "$1" ] && [ "$(main_pid)" != 0 ]; }
+mails_are_kept() { [ -n "$(ls -A /proof/mails)" ]; }
+
+# --- the other sides
+/usr/local/bin/offhours simulator --listen 127.0.0.1:8700 --fleet /proof/fleet.toml >/proof/simulator 2>/proof/simulator.err &
+mkdir -p /proof/mails
+python3 /proof/smtp.py 2525 offhours 'correct horse' /proof/mails &
+for ((tenth = 0; tenth < 100; tenth++)); do
+    [ "$(wc -l </proof/simulator)" -ge 2 ] && break
+    sleep 0.1
+done
+(umask 077 && sed -n 2p /proof/simulator >"$key")
+[ -s "$key" ] || broken "the simulator does not start: $(cat /proof/simulator.err)"
+[ "$(stat -c '%a %U' "$key")" = "600 root" ] || broken "the service key is root's alone"
+
+# --- faults first: nothing is started with a configuration that is wrong
+mv /etc/offhours/schedules/rules.toml /proof/rules.toml
+sed 's/stop .*/stop = "0 25 * * *"/' /proof/rules.toml >/etc/offhours/schedules/rules.toml
+if systemctl start offhours.service 2>/dev/null; then broken "a wrong configuration keeps it from starting"; fi
+sleep 1
+[ "$(property ExecMainStatus)" = 3 ] || broken "it ends with exit 3, not $(property ExecMainStatus)"
+[ "$(property NRestarts)" = 0 ] && [ "$(property ActiveState)" = failed ] || broken "exit 3 is not tried again"
+ok "a wrong configuration: exit 3, failed, not tried again"
+holds 5 "the journal says where: rules.toml, line, column" journal_says 'rules.toml:4:8: `0 25 \* \* \*`'
+cp /proof/rules.toml /etc/offhours/schedules/rules.toml
+systemctl reset-failed offhours.service
+
+# --- start
+systemctl daemon-reload
+before=$(date +%s%N)
+systemctl start offhours.service || broken "it starts"
+ok "ready in $((($(date +%s%N) - before) / 1000000)) ms"
+[ "$(property ActiveState)/$(property SubState)" = active/running ] || broken "active (running)"
+status_says '^1 rules, .*next firing 20' || broken "STATUS text: $(property StatusText)"
+ok "STATUS: $(property StatusText)"
+
+systemd-analyze security --no-pager --threshold=15 offhours.service >/proof/rating || broken "$(tail -n 1 /proof/rating)"
+ok "live rating: $(tail -n 1 /proof/rating | tr -cd '[:print:]' | sed 's/^ *//; s/ *$//')"
+
+pid=$(main_pid)
+uid=$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status")
+[ "$uid" -ge 61184 ] && [ "$uid" -le 65519 ] || broken "its user is a dynamic one, not $uid"
+for fact in 'NoNewPrivs:.1$' 'Seccomp:.2$' 'CapEff:.0000000000000000$' 'CapBnd:.0000000000000000$'; do
+    grep -q "^$fact" "/proc/$pid/status" || broken "/proc/$pid/status: $fact"
+done
+ok "uid $uid, no capabilities, no new privileges, seccomp filter"
+
+# --- it works, with what only the credentials could tell it
+stopped() {
+    "${ctl[@]}" history --json | python3 -c '
+import json, sys
+rows = [row for run in json.load(sys.stdin) for row in run["deployments"]]
+sys.exit(0 if len({row["id"] for row in rows if row["outcome"] == "stopped"}) == 5 else 1)'
+}
+holds 40 "five deployments were stopped and confirmed: the service key was read" stopped
+holds 20 "a mail was delivered after a login: the password was read" mails_are_kept
+grep -q '^Subject: ' /proof/mails/0000.eml || broken "the mail has a subject"
+directory=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^CREDENTIALS_DIRECTORY=//p')
+[ "$directory" = /run/credentials/offhours.service ] || broken "credentials directory: $directory"
+if setpriv --reuid=nobody --regid=nogroup --clear-groups cat "$directory/service-key" >/dev/null 2>&1; then
+    broken "nobody else can read the credentials"
+fi
+ok "nobody else can read the credentials"
+secret=$(python3 -c 'import json; print(json.load(open("/etc/offhours/service-key.json"))["clientsecret"])')
+if journalctl --no-pager --output=export --unit=offhours.service | grep -qaF -e "$secret" -e 'correct horse'; then
+    broken "no secret is in the journal"
+fi
+ok "no secret is in the journal"
+
+"${ctl[@]}" check --online >/proof/check 2>&1 || broken "offhoursctl check --online: $(cat /proof/check)"
+if grep -q 'is not here' /proof/check; then broken "offhoursctl has the credentials: $(cat /proof/check)"; fi
+ok "offhoursctl checks the tenant with the service's user and credentials"
+# The daemon fires the same rule now and then: two in one second are refused.
+holds 10 "and fires a rule beside the daemon" "${ctl[@]}" fire proof
+
+# --- it is confined: its root as it sees it, and what is there of its making
+for place in /etc/offhours /usr/local/bin /var/lib /var/log /root /home /boot /opt; do
+    if touch "/proc/$pid/root$place/written" 2>/dev/null; then broken "it cannot write to $place"; fi
+done
+touch "/proc/$pid/root/var/lib/private/offhours/written" || broken "it can write to its state directory"
+rm "/proc/$pid/root/var/lib/private/offhours/written"
+# What lies in memory is looked at here; systemd.sh looks at what it left on the disk.
+echo "$uid" >/proof/uid
+strays=$(find /run /tmp /dev/shm /var/tmp -path /run/credentials -prune -o -uid "$uid" -print | head)
+[ -z "$strays" ] || broken "everything it wrote is in its state directory: $strays"
+[ "$(stat -c %a /var/lib/private/offhours)" = 700 ] || broken "its state directory is closed"
+[ "$(stat -c %a /var/lib/private/offhours/ledger.sqlite3)" = 600 ] || broken "the ledger is closed"
+ok "it can write in its state directory and in no other place"
+
+if nsenter --mount="/proc/$pid/ns/mnt" /bin/sh -c true 2>/dev/null; then broken "it can start no shell"; fi
+nsenter --mount="/proc/$pid/ns/mnt" /usr/bin/kill -0 "$pid" || broken "ExecReload can start kill"
+ok "it can start no other program"
+
+# --- reload
+sed 's/"proof"/"second"/' /proof/rules.toml >/etc/offhours/schedules/second.toml
+systemctl reload offhours.service || broken "it reloads"
+holds 10 "after a reload there are two rules" status_says '^2 rules'
+echo 'stop = ' >>/etc/offhours/schedules/second.toml
+systemctl reload offhours.service
+holds 10 "a bad reload is said in the STATUS" status_says 'rejected, the old one is in force'
+holds 5 "and in the journal, with file and line" journal_says 'second.toml:9:8:'
+holds 15 "and the old rules go on firing" status_says '^2 rules'
+[ "$(main_pid)" = "$pid" ] && [ "$(property ActiveState)" = active ] || broken "it is still the same process"
+rm /etc/offhours/schedules/second.toml
+
+# --- one instance only
+code=0
+"${ctl[@]}" run 2>/proof/second || code=$?
+[ "$code" = 75 ] || broken "a second instance ends with exit 75, not $code: $(cat /proof/second)"
+ok "a second instance on the same state directory: exit 75"
+
+# --- crash and watchdog
+systemctl reset-failed offhours.service 2>/dev/null || true
+kill -9 "$pid"
+holds 20 "after kill -9 it is started again" restarted_from "$pid"
+mkdir -p /run/systemd/system/offhours.service.d
+printf '[Service]\nWatchdogSec=3\n' >/run/systemd/system/offhours.service.d/watchdog.conf
+systemctl daemon-reload
+systemctl restart offhours.service || broken "it restarts"
+pid=$(main_pid)
+sleep 5
+[ "$(main_pid)" = "$pid" ] || broken "the heartbeat feeds a watchdog of 3 seconds"
+ok "the heartbeat feeds a watchdog of 3 seconds"
+kill -STOP "$pid"
+holds 30 "after SIGSTOP the watchdog starts it again" restarted_from "$pid"
+holds 5 "and systemd says why" journal_says 'Watchdog timeout'
+
+# --- end
+pid=$(main_pid)
+peak=$(awk '/^VmHWM:/ { print $2 }' "/proc/$pid/status")
+ok "peak memory of the last process: $((peak / 1024)) MiB"
+before=$(date +%s%N)
+systemctl stop offhours.service
+[ "$(property Result)/$(property ExecMainStatus)" = success/0 ] || broken "a clean stop: $(property Result), exit $(property ExecMainStatus)"
+ok "stopped cleanly in $((($(date +%s%N) - before) / 1000000)) ms"
+holds 5 "and said so" journal_says 'stopping: nothing more is asked of AI Core'
+repeated=$("${ctl[@]}" history --json | python3 -c '
+import collections, json, sys
+runs = json.load(sys.stdin)
+times = collections.Counter(run["firing"] for run in runs)
+stops = collections.Counter(row["id"] for run in runs for row in run["deployments"] if row["outcome"] == "stopped")
+print([key for key, n in (times | stops).items() if n > 1])')
+[ "$repeated" = "[]" ] || broken "no firing and no stop twice: $repeated"
+ok "through all of it no firing and no stop twice"
+echo proven

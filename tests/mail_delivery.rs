@@ -1,0 +1,372 @@
+//! Faults between offhours and a mail server, and what each comes to (reference/faults.md, section E).
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
+#[path = "support/smtp.rs"]
+mod smtp;
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use offhours::mail::message::{Body, render};
+use offhours::mail::retry::Retry;
+use offhours::mail::settings::{Address, Delivery, Locale, Login, Security, Settings, Smtp};
+use offhours::mail::transport::{Courier, DeliveryError, Phase, deliver};
+use offhours::secret::SecretSource;
+use smtp::{Act, Sink};
+
+const PASSWORD: &str = "correct horse battery staple";
+/// `\0offhours\0correct horse battery staple`, as AUTH PLAIN wants it.
+const PLAIN: &str = "AUTH PLAIN AG9mZmhvdXJzAGNvcnJlY3QgaG9yc2UgYmF0dGVyeSBzdGFwbGU=";
+
+fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+fn settings(delivery: Delivery) -> Settings {
+    Settings {
+        delivery,
+        from: address("offhours <offhours@example.com>"),
+        to: vec![address("finops@example.com")],
+        locale: Locale::En,
+    }
+}
+
+fn server(port: u16, security: Security) -> Smtp {
+    Smtp { security, host: "127.0.0.1".to_owned(), port, login: None }
+}
+
+fn plain(sink: &Sink) -> Settings {
+    settings(Delivery::Smtp(server(sink.port, Security::None)))
+}
+
+/// With a login, whose password stands in a file with a line end.
+fn with_login(sink: &Sink, directory: &Path) -> Settings {
+    use std::os::unix::fs::PermissionsExt;
+    let file = directory.join("password");
+    std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let login = Login { username: "offhours".to_owned(), password: SecretSource::File(file) };
+    settings(Delivery::Smtp(Smtp { login: Some(login), ..server(sink.port, Security::None) }))
+}
+
+fn mail(to: &str, text: &str) -> Vec<u8> {
+    let body = Body { subject: "offhours: 12 stopped", text, html: "<p>12 stopped</p>", attachments: &[] };
+    let date: DateTime<Utc> = "2026-11-23T18:04:00Z".parse().unwrap();
+    let from = address("offhours <offhours@example.com>");
+    render(&from, &address(to), &body, date, "0193-run-1@offhours.example.com").unwrap()
+}
+
+async fn send(settings: &Settings) -> Result<String, DeliveryError> {
+    let to = address("finops@example.com");
+    deliver(settings, &to, &mail("finops@example.com", "12 stopped")).await.map(|receipt| receipt.reply)
+}
+
+fn waits(error: &DeliveryError, attempts: u32) -> i64 {
+    match error.retry_after(attempts, TimeDelta::hours(1)) {
+        Retry::After(wait) => wait.num_minutes(),
+        Retry::GiveUp => panic!("given up: {error}"),
+    }
+}
+
+/// A mail arrives byte for byte, in one envelope with one recipient, and the server's answer is kept.
+#[tokio::test]
+async fn a_mail_arrives_as_it_was_rendered() {
+    let sink = Sink::start(|_, _| None).await;
+    let bytes = mail("finops@example.com", ".a line that begins with a dot\n..\n.\nend");
+    let receipt = deliver(&plain(&sink), &address("FinOps <finops@example.com>"), &bytes).await.unwrap();
+    assert_eq!(receipt.reply, "250 2.0.0 taken");
+    assert_eq!(sink.mails(), [("finops@example.com".to_owned(), bytes)]);
+    let lines = sink.lines();
+    assert_eq!(lines[1..], ["MAIL FROM:<offhours@example.com>", "RCPT TO:<finops@example.com>", "DATA", "QUIT"]);
+}
+
+/// E1: greylisting.
+#[tokio::test]
+async fn greylisting_is_asked_again_and_delivers_once() {
+    let sink = Sink::start(|connection, step| {
+        (connection == 1 && step.starts_with("RCPT")).then_some(Act::Say("451 4.7.1 greylisted, come back"))
+    })
+    .await;
+    let error = send(&plain(&sink)).await.unwrap_err();
+    assert!(matches!(&error, DeliveryError::Transient { code: 451, text } if text.contains("greylisted")), "{error:?}");
+    assert!(waits(&error, 1) >= 5);
+    send(&plain(&sink)).await.unwrap();
+    assert_eq!(sink.mails().len(), 1);
+}
+
+/// E2: one recipient of three is refused; the two others get their mail, over the same connection.
+#[tokio::test]
+async fn a_refused_recipient_costs_nobody_else_their_mail() {
+    let sink = Sink::start(|_, step| step.contains("gone@").then_some(Act::Say("550 5.1.1 no such user"))).await;
+    let settings = plain(&sink);
+    let mut courier = Courier::default();
+    let mut refused = Vec::new();
+    for to in ["a@example.com", "gone@example.com", "b@example.com"] {
+        if let Err(error) = courier.deliver(&settings, &address(to), &mail(to, "12 stopped")).await {
+            assert_eq!(error.retry_after(1, TimeDelta::zero()), Retry::GiveUp);
+            refused.push(to);
+        }
+    }
+    courier.rest().await;
+    assert_eq!(refused, ["gone@example.com"]);
+    let delivered: Vec<String> = sink.mails().into_iter().map(|(to, _)| to).collect();
+    assert_eq!(delivered, ["a@example.com", "b@example.com"]);
+    assert_eq!(sink.connections(), 1);
+}
+
+/// E3: the content is refused after the final dot.
+#[tokio::test]
+async fn a_refusal_after_the_dot_is_for_good_and_keeps_its_reason() {
+    for (reply, expected) in [("552 5.3.4 too large", 552), ("554 5.6.0 looks like spam", 554)] {
+        let sink = Sink::start(move |_, step| (step == "DOT").then_some(Act::Say(reply))).await;
+        let error = send(&plain(&sink)).await.unwrap_err();
+        assert!(matches!(&error, DeliveryError::Permanent { code, .. } if *code == expected), "{error:?}");
+        assert_eq!(error.retry_after(1, TimeDelta::zero()), Retry::GiveUp);
+        assert!(error.to_string().contains(&reply[10..]), "{error}");
+    }
+}
+
+/// E4: nobody listens.
+#[tokio::test]
+async fn a_server_that_is_down_is_tried_again_within_35_minutes() {
+    let sink = Sink::start(|_, _| None).await;
+    let mut settings = plain(&sink);
+    let Delivery::Smtp(server) = &mut settings.delivery else { unreachable!() };
+    // Bound and closed again: nobody listens there.
+    server.port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = send(&settings).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Unreachable(_)), "{error:?}");
+    assert!((30..35).contains(&waits(&error, 9)));
+}
+
+/// E5: the connection drops after the final dot. The mail is sent again with the same bytes, so that its Message-ID
+/// lets the receiver see the double.
+#[tokio::test]
+async fn a_drop_after_the_dot_sends_the_same_bytes_again() {
+    let sink = Sink::start(|connection, step| (connection == 1 && step == "DOT").then_some(Act::Drop)).await;
+    let error = send(&plain(&sink)).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Unreachable(_)), "{error:?}");
+    assert!(matches!(error.retry_after(1, TimeDelta::zero()), Retry::After(_)));
+    send(&plain(&sink)).await.unwrap();
+    let sent = sink.sent();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0], sent[1]);
+    assert!(String::from_utf8_lossy(&sent[0]).contains("\r\nMessage-ID: <0193-run-1@offhours.example.com>\r\n"));
+}
+
+/// Stops the clock for as long as the value lives: it moves only when told to. Tokio's paused clock alone would run
+/// ahead whenever a socket has nothing to read yet.
+fn stop_the_clock() -> std::sync::mpsc::Sender<()> {
+    tokio::time::pause();
+    let (alive, ended) = std::sync::mpsc::channel();
+    tokio::task::spawn_blocking(move || {
+        let _ = ended.recv();
+    });
+    alive
+}
+
+/// Moves the clock, and lets everybody see it.
+async fn pass(duration: Duration) {
+    tokio::time::advance(duration).await;
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// E6: silence in each phase ends after that phase's own time, and not before.
+#[tokio::test]
+async fn each_phase_has_its_own_limit() {
+    let _stopped = stop_the_clock();
+    let cases = [
+        ("GREETING", Phase::Greeting, 5),
+        ("AUTH", Phase::Command, 5),
+        ("MAIL", Phase::Command, 5),
+        ("RCPT", Phase::Command, 5),
+        ("DATA", Phase::Data, 2),
+        ("DOT", Phase::FinalReply, 10),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    for (at, phase, limit) in cases {
+        let sink = Sink::start(move |_, step| step.starts_with(at).then_some(Act::Silence)).await;
+        let settings = with_login(&sink, directory.path());
+        let sending = tokio::spawn(async move { send(&settings).await });
+        sink.reached(at).await;
+        pass(Duration::from_secs(limit * 60 - 1)).await;
+        assert!(!sending.is_finished(), "{at}: too early");
+        pass(Duration::from_secs(2)).await;
+        let error = sending.await.unwrap().unwrap_err();
+        assert!(matches!(error, DeliveryError::Timeout(at) if at == phase), "{at}: {error:?}");
+        assert!(sink.mails().is_empty());
+    }
+}
+
+/// E6: a greeting that drips never ends, and does not keep anybody waiting for ever.
+#[tokio::test]
+async fn a_dripping_greeting_ends_after_five_minutes() {
+    let _stopped = stop_the_clock();
+    let sink = Sink::start(|_, step| (step == "GREETING").then_some(Act::Drip(Duration::from_secs(20)))).await;
+    let settings = plain(&sink);
+    let sending = tokio::spawn(async move { send(&settings).await });
+    sink.reached("GREETING").await;
+    for _ in 0..16 {
+        pass(Duration::from_secs(20)).await;
+    }
+    let error = sending.await.unwrap().unwrap_err();
+    assert!(matches!(error, DeliveryError::Timeout(Phase::Greeting)), "{error:?}");
+}
+
+/// E6: a server that stops taking the mail's bytes.
+#[tokio::test]
+async fn a_mail_that_is_not_read_ends_after_two_minutes() {
+    let _stopped = stop_the_clock();
+    let sink = Sink::start(|_, step| (step == "DATA").then_some(Act::Deaf("354 go on"))).await;
+    let settings = plain(&sink);
+    let large = b"a long report\r\n".repeat(1_000_000);
+    let sending = tokio::spawn(async move { deliver(&settings, &address("finops@example.com"), &large).await });
+    sink.reached("DATA").await;
+    // Until the buffers between them are full the mail moves on, and its limit with it.
+    for _ in 0..60 {
+        pass(Duration::from_secs(60)).await;
+        if sending.is_finished() {
+            break;
+        }
+    }
+    let error = sending.await.unwrap().unwrap_err();
+    assert!(matches!(error, DeliveryError::Timeout(Phase::Data)), "{error:?}");
+}
+
+/// E6: a server that scans for nine minutes has taken the mail; asking again would double it.
+#[tokio::test]
+async fn a_final_reply_after_nine_minutes_is_a_success() {
+    let _stopped = stop_the_clock();
+    let nine = Duration::from_secs(9 * 60);
+    let sink = Sink::start(move |_, step| (step == "DOT").then_some(Act::Late(nine, "250 2.0.0 taken at last"))).await;
+    let settings = plain(&sink);
+    let sending = tokio::spawn(async move { send(&settings).await });
+    sink.reached("DOT").await;
+    pass(nine + Duration::from_millis(1)).await;
+    assert_eq!(sending.await.unwrap().unwrap(), "250 2.0.0 taken at last");
+    assert_eq!(sink.mails().len(), 1);
+}
+
+/// E7: STARTTLS is wanted and not offered: nothing is sent in clear, no login above all.
+#[tokio::test]
+async fn without_starttls_nothing_is_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = Sink::start(|_, _| None).await;
+    let mut settings = with_login(&sink, directory.path());
+    let Delivery::Smtp(server) = &mut settings.delivery else { unreachable!() };
+    server.security = Security::StartTls;
+    let error = send(&settings).await.unwrap_err();
+    assert!(matches!(&error, DeliveryError::Tls(why) if why.contains("does not offer STARTTLS")), "{error:?}");
+    assert!((60..63).contains(&waits(&error, 1)));
+    let lines = sink.lines();
+    assert!(lines.iter().all(|line| line.starts_with("EHLO")), "{lines:?}");
+}
+
+/// E7, E8: a server that says yes to STARTTLS, or listens where TLS is expected, and then speaks clear text.
+#[tokio::test]
+async fn clear_text_instead_of_tls_sends_nothing() {
+    let offer = Act::Say("250-sink\r\n250 STARTTLS");
+    for security in [Security::StartTls, Security::Tls] {
+        let offer = offer.clone();
+        let sink = Sink::start(move |_, step| match step {
+            step if step.starts_with("EHLO") => Some(offer.clone()),
+            "STARTTLS" => Some(Act::SayAndDrop("220 go\r\n250 this is no handshake")),
+            _ => None,
+        })
+        .await;
+        let error = send(&settings(Delivery::Smtp(server(sink.port, security)))).await.unwrap_err();
+        assert!(matches!(error, DeliveryError::Tls(_) | DeliveryError::Unreachable(_)), "{security:?}: {error:?}");
+        assert!(!sink.lines().iter().any(|line| line.starts_with("MAIL") || line.starts_with("AUTH")));
+    }
+}
+
+#[tokio::test]
+async fn clear_text_to_another_machine_is_refused_before_connecting() {
+    let smtp = Smtp { security: Security::None, host: "mail.example.com".to_owned(), port: 25, login: None };
+    let error = send(&settings(Delivery::Smtp(smtp))).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Tls(_)), "{error:?}");
+}
+
+/// E9: the login is refused.
+#[tokio::test]
+async fn a_refused_login_waits_and_never_shows_the_password() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = Sink::start(|_, step| step.starts_with("AUTH").then_some(Act::Say("535 5.7.8 bad credentials"))).await;
+    let error = send(&with_login(&sink, directory.path())).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Auth { code: Some(535), .. }), "{error:?}");
+    assert_eq!((waits(&error, 1), waits(&error, 2), waits(&error, 20)), (15, 30, 360));
+    assert!(!format!("{error} {error:?}").contains("correct horse"));
+    assert_eq!(sink.lines()[1], PLAIN, "one line end after the password is no part of it");
+    assert!(sink.mails().is_empty());
+}
+
+#[tokio::test]
+async fn the_password_is_read_at_each_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = Sink::start(|_, _| None).await;
+    let settings = with_login(&sink, directory.path());
+    send(&settings).await.unwrap();
+    std::fs::write(directory.path().join("password"), "new").unwrap();
+    send(&settings).await.unwrap();
+    let logins: Vec<String> = sink.lines().into_iter().filter(|line| line.starts_with("AUTH")).collect();
+    assert_eq!(logins[0], PLAIN);
+    assert_ne!(logins[1], PLAIN);
+    std::fs::remove_file(directory.path().join("password")).unwrap();
+    let error = send(&settings).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Password(_)) && waits(&error, 1) == 15, "{error:?}");
+}
+
+/// A server that wants a login says so at MAIL: that is not the mail's fault, and does not lose it.
+#[tokio::test]
+async fn a_missing_login_is_no_refusal_of_the_mail() {
+    let sink = Sink::start(|_, step| step.starts_with("MAIL").then_some(Act::Say("530 5.7.0 log in first"))).await;
+    let error = send(&plain(&sink)).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Auth { code: Some(530), .. }), "{error:?}");
+}
+
+/// A server that refuses to talk at all (a block list, maintenance) says nothing about this mail.
+#[tokio::test]
+async fn a_refusal_in_the_greeting_keeps_the_mail() {
+    let sink = Sink::start(|_, step| (step == "GREETING").then_some(Act::Say("554 5.7.1 no service for you"))).await;
+    let error = send(&plain(&sink)).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Transient { code: 554, .. }), "{error:?}");
+}
+
+/// E10: many mails go over one connection, and a server that ends it gets a new one for the next mail.
+#[tokio::test]
+async fn many_mails_share_a_connection_until_the_server_ends_it() {
+    let sink = Sink::start(|connection, step| {
+        (connection == 1 && step.contains("third@")).then_some(Act::SayAndDrop("421 4.7.0 too many, bye"))
+    })
+    .await;
+    let settings = plain(&sink);
+    let mut courier = Courier::default();
+    let mut failed = 0;
+    for to in ["first@example.com", "second@example.com", "third@example.com", "fourth@example.com"] {
+        match courier.deliver(&settings, &address(to), &mail(to, "12 stopped")).await {
+            Ok(_) => {}
+            Err(error) => {
+                assert!(matches!(error, DeliveryError::Transient { code: 421, .. }), "{error:?}");
+                failed += 1;
+            }
+        }
+    }
+    courier.rest().await;
+    assert_eq!((failed, sink.mails().len(), sink.connections()), (1, 3, 2));
+}
+
+#[tokio::test]
+async fn a_directory_gets_one_file_per_mail() {
+    let directory = tempfile::tempdir().unwrap();
+    let outbox = directory.path().join("outbox");
+    let settings = settings(Delivery::Directory(outbox.clone()));
+    let written = send(&settings).await.unwrap();
+    assert_eq!(send(&settings).await.unwrap(), written, "the same mail is the same file");
+    let names: Vec<String> =
+        std::fs::read_dir(&outbox).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(names, ["20261123T180400Z-0193-run-1@offhours_example_com.eml"]);
+    assert_eq!(std::fs::read(written).unwrap(), mail("finops@example.com", "12 stopped"));
+}

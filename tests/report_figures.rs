@@ -1,0 +1,179 @@
+//! The same figure everywhere: in text, HTML, CSV and JSON, to the cent.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
+mod report_support;
+
+use std::collections::BTreeMap;
+
+use offhours::domain::avoided::State;
+use offhours::domain::locale::Locale;
+use offhours::domain::rule::Mode;
+use offhours::domain::run::{Run, RunResult};
+use offhours::report::clean::LONGEST;
+use offhours::report::{Content, Context, PeriodReport, Trend, csv, json_period, json_run, period_report, run_report};
+use report_support::{
+    Become, HOSTILE, berlin, context, decimal, good, hostile, huge, last_week, observed, partial, priced, row, run,
+    week,
+};
+use rust_decimal::Decimal;
+
+/// The largest mail that leaves, in bytes.
+const LARGEST: usize = 256 * 1024;
+
+fn records(bytes: &[u8]) -> Vec<BTreeMap<String, String>> {
+    ::csv::Reader::from_reader(bytes).deserialize().map(Result::unwrap).collect()
+}
+
+fn total_of_csv(bytes: &[u8], column: &str) -> Decimal {
+    records(bytes).iter().map(|record| &record[column]).filter(|text| !text.is_empty()).map(|text| decimal(text)).sum()
+}
+
+fn period(runs: &[Run], locale: Locale) -> (Content, serde_json::Value) {
+    let (zone, period, trend) = (berlin(), last_week(), Trend::default());
+    let report = PeriodReport { period: &period, runs, trend: &trend, holds: &[], notes: &[], restates: None };
+    (period_report(&report, &Context { locale, ..context(&zone) }), json_period(&report))
+}
+
+#[test]
+fn a_weeks_total_is_one_figure_in_four_forms() {
+    let runs = week();
+    let (content, json) = period(&runs, Locale::En);
+    let rows = runs.iter().filter(|run| run.mode == Mode::Enforce).flat_map(|run| &run.deployments);
+    let expected: Decimal = rows.filter_map(|row| row.avoided().cost).map(|money| money.amount).sum();
+    assert_eq!(expected, decimal("1004.67"));
+    assert!(content.subject.contains("EUR 1,004.67 avoided (estimate)"), "{}", content.subject);
+    for (form, body) in [("text", &content.text), ("html", &content.html)] {
+        // The figure, and the total of the runs' table.
+        assert_eq!(body.matches("EUR 1,004.67").count(), if form == "html" { 3 } else { 2 }, "{form}");
+    }
+    assert_eq!(total_of_csv(&content.attachments[0].bytes, "avoided_cost"), expected);
+    assert_eq!(json["totals"]["cost"], serde_json::json!({ "EUR": "1004.67" }));
+    let by_run = json["runs"].as_array().unwrap().iter().filter_map(|run| run["totals"]["cost"].as_str()).map(decimal);
+    assert_eq!(by_run.sum::<Decimal>(), expected);
+    let (german, _) = period(&runs, Locale::De);
+    assert!(german.text.contains("EUR 1.004,67") && german.html.contains("EUR 1.004,67"));
+}
+
+#[test]
+fn what_was_observed_is_in_no_total() {
+    let mut runs = week();
+    let before = period(&runs, Locale::En).1["totals"].clone();
+    runs.retain(|run| run.mode == Mode::Enforce);
+    assert_eq!(period(&runs, Locale::En).1["totals"], before);
+    let watched = [observed()];
+    let (content, json) = period(&watched, Locale::En);
+    assert_eq!(json["totals"]["cost"], serde_json::json!({}));
+    assert_eq!(json["would_have_avoided"]["cost"], serde_json::json!({ "EUR": "114.52" }));
+    assert_eq!(total_of_csv(&content.attachments[0].bytes, "avoided_cost"), Decimal::ZERO);
+    assert_eq!(total_of_csv(&content.attachments[0].bytes, "would_avoid_cost"), decimal("114.52"));
+    assert!(content.subject.contains("0 stopped, nothing avoided"), "{}", content.subject);
+}
+
+#[test]
+fn a_run_shows_its_total_in_four_forms() {
+    for run in [good(), partial()] {
+        let zone = berlin();
+        let content = run_report(&run, &context(&zone));
+        let total = run.totals().cost.unwrap().amount;
+        assert_eq!(json_run(&run)["totals"]["cost"], total.to_string());
+        assert_eq!(total_of_csv(&content.attachments[0].bytes, "avoided_cost"), total);
+        assert!(content.text.contains(&format!("EUR {total}")) && content.html.contains(&format!("EUR {total}")));
+    }
+}
+
+#[test]
+fn a_restated_report_says_so() {
+    let (zone, runs, period, trend) = (berlin(), week(), last_week(), Trend::default());
+    let restates = Some(report_support::utc("2026-11-23T07:00:00Z"));
+    let report = PeriodReport { period: &period, runs: &runs, trend: &trend, holds: &[], notes: &[], restates };
+    let content = period_report(&report, &context(&zone));
+    for body in [content.text, content.html] {
+        assert!(body.contains("RESTATED: this replaces the report of Mon 23 Nov 2026, 08:00 CET."), "{body}");
+    }
+    assert_eq!(json_period(&report)["restates"], "2026-11-23T07:00:00Z");
+}
+
+#[test]
+fn two_currencies_are_never_added_up() {
+    let mut both = run("dev-evenings", "2026-11-23T18:00:00Z", RunResult::Done);
+    for (number, currency) in ["EUR", "USD"].into_iter().enumerate() {
+        both.deployments.push(row("dev", number, "x", "infer.s", 1, priced("1", "1.00", currency)).stopped(&both, 0));
+    }
+    let runs = [both];
+    let (content, json) = period(&runs, Locale::En);
+    assert_eq!(json["totals"]["cost"], serde_json::json!({ "EUR": "12.00", "USD": "12.00" }));
+    assert!(content.subject.contains("EUR 12.00 and USD 12.00 avoided"), "{}", content.subject);
+    assert!(!content.text.contains("24.00") && !content.html.contains("24.00"));
+}
+
+#[test]
+fn unpriced_is_node_hours_and_never_no_money() {
+    let mut run = good();
+    run.deployments.retain(|row| row.projected.state == State::Unpriced);
+    let zone = berlin();
+    let content = run_report(&run, &context(&zone));
+    assert_eq!(content.subject, "offhours: 1 stopped, 11.944 node hours avoided (estimate, unpriced) · dev-evenings");
+    assert!(!content.text.contains("EUR") && !content.html.contains("EUR"), "{}", content.text);
+    assert_eq!(records(&csv(&[run]))[0]["avoided_cost"], "");
+}
+
+#[test]
+fn hostile_names_do_no_harm() {
+    let (zone, run) = (berlin(), hostile());
+    let content = run_report(&run, &context(&zone));
+    assert_eq!(content.subject, "offhours: ACTION NEEDED, 8 of 16 not confirmed stopped · dev-evenings");
+    for body in [&content.text, &content.html] {
+        let harmful = |c: char| {
+            (c.is_control() && c != '\n')
+                || ('\u{202a}'..='\u{202e}').contains(&c)
+                || ('\u{2066}'..='\u{2069}').contains(&c)
+        };
+        assert_eq!(body.chars().find(|c| harmful(*c)), None);
+        assert!(!body.contains(&"x".repeat(LONGEST + 1)));
+        assert!(!body.contains("\nBcc:"));
+    }
+    for text in ["<script", "<img"] {
+        assert!(!content.html.contains(text), "{text}");
+    }
+    for record in records(&content.attachments[0].bytes) {
+        for (column, value) in &record {
+            assert!(!value.starts_with(['=', '+', '-', '@', '\t', '\r']), "{column}: {value}");
+            assert!(value.chars().count() <= LONGEST + 1 && !value.contains(['\r', '\n']), "{column}: {value}");
+        }
+    }
+    // A program gets the names as they are.
+    let json = json_run(&run).to_string();
+    let back: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(back["deployments"][3]["configuration_name"], HOSTILE[1]);
+}
+
+#[test]
+fn ten_thousand_rows_are_cut_with_totals_and_the_csv_has_them_all() {
+    let (zone, run) = (berlin(), huge());
+    let content = run_report(&run, &context(&zone));
+    // base64 makes four bytes of three, and a line end for each 76.
+    assert!((content.text.len() + content.html.len()) * 4 / 3 * 78 / 76 < LARGEST);
+    let total = run.totals();
+    let shown = format!("EUR {}", {
+        let text = total.cost.unwrap().amount.to_string();
+        let (whole, cents) = text.split_once('.').unwrap();
+        format!("{},{}.{cents}", &whole[..whole.len() - 3], &whole[whole.len() - 3..])
+    });
+    assert!(content.text.contains(&shown) && content.html.contains(&shown), "{shown}");
+    assert!(content.text.contains(" more; the attached CSV has them all."));
+    assert!(content.html.contains(" more; the attached CSV has them all."));
+    assert_eq!(records(&content.attachments[0].bytes).len(), 10_000);
+}
+
+#[test]
+fn at_most_two_hundred_rows_stand_in_a_mail() {
+    let mut run = run("dev-evenings", "2026-11-23T18:00:00Z", RunResult::Done);
+    for number in 0..450 {
+        let shape = run.clone();
+        run.deployments.push(row("dev", number, "short", "infer.s", 1, priced("1", "1", "EUR")).stopped(&shape, 60));
+    }
+    let zone = berlin();
+    let content = run_report(&run, &context(&zone));
+    assert!(content.text.contains("250 more; the attached CSV has them all."), "{}", content.text);
+    assert!(content.html.contains("250 more; the attached CSV has them all."));
+}

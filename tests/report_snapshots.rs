@@ -1,0 +1,119 @@
+//! Whole mails, to be read like prose when they change.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
+mod report_support;
+
+use chrono::TimeDelta;
+use offhours::domain::locale::Locale;
+use offhours::domain::run::{Run, RunResult};
+use offhours::report::{Content, Context, PeriodReport, notice, period_report, run_report};
+use report_support::{
+    berlin, blocked, context, good, hold, hostile, last_week, missed, observed, partial, planned, trend, utc, week,
+};
+
+fn whole(content: &Content) -> String {
+    let names: Vec<&str> = content.attachments.iter().map(|a| a.name.as_str()).collect();
+    format!("Subject: {}\nAttached: {}\n\n{}", content.subject, names.join(", "), content.text)
+}
+
+fn mail(run: &Run) -> Content {
+    let zone = berlin();
+    run_report(run, &context(&zone))
+}
+
+macro_rules! snapshots {
+    ($name:literal, $content:expr) => {
+        let content = $content;
+        insta::assert_snapshot!(concat!($name, "_text"), whole(&content));
+        insta::assert_snapshot!(concat!($name, "_html"), content.html);
+    };
+}
+
+#[test]
+fn a_good_run() {
+    snapshots!("good", mail(&good()));
+}
+
+#[test]
+fn a_partial_run() {
+    snapshots!("partial", mail(&partial()));
+}
+
+#[test]
+fn a_blocked_run() {
+    snapshots!("blocked", mail(&blocked()));
+}
+
+#[test]
+fn a_missed_run() {
+    snapshots!("missed", mail(&missed()));
+}
+
+#[test]
+fn an_observed_run() {
+    snapshots!("observed", mail(&observed()));
+}
+
+#[test]
+fn hostile_names() {
+    snapshots!("hostile", mail(&hostile()));
+}
+
+#[test]
+fn a_good_run_for_a_german_reader() {
+    let zone = berlin();
+    let content = run_report(&good(), &Context { locale: Locale::De, ..context(&zone) });
+    insta::assert_snapshot!("german_text", whole(&content));
+}
+
+#[test]
+fn runs_that_did_not_come_to_anything() {
+    let mut subjects = Vec::new();
+    for result in RunResult::ALL {
+        let mut run = blocked();
+        run.result = *result;
+        run.reason = String::new();
+        let content = mail(&run);
+        let body: Vec<&str> = content.text.lines().skip(3).take_while(|line| *line != "--").collect();
+        subjects.push(format!("{}\n{}", content.subject, body.join("\n")));
+    }
+    insta::assert_snapshot!("results", subjects.join("\n\n"));
+}
+
+#[test]
+fn a_week() {
+    let (zone, runs, period, trend) = (berlin(), week(), last_week(), trend());
+    let notes = ["The tenant has 2 reserved nodes; they go on costing whatever is stopped.".to_owned()];
+    let report =
+        PeriodReport { period: &period, runs: &runs, trend: &trend, holds: &[hold()], notes: &notes, restates: None };
+    snapshots!("week", period_report(&report, &context(&zone)));
+}
+
+#[test]
+fn a_notice() {
+    let (zone, run) = (berlin(), good());
+    let planned = planned();
+    let context = Context { now: utc("2026-11-23T17:00:00Z") - TimeDelta::minutes(1), ..context(&zone) };
+    snapshots!("notice", notice(&run.firing.rule, run.firing.at, run.off_window, &planned, &context));
+}
+
+#[test]
+fn tables_for_a_terminal() {
+    let (zone, runs) = (berlin(), week());
+    let context = context(&zone);
+    insta::assert_snapshot!("history", offhours::report::history_table(&runs, &context));
+    insta::assert_snapshot!("summary", offhours::report::run_summary(&partial(), &context));
+    insta::assert_snapshot!("summary_observed", offhours::report::run_summary(&observed(), &context));
+    for text in [offhours::report::history_table(&runs, &context), offhours::report::run_summary(&hostile(), &context)]
+    {
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+            assert!(!line.chars().any(char::is_control), "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn json() {
+    insta::assert_snapshot!("run_json", serde_json::to_string_pretty(&offhours::report::json_run(&week()[1])).unwrap());
+}
