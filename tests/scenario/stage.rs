@@ -199,25 +199,19 @@ impl Stage {
     pub fn play_until(&mut self, to: DateTime<Utc>) -> Vec<Run> {
         let runtime = &self.runtime;
         let Process { executor, agenda, .. } = self.process.as_mut().expect("offhours is not running");
-        runtime.block_on(async {
-            let (mut runs, clock) = (Vec::new(), executor.clock.clone());
-            loop {
-                let now = clock.now();
-                let due = executor.ledger.read(move |tx| tx.next_settlement_at(now)).await.unwrap();
-                let round = due.map(|due| due.max(now + TimeDelta::minutes(30)));
-                let next = [agenda.next(), round].into_iter().flatten().min().filter(|next| *next <= to);
-                let Some(next) = next else { break };
-                wait_until(&clock, next).await;
-                let claimed = executor.beat(agenda).await.unwrap();
-                let claimed = claimed.into_iter().map(|run| executor.carry_out(run, silent()));
-                runs.extend(join_all(claimed).await);
-                if round.is_some_and(|round| round <= clock.now()) {
-                    settle::round(&executor.ledger, &executor.config, &executor.tenants, &clock).await.unwrap();
-                }
-            }
-            wait_until(&clock, to).await;
-            runs
-        })
+        runtime.block_on(play(executor, agenda, to))
+    }
+
+    /// The same, but it dies after so many points at which it could go on; at `to` at the latest.
+    pub fn play_and_die(&mut self, points: usize, to: DateTime<Utc>) {
+        let _inside = self.runtime.enter();
+        let Process { executor, agenda, .. } = self.process.as_mut().expect("offhours is not running");
+        let mut polls = 0;
+        let dead = || {
+            polls += 1;
+            polls > points
+        };
+        self.runtime.block_on(Mortal { work: pin!(play(executor, agenda, to)), dead });
     }
 
     /// Looks at the tenant again.
@@ -302,6 +296,29 @@ impl Drop for Stage {
             invariants::check(self);
         }
     }
+}
+
+/// What a daemon does until `to`.
+async fn play(executor: &Executor, agenda: &mut Agenda, to: DateTime<Utc>) -> Vec<Run> {
+    let (mut runs, clock) = (Vec::new(), executor.clock.clone());
+    let mut earliest_round = clock.now();
+    loop {
+        let now = clock.now();
+        let due = executor.ledger.read(move |tx| tx.next_settlement_at(now)).await.unwrap();
+        let round = due.map(|due| due.max(earliest_round));
+        let next = [agenda.next(), round].into_iter().flatten().min().filter(|next| *next <= to);
+        let Some(next) = next else { break };
+        wait_until(&clock, next).await;
+        let claimed = executor.beat(agenda).await.unwrap();
+        let claimed = claimed.into_iter().map(|run| executor.carry_out(run, silent()));
+        runs.extend(join_all(claimed).await);
+        if round.is_some_and(|round| round <= clock.now()) {
+            settle::round(&executor.ledger, &executor.config, &executor.tenants, &clock).await.unwrap();
+            earliest_round = clock.now() + TimeDelta::minutes(30);
+        }
+    }
+    wait_until(&clock, to).await;
+    runs
 }
 
 async fn wait_until(clock: &Clock, at: DateTime<Utc>) {
