@@ -178,7 +178,9 @@ impl Task {
         let asked: usize = groups.iter().map(|group| group.ids(&Progress::Asked).len()).sum();
         let mut leave = |reason: &str| {
             let fate = Fate::new(Outcome::Left, reason);
-            groups.iter_mut().for_each(|group| group.conclude_unasked(&fate));
+            for group in groups.iter_mut() {
+                group.conclude_unasked(&fate);
+            }
         };
         if stop > 0 && stop + asked > usize::try_from(self.rule.max_stops).unwrap_or(usize::MAX) {
             let reason = format!(
@@ -225,12 +227,14 @@ fn ended(survey: &Survey, rows: Vec<Row>) -> Ended {
             group.id
         ));
     }
-    let not_off = rows.iter().filter(|row| matches!(row.outcome, Outcome::Failed | Outcome::Unconfirmed)).count();
-    if not_off > 0 {
-        reasons.push(format!(
-            "{not_off} of {} deployments are not confirmed stopped",
-            rows.iter().filter(|row| row.requested_at.is_some()).count()
-        ));
+    let not_off: Vec<String> = [Outcome::Failed, Outcome::Unconfirmed]
+        .into_iter()
+        .map(|outcome| (rows.iter().filter(|row| row.outcome == outcome).count(), outcome))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, outcome)| format!("{count} {outcome}"))
+        .collect();
+    if !not_off.is_empty() {
+        reasons.push(not_off.join(", "));
     }
     reasons.extend(survey.notes.iter().cloned());
     Ended { result, reason: reasons.join("; "), rows }
