@@ -250,6 +250,63 @@ fn no_file_is_a_heap() {
     report(&long.collect::<Vec<_>>());
 }
 
+/// What `cargo tree` says of a build for this machine; nothing is fetched.
+fn tree(arguments: &[&str]) -> BTreeSet<String> {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--prefix=none"])
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+/// A list in deny.toml.
+fn deny(section: &str, key: &str) -> Vec<toml::Value> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deny.toml")).unwrap();
+    let table: toml::Table = toml::from_str(&text).unwrap();
+    table[section][key].as_array().unwrap().clone()
+}
+
+/// True where the licence expression can be met with what is allowed: one of each `OR`, all of each `AND`.
+fn may_be_used(expression: &str, allowed: &[&str]) -> bool {
+    let all = expression.replace('/', " OR ");
+    all.split(" AND ")
+        .all(|part| part.trim_matches(['(', ')']).split(" OR ").any(|name| allowed.contains(&name.trim())))
+}
+
+#[test]
+fn the_tree_is_as_deny_toml_says() {
+    // What cargo-deny would say, without the minutes that it takes to install.
+    let (licences, skipped) = (deny("licenses", "allow"), deny("bans", "skip"));
+    let allowed: Vec<&str> = licences.iter().filter_map(|licence| licence.as_str()).collect();
+    let skipped: Vec<&str> = skipped.iter().filter_map(|skip| skip["crate"].as_str()?.split(':').next()).collect();
+    let banned = deny("bans", "deny");
+    let mut findings = Vec::new();
+    for line in tree(&["--format={p}|{l}"]) {
+        let (package, licence) = line.split_once('|').unwrap();
+        let name = package.split(' ').next().unwrap();
+        if !may_be_used(licence, &allowed) {
+            findings.push(format!("{package}: the licence `{licence}` is not on the list"));
+        }
+        // What comes from elsewhere is shown with its place.
+        if name != "offhours" && package.replace("(proc-macro)", "").contains('(') {
+            findings.push(format!("{package}: does not come from the registry"));
+        }
+        if banned.iter().any(|ban| ban["crate"].as_str() == Some(name)) {
+            findings.push(format!("{package}: is banned"));
+        }
+    }
+    for package in tree(&["--duplicates", "--depth=0", "--format={p}"]) {
+        if !package.split(' ').next().is_some_and(|name| skipped.contains(&name)) {
+            findings.push(format!("{package}: not the only version, and deny.toml gives no reason"));
+        }
+    }
+    report(&findings);
+}
+
 #[test]
 fn the_readers_of_this_file_see_what_they_should() {
     let named = |text: &str| {
@@ -265,6 +322,8 @@ fn the_readers_of_this_file_see_what_they_should() {
     {
         assert!(!may_name(from, to), "{from} may not name {to}");
     }
+    assert!(may_be_used("MIT/Apache-2.0", &["MIT"]) && may_be_used("(A OR B) AND C", &["B", "C"]));
+    assert!(!may_be_used("(A OR B) AND C", &["A", "B"]) && !may_be_used("", &["MIT"]));
     assert!(names_crate("use toml::Spanned;", "toml") && names_crate("    x: ::toml::Value,", "toml"));
     assert!(names_crate("use reqwest as http;", "reqwest"));
     assert!(!names_crate("let file = \"rules.toml\";", "toml") && !names_crate("basic_toml::from_str(x)", "toml"));
