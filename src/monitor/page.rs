@@ -32,7 +32,12 @@ impl Page {
 
     /// Answers until dropped.
     pub async fn serve(self, vitals: Vitals) {
-        let routes = Router::new().route("/healthz", get(healthz)).route("/metrics", get(metrics)).with_state(vitals);
+        let routes = Router::new()
+            .route("/healthz", get(healthz))
+            .route("/metrics", get(metrics))
+            .fallback(nothing)
+            .method_not_allowed_fallback(nothing)
+            .with_state(vitals);
         // It never ends: errors of single connections are those connections'.
         let _ = axum::serve(Door::new(self.listener), routes).await;
     }
@@ -48,6 +53,10 @@ async fn healthz(State(vitals): State<Vitals>) -> Response {
 
 async fn metrics(State(vitals): State<Vitals>) -> Response {
     ([(header::CONTENT_TYPE, CONTENT_TYPE), FAREWELL], vitals.metrics()).into_response()
+}
+
+async fn nothing() -> Response {
+    (StatusCode::NOT_FOUND, [FAREWELL], "only GET /healthz and GET /metrics are here\n").into_response()
 }
 
 /// Each connection has one answer, so that a few idle ones do not keep others out.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::domain::id::RuleName;
 use crate::domain::run::{Outcome, Run, RunResult};
+use crate::monitor::ping::Sign;
 
 /// A heart that has not beaten for so long stands still. It beats once a second.
 pub const STANDSTILL: Duration = Duration::from_secs(10);
@@ -85,14 +86,14 @@ impl Vitals {
         state.beat_at = Some(now);
     }
 
-    /// Rules can fire again.
-    pub fn can_fire(&self) {
-        self.state().trouble = None;
+    /// Rules can fire. True where that is news.
+    pub fn can_fire(&self) -> bool {
+        self.state().trouble.take().is_some()
     }
 
-    /// Rules cannot fire: the claim cannot be written, the clock is wrong.
-    pub fn cannot_fire(&self, why: impl Into<String>) {
-        self.state().trouble = Some(why.into());
+    /// Rules cannot fire: the claim cannot be written, the clock is wrong. True where that is news.
+    pub fn cannot_fire(&self, why: impl Into<String>) -> bool {
+        self.state().trouble.replace(why.into()).is_none()
     }
 
     /// A run has ended.
@@ -139,6 +140,11 @@ impl Vitals {
             return Err(Ailment::Standstill(silence));
         }
         state.trouble.clone().map_or(Ok(()), |why| Err(Ailment::CannotFire(why)))
+    }
+
+    /// What a ping says of it.
+    pub fn sign(&self) -> Sign {
+        if self.health().is_ok() { Sign::Well } else { Sign::Unwell }
     }
 
     /// All of it at this moment.
