@@ -1,17 +1,24 @@
 //! Being observed: pings as the other side sees them, and the page as whoever asks sees it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use offhours::accounting::period::Books;
+use offhours::config::{self, Config};
 use offhours::domain::avoided::Avoided;
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
 use offhours::domain::money::{Charge, HourlyRate};
+use offhours::domain::period::Span;
 use offhours::domain::rule::Mode;
 use offhours::domain::run::{Firing, Outcome, Row, Run, RunResult, Trigger};
 use offhours::domain::schedule::OffWindow;
+use offhours::ledger::Ledger;
+use offhours::ledger::runs::{Claim, NewRun};
 use offhours::monitor::page::Page;
 use offhours::monitor::ping::{PingError, PingTarget, PingUrl, Sign, ping};
 use offhours::monitor::vitals::{Mails, Reload, Vitals};
@@ -218,4 +225,69 @@ async fn metrics_are_what_prometheus_expects() {
     let kind = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n";
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains(kind), "{answer}");
     assert!(answer.ends_with("# EOF\n"));
+}
+
+/// The configuration of three rules, in `directory`.
+fn three_rules(directory: &tempfile::TempDir) -> Config {
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir(at("schedules")).unwrap();
+    fs::write(
+        at("offhours.toml"),
+        "timezone = \"UTC\"\nstate_dir = \"state\"\n[connection.dev]\nservice_key = \"key\"\n",
+    )
+    .unwrap();
+    let key = r#"{ "clientid": "c", "clientsecret": "s", "url": "https://auth.example.com",
+                   "serviceurls": { "AI_API_URL": "https://api.example.com" } }"#;
+    fs::write(at("key"), key).unwrap();
+    fs::set_permissions(at("key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let rules = ["meets", "meets-nothing", "could-not-look"].map(|name| {
+        format!("[[rule]]\nname = \"{name}\"\nstop = \"0 19 * * *\"\n[rule.select]\nresource_groups = [\"dev\"]\n")
+    });
+    fs::write(at("schedules/a.toml"), rules.concat()).unwrap();
+    config::load_at(&at("offhours.toml"), utc("2026-11-24T09:00:00Z")).unwrap().0
+}
+
+/// Claims and concludes one run.
+async fn carry_out(ledger: &Ledger, mut run: Run, at: DateTime<Utc>, reason: &str) {
+    run.firing.at = at;
+    run.deployments.iter_mut().for_each(|row| reason.clone_into(&mut row.reason));
+    let new = NewRun {
+        firing: run.firing.clone(),
+        connection: run.connection.clone(),
+        mode: run.mode,
+        trigger: run.trigger,
+        off_window: run.off_window,
+        started_at: at,
+        executor: "executor".to_owned(),
+    };
+    let work = move |tx: &offhours::ledger::Tx<'_>| match tx.claim(&new)? {
+        Claim::Taken(id) => tx.finish(id, &run),
+        other => unreachable!("{other:?}"),
+    };
+    ledger.write(work).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rule_that_met_nothing_for_a_week_is_a_note_in_the_report_of_the_week() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = three_rules(&directory);
+    let ledger = Ledger::open(&config.state_dir).unwrap();
+    for days in 0..7 {
+        let at = utc("2026-11-16T19:00:00Z") + TimeDelta::days(days);
+        let met: &[Outcome] = if days == 3 { &[Outcome::Left] } else { &[] };
+        carry_out(&ledger, run("meets", RunResult::Done, met), at, "held: ann").await;
+        let unselected = run("meets-nothing", RunResult::Done, &[Outcome::Left]);
+        carry_out(&ledger, unselected, at, "not selected: configuration").await;
+        carry_out(&ledger, run("could-not-look", RunResult::Partial, &[]), at, "").await;
+    }
+    let now = utc("2026-11-24T09:00:00Z");
+    for (period, expected) in [
+        ("last-week", &["Rule meets-nothing matched no deployment in all its 7 runs: check what it selects."][..]),
+        ("2026-11-16..2026-11-17", &[]),
+        ("2026-01", &[]),
+    ] {
+        let span: Span = period.parse().unwrap();
+        let books = Books::open(Some(&ledger), &config, span, &config.zone_or_utc(), now, Vec::new()).await.unwrap();
+        assert_eq!(books.report().notes, expected, "{period}");
+    }
 }

@@ -48,7 +48,7 @@ pub struct MailCounts {
 /// What the runs of a rule saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Matches {
-    /// Runs that looked at the tenant.
+    /// Runs that looked at all that the rule means.
     pub runs: u32,
     /// Whether any of them met a deployment that the rule selects.
     pub any: bool,
@@ -93,16 +93,16 @@ impl Tx<'_> {
             .transpose()
     }
 
-    /// What the runs of `rule` scheduled in [`from`, `to`) saw. Runs that never came to look do not count.
+    /// What the runs of `rule` scheduled in [`from`, `to`) saw. A run that could not look everywhere proves nothing by
+    /// what it did not meet.
     pub fn matches(&self, rule: &RuleName, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Matches, LedgerError> {
         let (runs, any) = self
             .0
             .prepare_cached(
-                "SELECT count(*), coalesce(max(EXISTS (
+                "SELECT coalesce(sum(result IN ('done', 'blocked')), 0), coalesce(max(EXISTS (
                           SELECT 1 FROM deployment d WHERE d.run = run.id AND d.reason NOT LIKE 'not selected%')), 0)
                  FROM run
-                 WHERE rule = ?1 AND scheduled_at >= ?2 AND scheduled_at < ?3
-                   AND result IN ('done', 'partial', 'blocked')",
+                 WHERE rule = ?1 AND scheduled_at >= ?2 AND scheduled_at < ?3",
             )?
             .query_row(params![rule.as_str(), to_ms(from), to_ms(to)], |columns| {
                 Ok((columns.get(0)?, columns.get(1)?))
