@@ -51,6 +51,7 @@ pub mod host;
 pub mod ledger;
 pub mod mail;
 pub mod mailer;
+pub mod monitor;
 pub mod rehearsal;
 pub mod report;
 pub mod secret;

@@ -39,6 +39,8 @@ pub enum LogFormat {
 pub enum Command {
     /// Run the daemon: fire rules on their schedules until told to stop
     Run,
+    /// Show whether the daemon runs, each rule's last run and next firing, and what is amiss
+    Status,
     /// Check all files; then show each rule's next firings and off windows
     Check(Check),
     /// Show the next instants of a cron expression, one RFC 3339 UTC instant a line
