@@ -301,7 +301,8 @@ impl Task {
         requests: u32,
     ) -> Option<Answer> {
         let may_have_arrived = error.is_none_or(Error::outcome_is_unknown);
-        let failed = |error: &Error| Answer::Over(Fate::new(Outcome::Failed, format!("{}: {}", error.keyword(), error.short())));
+        let failed =
+            |error: &Error| Answer::Over(Fate::new(Outcome::Failed, format!("{}: {}", error.keyword(), error.short())));
         if let Some(error) = error {
             match error.keyword() {
                 "not_found" => return Some(Answer::Over(Fate::gone())),
