@@ -350,12 +350,11 @@ fn was_changed(planned: &Deployment, seen: &Deployment) -> bool {
 }
 
 fn hold_or_ask(mut ticket: Ticket, question: &Question<'_>) -> Ticket {
-    match question.held(ticket.deployment()) {
-        Some(held) => ticket.progress = Progress::Over(Fate::left(&held)),
-        None => {
-            ticket.progress = Progress::Asked;
-            ticket.requested_at.get_or_insert(question.now);
-        }
+    if let Some(held) = question.held(ticket.deployment()) {
+        ticket.progress = Progress::Over(Fate::left(&held));
+    } else {
+        ticket.progress = Progress::Asked;
+        ticket.requested_at.get_or_insert(question.now);
     }
     ticket
 }
