@@ -152,7 +152,7 @@ fn claim_all(tx: &crate::ledger::Tx<'_>, entries: Vec<Entries>, now: DateTime<Ut
                     claimed.recorded.push((claim.firing.rule, RunResult::Skipped));
                 }
                 Claim::Duplicate => {
-                    info!(rule = %entry.rule.name, "{} was claimed before; nothing to do", claim.firing)
+                    info!(rule = %entry.rule.name, "{} was claimed before; nothing to do", claim.firing);
                 }
             }
         }
