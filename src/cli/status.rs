@@ -149,12 +149,13 @@ impl Status {
                 "next_firing": rule.next_firing.map(rfc3339),
             })
         });
+        let pid = match self.daemon {
+            Daemon::Runs(pid) => pid,
+            Daemon::Absent => None,
+        };
         json!({
             "running": self.daemon != Daemon::Absent,
-            "pid": match self.daemon {
-                Daemon::Runs(pid) => pid,
-                Daemon::Absent => None,
-            },
+            "pid": pid,
             "version": env!("CARGO_PKG_VERSION"),
             "time_zone_data": zone_data,
             "state_dir": config.state_dir,
@@ -199,7 +200,7 @@ mod tests {
 
     use chrono::{DateTime, TimeDelta, Utc};
 
-    use super::Status;
+    use super::{Daemon, Status};
     use crate::config::{self, Config};
     use crate::domain::hold::Target;
     use crate::domain::id::{ConnectionName, ResourceGroup, RuleName};
@@ -209,7 +210,6 @@ mod tests {
     use crate::ledger::Ledger;
     use crate::ledger::lock::DaemonLock;
     use crate::ledger::outbox::NewMail;
-    use crate::ledger::overview::Daemon;
     use crate::ledger::runs::{Claim, NewRun};
 
     const ZONE_DATA: &str = "2026a from /usr/share/zoneinfo";

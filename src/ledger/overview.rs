@@ -61,17 +61,17 @@ impl Matches {
     }
 }
 
-/// Whether a daemon runs on a state directory.
+/// Whether a daemon works on a state directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Daemon {
     /// None does.
     #[default]
     Absent,
-    /// One does; with its process number, where its lock tells it.
+    /// One does; its process, where its lock tells.
     Runs(Option<u32>),
 }
 
-/// Whether a daemon runs on `directory`.
+/// Looks whether a daemon holds the lock of `directory`.
 pub fn daemon(directory: &Path) -> Daemon {
     const NAME: &str = "daemon";
     if !lock::is_alive(directory, NAME) {
