@@ -75,7 +75,7 @@ impl Cron {
             .year(Year::Disallowed)
             .dom_and_dow(both_days)
             .build()
-            .parse(&fields.join(" "))
+            .parse(&fields.iter().map(|field| without_trivial_ranges(field)).collect::<Vec<_>>().join(" "))
             .map_err(|e| BadCron::Field(reason(&e)))?;
         let fixed_time = is_list_of_numbers(fields[1]) && is_list_of_numbers(fields[2]);
         let cron = Self { text: text.to_owned(), pattern, fixed_time };
@@ -204,6 +204,16 @@ fn check_field(field: &str, name: &'static str, from: u32, to: u32) -> Result<()
     Ok(())
 }
 
+/// A range from a value to itself is that value: croner takes `SUN-SUN` for the whole week.
+fn without_trivial_ranges(field: &str) -> String {
+    let trivial = |part: &str| {
+        let range = part.split_once('/').map_or(part, |(range, _)| range);
+        let (first, last) = range.split_once('-')?;
+        (position(first)? == position(last)?).then(|| first.to_owned())
+    };
+    field.split(',').map(|part| trivial(part).unwrap_or_else(|| part.to_owned())).collect::<Vec<_>>().join(",")
+}
+
 /// Where a number or a name stands in its field's order.
 fn position(text: &str) -> Option<u32> {
     const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
@@ -317,6 +327,18 @@ mod tests {
         assert!(bad("60 * * * *").contains("minute 60"));
         for text in ["* * * * *,", "1- * * * *", "a b c d e", "0 19 * * MON#9", "99999999999 * * * *", "*/0 * * * *"] {
             assert!(Cron::parse(text).is_err(), "{text}");
+        }
+    }
+
+    /// croner reads `SUN` at the end of a range as 7, so that `SUN-SUN` fired every day of the week.
+    #[test]
+    fn a_range_of_one_day_is_that_day() {
+        for expression in ["0 2 * * SUN-SUN", "0 2-2/4 * * SUN", "0 2 * * 0-0/2"] {
+            assert_eq!(
+                instants(expression, "UTC", "2026-11-23T00:00:00Z", 2),
+                ["11-29T02:00:00Z", "12-06T02:00:00Z"],
+                "{expression}"
+            );
         }
     }
 
