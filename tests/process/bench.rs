@@ -294,7 +294,8 @@ pub fn waits_until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// `[mail]` into files.
-pub const MAIL_TO_FILES: &str = "[mail]\nfrom = \"offhours@example.com\"\nto = [\"a@example.com\"]\ndirectory = \"outbox\"\n";
+pub const MAIL_TO_FILES: &str =
+    "[mail]\nfrom = \"offhours@example.com\"\nto = [\"a@example.com\"]\ndirectory = \"outbox\"\n";
 
 /// A fleet of `count` deployments in `dev-a` that take a second to stop.
 pub fn fleet(count: usize) -> Fleet {
@@ -316,7 +317,9 @@ pub fn fires_at(name: &str, at: DateTime<Utc>) -> String {
 
 /// A rule that fires by `stop`; its off window lasts until the year ends.
 pub fn rule(name: &str, stop: &str) -> String {
-    format!("[[rule]]\nname = \"{name}\"\nstop = \"{stop}\"\nuntil = \"0 0 1 1 *\"\n[rule.select]\nresource_groups = [\"dev-*\"]\n")
+    format!(
+        "[[rule]]\nname = \"{name}\"\nstop = \"{stop}\"\nuntil = \"0 0 1 1 *\"\n[rule.select]\nresource_groups = [\"dev-*\"]\n"
+    )
 }
 
 /// A rule that fires at no time a test would see.
