@@ -32,7 +32,7 @@
 //! | 4 | [`daemon`], [`rehearsal`] |
 //! | 3 | [`executor`], [`mailer`], [`accounting`] |
 //! | 2 | [`config`] |
-//! | 1 | [`aicore`], [`ledger`], [`mail`], [`report`], [`heartbeat`], [`host`], [`simulator`]: each confines its own crate, none knows another; [`clock`] and [`secret`] serve them all |
+//! | 1 | [`aicore`], [`ledger`], [`mail`], [`report`], [`heartbeat`], [`host`], [`monitor`], [`simulator`]: each confines its own crate, none knows another; [`clock`] and [`secret`] serve them all |
 //! | 0 | [`domain`]: no I/O, no async, no clock, no logging |
 //!
 //! The [`simulator`] is a second reading of SAP's description, made without looking at the client. A [`rehearsal`] is the
