@@ -47,6 +47,7 @@ impl Agenda {
     }
 
     /// The same agenda, to be made anew once the clock is right.
+    #[must_use]
     pub fn provisional(self) -> Self {
         Self { provisional: true, ..self }
     }

@@ -155,7 +155,7 @@ fn claim_all(
                     tx.enqueue(&mails, now)?;
                 }
                 Claim::Duplicate => {
-                    info!(rule = %entry.rule.name, "{} was claimed before; nothing to do", claim.firing)
+                    info!(rule = %entry.rule.name, "{} was claimed before; nothing to do", claim.firing);
                 }
             }
         }
