@@ -3,7 +3,7 @@
 #
 #   tests/screenshots.sh [-o FOLDER] [FILE.html …]
 #
-# Without files the samples of tests/report_html.rs are rendered first. Chromium is installed by apt-get where it is missing.
+# Without files the demo is run, and its report and three of its mails are taken. Chromium is installed by apt-get where it is missing.
 set -eu
 
 folder=target/screenshots
@@ -17,8 +17,16 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 if [ $# -eq 0 ]; then
-    OFFHOURS_SAMPLES="$work/samples" cargo test --quiet --test report_html samples_for_the_eye
-    set -- "$work"/samples/*.html
+    cargo run --quiet -- demo --output "$work/demo" >/dev/null
+    python3 - "$work/demo" <<'PYTHON'
+import email, email.policy, pathlib, sys
+demo = pathlib.Path(sys.argv[1])
+mails = sorted((demo / "mails").iterdir())
+for number, path in enumerate(mails[:2] + mails[-1:], 1):
+    mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    (demo / f"mail-{number}.html").write_text(mail.get_body(("html",)).get_content())
+PYTHON
+    set -- "$work"/demo/*.html
 fi
 
 for name in chromium chromium-browser google-chrome; do

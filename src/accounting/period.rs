@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::config::Config;
 use crate::domain::hold::Hold;
+use crate::domain::id::RuleName;
 use crate::domain::money::Currency;
 use crate::domain::period::{Dates, Span};
 use crate::domain::rule::Mode;
@@ -65,6 +66,7 @@ impl Books {
         if given_up > 0 {
             notes.push(format!("{given_up} reports could not be delivered: see `offhours mail queue`"));
         }
+        notes.extend(barren_rules(ledger, config, dates, from, to).await?);
         let trend = trend(&runs, &spans, zone, currency(config, now));
         let runs: Vec<Run> = runs.into_iter().filter(|run| run.firing.at >= from).collect();
         let restates = sent_at.filter(|sent_at| changed_since(&runs, *sent_at));
@@ -123,6 +125,35 @@ pub async fn reserved_nodes(config: &Config, tenants: &Tenants) -> Vec<String> {
         }
     }
     notes
+}
+
+/// A sentence for each rule that fired in a week or longer and met nothing that it selects: it is likely to be wrong.
+async fn barren_rules(
+    ledger: Option<&Ledger>,
+    config: &Config,
+    dates: Dates,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Result<Vec<String>, LedgerError> {
+    let Some(ledger) = ledger.filter(|_| (dates.to - dates.from).num_days() >= 7) else { return Ok(Vec::new()) };
+    let rules: Vec<RuleName> = config.rules.iter().map(|rule| rule.name.clone()).collect();
+    ledger
+        .read(move |tx| {
+            let mut notes = Vec::new();
+            for rule in rules {
+                let matches = tx.matches(&rule, from, to)?;
+                if matches.are_none() {
+                    let runs = if matches.runs == 1 {
+                        "its one run".to_owned()
+                    } else {
+                        format!("all its {} runs", matches.runs)
+                    };
+                    notes.push(format!("Rule {rule} matched no deployment in {runs}: check what it selects."));
+                }
+            }
+            Ok(notes)
+        })
+        .await
 }
 
 fn currency(config: &Config, now: DateTime<Utc>) -> Option<Currency> {

@@ -7,12 +7,13 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::avoided::Avoided;
 use crate::domain::deployment::Deployment;
 use crate::domain::id::{ConnectionName, ResourceGroup};
-use crate::domain::run::Settlement;
+use crate::domain::run::{EndedBy, Outcome, Settlement};
 use crate::domain::settlement::{Evidence, settle};
 use crate::executor::tenants::Tenants;
-use crate::ledger::settlements::Unsettled;
+use crate::ledger::settlements::{Elsewhere, Unsettled};
 use crate::ledger::{Ledger, LedgerError};
 
 /// What one round came to.
@@ -79,12 +80,36 @@ fn write_down(
     for one in unsettled {
         let settlement: Option<Settlement> =
             settle(&one.row, one.off_window, Evidence { listed, now, seen_at: one.seen_at });
-        if let Some(settlement) = settlement {
-            tx.settle(one.run, &one.row, &settlement)?;
-            settled += 1;
-        } else if listed.iter().any(|deployment| deployment.id == one.row.id) {
-            tx.saw(one, now)?;
+        match only_once(tx, one, settlement)? {
+            Some(settlement) => {
+                tx.settle(one.run, &one.row, &settlement)?;
+                settled += 1;
+            }
+            None if listed.iter().any(|deployment| deployment.id == one.row.id) => tx.saw(one, now)?,
+            None => {}
         }
     }
     Ok(settled)
+}
+
+/// A stop that came true late may be that of a later run, which asked again: it is counted there and not here.
+fn only_once(
+    tx: &crate::ledger::Tx<'_>,
+    one: &Unsettled,
+    settlement: Option<Settlement>,
+) -> Result<Option<Settlement>, LedgerError> {
+    let Some(settlement) = settlement else { return Ok(None) };
+    if one.row.outcome == Outcome::Stopped || settlement.avoided.from.is_none() {
+        return Ok(Some(settlement));
+    }
+    Ok(match tx.counted_elsewhere(one)? {
+        Elsewhere::Not => Some(settlement),
+        Elsewhere::Undecided => None,
+        Elsewhere::Counted => Some(Settlement {
+            ended_by: EndedBy::NeverConfirmed,
+            avoided: Avoided::nothing(),
+            leak: None,
+            ..settlement
+        }),
+    })
 }

@@ -208,6 +208,19 @@ impl Error {
         }
     }
 
+    /// The failure for a narrow place, such as a row of a mail: AI Core's own words come first, where it used any, and
+    /// which call it was is left to what stands around it. Without such words, the whole sentence.
+    pub fn short(&self) -> String {
+        let answer = match self {
+            Self::Forbidden { answer, .. } | Self::NotFound { answer, .. } | Self::Precondition { answer, .. } => {
+                Some(answer)
+            }
+            Self::RateLimited { answer, .. } => answer.as_ref(),
+            _ => None,
+        };
+        answer.and_then(|answer| answer.in_its_own_words()).unwrap_or_else(|| self.to_string())
+    }
+
     /// True where a change may have been carried out although it failed: look before anything is repeated. Always
     /// false for a reading call.
     pub fn outcome_is_unknown(&self) -> bool {
@@ -243,6 +256,17 @@ impl fmt::Display for Asked {
 }
 
 impl Answer {
+    /// AI Core's message, then the figures that SAP's support asks for. None where it gave no message.
+    fn in_its_own_words(&self) -> Option<String> {
+        let message = self.message.as_ref()?;
+        let status = (self.status != 0).then(|| self.status.to_string());
+        let code = self.code.as_ref().map(|code| format!("code {code}"));
+        let request = self.request_id.as_ref().map(|id| format!("request {id}"));
+        let figures: Vec<String> = [status, code, request].into_iter().flatten().collect();
+        let clause = if figures.is_empty() { String::new() } else { format!(" ({})", figures.join(", ")) };
+        Some(format!("\"{message}\"{clause}"))
+    }
+
     fn request_id_clause(&self) -> String {
         self.request_id.as_ref().map(|id| format!(", request id {id}")).unwrap_or_default()
     }

@@ -39,6 +39,8 @@ pub enum LogFormat {
 pub enum Command {
     /// Run the daemon: fire rules on their schedules until told to stop
     Run,
+    /// Show whether the daemon runs, each rule's last run and next firing, and what is amiss
+    Status,
     /// Check all files; then show each rule's next firings and off windows
     Check(Check),
     /// Show the next instants of a cron expression, one RFC 3339 UTC instant a line
@@ -205,7 +207,7 @@ pub struct Report {
     /// Write it to this file
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Mail it to the recipients of [mail]
+    /// Mail it to the recipients of `[mail]`
     #[arg(long)]
     pub mail: bool,
 }
@@ -226,7 +228,7 @@ pub enum Format {
 /// `mail`
 #[derive(Debug, Subcommand)]
 pub enum Mail {
-    /// Send a test mail to the recipients of [mail], at once
+    /// Send a test mail to the recipients of `[mail]`, at once
     Test,
     /// Show the outbox: waiting, given up, sent within a week
     Queue,

@@ -32,6 +32,7 @@ mod report;
 mod rules;
 mod run;
 mod simulator;
+mod status;
 mod when;
 
 /// What every command is given.
@@ -70,6 +71,7 @@ impl Session {
     fn carry_out(&self, command: Command) -> Result<Exit, Failure> {
         match command {
             Command::Run => on_threads(run::run(self)),
+            Command::Status => on_threads(status::status(self)),
             Command::Check(args) => on_threads(check::check(self, &args)),
             Command::Next(args) => next::next(self, &args),
             Command::Plan(args) => on_threads(plan::plan(self, &args)),

@@ -19,6 +19,8 @@ use crate::rehearsal::Rehearsal;
 use crate::report::{self, Context, period_report};
 use crate::simulator::Fleet;
 
+/// What was stopped is deleted after this time, as people do; a year would leave thousands of them.
+const TIDIED_AFTER: std::time::Duration = std::time::Duration::from_secs(2 * 24 * 3600);
 /// What stands above every report of a rehearsal.
 const BANNER: &str = "A rehearsal on a simulated tenant: nothing was stopped, and no figure counts.";
 
@@ -76,7 +78,9 @@ async fn real_fleets(
                 deployments.extend(reader.deployments(&group.id, Some(&status)).await?.deployments);
             }
         }
-        fleets.insert(name.clone(), Fleet::from_deployments(groups, deployments));
+        let mut fleet = Fleet::from_deployments(groups, deployments);
+        fleet.tenant.tidied_after = Some(TIDIED_AFTER);
+        fleets.insert(name.clone(), fleet);
     }
     Ok(fleets)
 }

@@ -56,6 +56,7 @@ pub fn load_at(path: &Path, now: DateTime<Utc>) -> Result<(Config, Vec<Warning>)
         protect: main.protect,
         prices: main.prices,
         mail: main.mail,
+        monitoring: main.monitoring,
         reports: main.reports,
         rules: rules.enabled.into_iter().map(Arc::new).collect(),
         disabled: rules.disabled,

@@ -8,6 +8,7 @@ use crate::config::calendar::Definition;
 use crate::config::connection::{self, Connection, ConnectionKeys};
 use crate::config::key::{Many, Named, One, section};
 use crate::config::mail::{self, MailKeys};
+use crate::config::monitoring::{self, MonitoringKeys};
 use crate::config::name::FilePath;
 use crate::config::price::{self, PricesKeys};
 use crate::config::report::{self, ReportKeys, ReportSchedule};
@@ -18,6 +19,7 @@ use crate::domain::money::Prices;
 use crate::domain::selection::Exclusion;
 use crate::domain::zone::Zone;
 use crate::mail::settings::Settings;
+use crate::monitor;
 
 section! {
     /// Connections, prices, mail and what holds for all rules. Rules stand in files of their own.
@@ -37,6 +39,8 @@ section! {
         prices: One<PricesKeys>, Optional "";
         /// Where reports are mailed to.
         mail: One<MailKeys>, Optional "";
+        /// Who is told that the daemon lives, and where it can be asked.
+        monitoring: One<MonitoringKeys>, Optional "";
         /// Reports that are mailed by the calendar.
         report: Many<ReportKeys>, Optional "";
         /// Named calendars for `holidays` and `skip`: lists of dates, or files that end in `.ics` or `.txt`.
@@ -73,6 +77,8 @@ pub(super) struct Main {
     pub(super) mail: Option<Settings>,
     /// True where there is a `[mail]`, right or wrong.
     pub(super) has_mail: bool,
+    /// Monitoring.
+    pub(super) monitoring: monitor::Settings,
     /// Reports.
     pub(super) reports: Vec<ReportSchedule>,
 }
@@ -107,6 +113,7 @@ pub(super) fn read(root: &Section<'_, MainKeys>) -> Main {
         prices: root.section(|k| k.prices).map(|section| price::read(&section)).unwrap_or_default(),
         mail,
         has_mail,
+        monitoring: root.section(|k| k.monitoring).map(|section| monitoring::read(&section)).unwrap_or_default(),
         reports,
         zone,
     }

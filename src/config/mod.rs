@@ -18,6 +18,7 @@ mod key;
 mod load;
 mod mail;
 mod main_file;
+mod monitoring;
 mod name;
 mod price;
 mod reading;
@@ -43,6 +44,7 @@ use crate::domain::rule::Rule;
 use crate::domain::selection::Exclusion;
 use crate::domain::zone::Zone;
 use crate::mail::settings::Settings;
+use crate::monitor;
 
 pub use connection::Connection;
 pub use fault::{Fault, Faults, Warning};
@@ -70,6 +72,8 @@ pub struct Config {
     pub prices: Prices,
     /// Where mails go; without it, none are sent.
     pub mail: Option<Settings>,
+    /// Who is told that the daemon lives, and where it can be asked.
+    pub monitoring: monitor::Settings,
     /// Reports that are mailed by the calendar.
     pub reports: Vec<ReportSchedule>,
     /// Rules that fire, in the order of their files' names and then as they stand.

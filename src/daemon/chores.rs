@@ -1,6 +1,7 @@
 //! What has to be done now and then, beside the runs: notices before a stop, settling avoided costs, reports of the
-//! calendar.
+//! calendar, and what is told of the ledger outside.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,6 +11,7 @@ use tracing::error;
 use crate::accounting::{reports, settle};
 use crate::executor::Executor;
 use crate::ledger::LedgerError;
+use crate::monitor::vitals::{Mails, Vitals};
 
 /// Pause between two looks at what is to be done.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -19,13 +21,16 @@ const BETWEEN_ROUNDS: TimeDelta = TimeDelta::hours(1);
 const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
 
 /// Works until the executor's shutdown, always with the newest executor.
-pub async fn work(executors: watch::Receiver<Executor>) {
+pub async fn work(executors: watch::Receiver<Executor>, vitals: Vitals) {
     let mut last_round = DateTime::UNIX_EPOCH;
     loop {
         let executor = executors.borrow().clone();
         let work = async {
             if let Err(failure) = once(&executor, &mut last_round).await {
                 error!(error = &failure as &dyn std::error::Error, "notices, settling or reports had to wait");
+            }
+            if let Err(failure) = observe(&executor, &vitals).await {
+                error!(error = &failure as &dyn std::error::Error, "metrics of the ledger could not be read");
             }
             executor.clock.pause(PAUSE).await;
         };
@@ -49,4 +54,27 @@ async fn once(executor: &Executor, last_round: &mut DateTime<Utc>) -> Result<(),
         *last_round = now;
     }
     reports::send_due(ledger, config, tenants, now).await
+}
+
+/// Reads from the ledger what is told outside: the runs of other processes are in it too.
+async fn observe(executor: &Executor, vitals: &Vitals) -> Result<(), LedgerError> {
+    if executor.config.monitoring.listen.is_none() {
+        return Ok(());
+    }
+    let (config, now) = (executor.config.clone(), executor.clock.now());
+    let (ends, counts) = executor
+        .ledger
+        .read(move |tx| {
+            let mut ends = BTreeMap::new();
+            for rule in &config.rules {
+                if let Some(at) = tx.last_end(&rule.name)? {
+                    ends.insert(rule.name.clone(), at);
+                }
+            }
+            Ok((ends, tx.mail_counts(now)?))
+        })
+        .await?;
+    vitals.last_runs(ends);
+    vitals.mails(Mails { queued: counts.waiting.into(), dead: counts.given_up.into() });
+    Ok(())
 }

@@ -1,14 +1,15 @@
 //! Floor 4: the daemon. One loop that hears the heartbeat, signals and the ends of runs.
 //!
 //! A beat asks what is due and claims it; runs go on in tasks of their own, a few at a time; the outbox worker
-//! ([`post_office`]) and the [`chores`] are tasks beside it. A reload swaps the configuration for what comes next. On SIGTERM nothing more is
+//! (`post_office`), the `chores`, the `pings` and the `status_page` are tasks beside it. A reload swaps the configuration
+//! for what comes next. On SIGTERM nothing more is
 //! asked of AI Core; what is under way is written down and resumed by the next start.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,16 +18,22 @@ use tracing::{error, info, warn};
 use crate::config;
 use crate::domain::agenda::Agenda;
 use crate::domain::instant::rfc3339;
+use crate::domain::run::{Run, RunResult};
 use crate::executor::Executor;
+use crate::executor::beat::Claimed;
 use crate::executor::progress::silent;
 use crate::heartbeat::{Heartbeat, HeartbeatError};
 use crate::host::signals::{Signals, Wish};
 use crate::host::systemd;
 use crate::ledger::LedgerError;
 use crate::ledger::runs::OpenRun;
+use crate::monitor::ping::Sign;
+use crate::monitor::vitals::{Reload, Vitals};
 
 mod chores;
+mod pings;
 mod post_office;
+mod status_page;
 
 /// Runs under way together; others wait, claimed.
 const RUNS_AT_ONCE: usize = 4;
@@ -56,11 +63,14 @@ struct Daemon {
     config_path: PathBuf,
     executor: Executor,
     agenda: Agenda,
-    runs: JoinSet<()>,
+    runs: JoinSet<Run>,
     slots: Arc<Semaphore>,
     /// The executor for all tasks; a change is also the news that mails may wait.
     news: watch::Sender<Executor>,
     shutdown: CancellationToken,
+    /// What is known of it outside.
+    vitals: Vitals,
+    signs: mpsc::Sender<Sign>,
     /// No claims are tried before this instant.
     rests_until: Option<Instant>,
     next_round: Instant,
@@ -74,7 +84,11 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
     let (news, executors) = watch::channel(executor.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(post_office::work(executors.clone()));
-    tasks.spawn(chores::work(executors));
+    let vitals = Vitals::default();
+    let (signs, heard) = mpsc::channel(pings::MOST_WAITING);
+    tasks.spawn(chores::work(executors.clone(), vitals.clone()));
+    tasks.spawn(pings::work(executors.clone(), heard, vitals.clone()));
+    tasks.spawn(status_page::work(executors, vitals.clone()));
     let mut daemon = Daemon {
         config_path,
         agenda,
@@ -82,6 +96,8 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
         slots: Arc::new(Semaphore::new(RUNS_AT_ONCE)),
         news,
         shutdown: executor.shutdown.clone(),
+        vitals,
+        signs,
         executor,
         rests_until: None,
         next_round: Instant::now(),
@@ -109,6 +125,7 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
 impl Daemon {
     async fn beat(&mut self) {
         systemd::alive();
+        self.vitals.beat(self.executor.clock.now());
         if self.rests_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
@@ -118,11 +135,13 @@ impl Daemon {
             self.adopt_orphans().await;
         }
         match self.executor.beat(&mut self.agenda).await {
-            Ok(runs) => {
-                if !runs.is_empty() {
-                    for run in runs {
-                        self.spawn(run);
-                    }
+            Ok(claimed) => {
+                if self.vitals.can_fire() {
+                    self.tell(Sign::Well);
+                }
+                self.vitals.next_firing(self.agenda.next());
+                if claimed != Claimed::default() {
+                    self.take_up(claimed);
                     systemd::status(&self.status());
                 }
             }
@@ -133,9 +152,29 @@ impl Daemon {
                     PAUSE_AFTER_FAILURE.as_secs()
                 );
                 systemd::status(&format!("nothing is stopped: {failure}"));
+                if self.vitals.cannot_fire(failure.to_string()) {
+                    self.tell(Sign::Unwell);
+                }
                 self.rests_until = Some(Instant::now() + PAUSE_AFTER_FAILURE);
             }
         }
+    }
+
+    fn take_up(&mut self, Claimed { runs, recorded }: Claimed) {
+        for (rule, result) in recorded {
+            self.vitals.recorded(&rule, result);
+            if result == RunResult::Missed {
+                self.tell(Sign::Unwell);
+            }
+        }
+        for run in runs {
+            self.spawn(run);
+        }
+    }
+
+    /// Leaves a sign for the pinger, unless so many wait that one more says nothing new.
+    fn tell(&self, sign: Sign) {
+        let _ = self.signs.try_send(sign);
     }
 
     async fn adopt_orphans(&mut self) {
@@ -152,16 +191,23 @@ impl Daemon {
         self.runs.spawn(async move {
             // The semaphore is never closed; without it the run would simply not wait.
             let _slot = slots.acquire().await;
-            executor.carry_out(run, silent()).await;
+            executor.carry_out(run, silent()).await
         });
     }
 
-    fn run_ended(&mut self, ended: Result<(), tokio::task::JoinError>) {
-        if let Err(failure) = ended {
-            error!(
-                error = &failure as &dyn std::error::Error,
-                "the task of a run was lost; its run is resumed by the next start"
-            );
+    fn run_ended(&mut self, ended: Result<Run, tokio::task::JoinError>) {
+        match ended {
+            Ok(run) => {
+                self.vitals.run_ended(&run);
+                self.tell(if run.needs_action() { Sign::Unwell } else { Sign::Well });
+            }
+            Err(failure) => {
+                self.tell(Sign::Unwell);
+                error!(
+                    error = &failure as &dyn std::error::Error,
+                    "the task of a run was lost; its run is resumed by the next start"
+                );
+            }
         }
         // The run has left mails in the outbox.
         self.news.send_modify(|_| {});
@@ -184,7 +230,11 @@ impl Daemon {
                     Ok(agenda) => {
                         self.agenda = agenda;
                         self.news.send_replace(executor.clone());
-                        self.executor = executor;
+                        let old = std::mem::replace(&mut self.executor, executor);
+                        if old.config.monitoring.heartbeat != self.executor.config.monitoring.heartbeat {
+                            self.tell(self.vitals.sign());
+                        }
+                        self.vitals.reloaded(Reload::Accepted);
                         info!("configuration reloaded: {} rules", self.executor.config.rules.len());
                         systemd::ready(&self.status());
                     }
@@ -194,12 +244,14 @@ impl Daemon {
                             "the configuration was not reloaded; the old one stays in force"
                         );
                         systemd::ready("configuration not reloaded, the old one is in force");
+                        self.vitals.reloaded(Reload::Rejected);
                     }
                 }
             }
             Err(faults) => {
                 error!("configuration rejected, the old one stays in force:\n{faults}");
                 systemd::ready("configuration rejected, the old one is in force: see the journal");
+                self.vitals.reloaded(Reload::Rejected);
             }
         }
     }

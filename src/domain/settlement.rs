@@ -72,7 +72,9 @@ fn settle_stopped(
     let (end, ended_by) = ends.into_iter().flatten().min_by_key(|(at, _)| *at)?;
     let leak = match &ended_by {
         EndedBy::Replacement(id) => {
-            let cost = Avoided::count(&row.rate, window, end.max(confirmed_at), window.to, Basis::Settled);
+            // A replacement that was stopped in its turn did not leak any longer.
+            let off_since = replacement.and_then(|(other, _)| other.completed_at).unwrap_or(window.to);
+            let cost = Avoided::count(&row.rate, window, end.max(confirmed_at), off_since, Basis::Settled);
             Some(Leak { id: id.clone(), cost })
         }
         _ => None,
@@ -81,15 +83,14 @@ fn settle_stopped(
     Some(Settlement { at: evidence.now, ended_by, avoided, leak })
 }
 
-/// The first other deployment from the same configuration that was made inside the window, after this one's stop was
-/// asked for.
+/// The first other deployment from the same configuration that was made inside the window. Also where it was made before
+/// this one's stop was asked for: then somebody wanted the model on, and nothing was avoided.
 fn replacement<'a>(row: &Row, window: OffWindow, listed: &'a [Deployment]) -> Option<(&'a Deployment, DateTime<Utc>)> {
-    let asked = row.requested_at.unwrap_or(window.from);
     listed
         .iter()
         .filter(|other| other.id != row.id && other.configuration_id == row.configuration_id)
         .filter_map(|other| Some((other, other.created_at?)))
-        .filter(|(_, made_at)| *made_at >= asked && *made_at < window.to)
+        .filter(|(_, made_at)| *made_at > window.from && *made_at < window.to)
         .min_by_key(|(_, made_at)| *made_at)
 }
 

@@ -12,8 +12,8 @@ use crate::domain::id::DeploymentId;
 pub const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// Longest pause between two looks.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How far AI Core's clock and ours may differ before its `completionTime` is not believed.
-const PLAUSIBLE_SKEW: TimeDelta = TimeDelta::minutes(2);
+/// How far AI Core's clock and ours may differ before its times are not believed.
+pub const PLAUSIBLE_SKEW: TimeDelta = TimeDelta::minutes(2);
 
 /// The pause before look number `round` (from 0): each half as long again as the one before.
 pub fn pause_before(round: u32) -> Duration {

@@ -31,6 +31,15 @@ pub enum BeatError {
     Ledger(#[from] LedgerError),
 }
 
+/// What a beat has written down.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Claimed {
+    /// Runs to carry out.
+    pub runs: Vec<OpenRun>,
+    /// Firings that are not carried out: missed and skipped ones.
+    pub recorded: Vec<(RuleName, RunResult)>,
+}
+
 /// What is to be written for one due rule, prepared before the transaction.
 struct Entries {
     rule: Arc<Rule>,
@@ -74,7 +83,7 @@ impl Executor {
     }
 
     /// Claims what is due and gives the runs to carry out. Until the claims are on the disk nothing has happened.
-    pub async fn beat(&self, agenda: &mut Agenda) -> Result<Vec<OpenRun>, BeatError> {
+    pub async fn beat(&self, agenda: &mut Agenda) -> Result<Claimed, BeatError> {
         let now = self.clock.now();
         if agenda.is_provisional() {
             let newest = self.ledger.read(|tx| tx.newest_instant()).await?;
@@ -84,15 +93,15 @@ impl Executor {
         }
         let due = agenda.due(now);
         if due.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Claimed::default());
         }
         let newest = self.ledger.read(|tx| tx.newest_instant()).await?;
         plausible(now, self.built, newest)?;
         let entries: Vec<Entries> = due.into_iter().filter_map(|(rule, due)| self.entries(rule, &due, now)).collect();
         let dealt_with = entries.iter().map(|entry| (entry.rule.name.clone(), entry.dealt_with)).collect();
-        let runs = self.ledger.write(move |tx| claim_all(tx, entries, now)).await?;
+        let claimed = self.ledger.write(move |tx| claim_all(tx, entries, now)).await?;
         agenda.advance(&dealt_with);
-        Ok(runs)
+        Ok(claimed)
     }
 
     fn entries(&self, rule: Arc<Rule>, due: &Due, now: DateTime<Utc>) -> Option<Entries> {
@@ -130,17 +139,16 @@ impl Executor {
     }
 }
 
-fn claim_all(
-    tx: &crate::ledger::Tx<'_>,
-    entries: Vec<Entries>,
-    now: DateTime<Utc>,
-) -> Result<Vec<OpenRun>, LedgerError> {
-    let mut runs = Vec::new();
+fn claim_all(tx: &crate::ledger::Tx<'_>, entries: Vec<Entries>, now: DateTime<Utc>) -> Result<Claimed, LedgerError> {
+    let mut claimed = Claimed::default();
     for entry in entries {
         let mut newly_missed = false;
         for missed in &entry.missed {
             let reason = missed_reason(1, now);
-            newly_missed |= tx.record(missed, RunResult::Missed, &reason)?;
+            if tx.record(missed, RunResult::Missed, &reason)? {
+                newly_missed = true;
+                claimed.recorded.push((missed.firing.rule.clone(), RunResult::Missed));
+            }
         }
         if newly_missed {
             let firings = if entry.missed.len() == 1 { "1 firing" } else { &format!("{} firings", entry.missed.len()) };
@@ -149,10 +157,11 @@ fn claim_all(
         }
         if let Some((claim, mails)) = entry.run {
             match tx.claim(&claim)? {
-                Claim::Taken(id) => runs.push(OpenRun { id, claim }),
+                Claim::Taken(id) => claimed.runs.push(OpenRun { id, claim }),
                 Claim::Skipped => {
                     warn!(rule = %entry.rule.name, "skipped {}: the rule's previous run is still going", claim.firing);
                     tx.enqueue(&mails, now)?;
+                    claimed.recorded.push((claim.firing.rule, RunResult::Skipped));
                 }
                 Claim::Duplicate => {
                     info!(rule = %entry.rule.name, "{} was claimed before; nothing to do", claim.firing);
@@ -162,7 +171,7 @@ fn claim_all(
         let cursor = Cursor { schedule: fires_by(&entry.rule), after: entry.dealt_with };
         tx.move_cursor(&entry.rule.name, &cursor)?;
     }
-    Ok(runs)
+    Ok(claimed)
 }
 
 fn missed_reason(firings: usize, now: DateTime<Utc>) -> String {

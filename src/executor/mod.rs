@@ -100,7 +100,10 @@ impl Executor {
                     run = open.id.0,
                     "the run of {} ended by a panic, which is a fault of offhours", open.claim.firing
                 );
-                Ended::failed("panic: the run ended by a fault of offhours; what it had asked for is unconfirmed")
+                let failed = "panic: the run ended by a fault of offhours; what it had asked for is unconfirmed";
+                let id = open.id;
+                let rows = self.ledger.read(move |tx| tx.rows(id)).await.unwrap_or_default();
+                Ended::failed(failed).with_unconfirmed(rows, "offhours failed before it was confirmed")
             }
         };
         let run = ended.into_run(&open, resumed, self.clock.now());
@@ -121,15 +124,20 @@ impl Executor {
         };
         let Some(rule) = rule else {
             let reason = "interrupted: the rule is no longer configured, so nothing more was asked for";
-            return Ok(Ended { result: RunResult::Interrupted, reason: reason.to_owned(), rows: earlier });
+            let ended = Ended { result: RunResult::Interrupted, reason: reason.to_owned(), rows: Vec::new() };
+            return Ok(ended.with_unconfirmed(earlier, "the rule is no longer configured"));
         };
         let Some(connection) = self.config.connections.get(&open.claim.connection) else {
             let reason = format!("interrupted: the connection `{}` is no longer configured", open.claim.connection);
-            return Ok(Ended { result: RunResult::Interrupted, reason, rows: earlier });
+            let ended = Ended { result: RunResult::Interrupted, reason, rows: Vec::new() };
+            return Ok(ended.with_unconfirmed(earlier, "the connection is no longer configured"));
         };
         let tenant = match self.tenants.tenant(connection) {
             Ok(tenant) => tenant,
-            Err(error) => return Ok(Ended { rows: earlier, ..Ended::failed(format!("{}: {error}", error.keyword())) }),
+            Err(error) => {
+                let failed = Ended::failed(format!("{}: {error}", error.keyword()));
+                return Ok(failed.with_unconfirmed(earlier, "AI Core could not be asked again"));
+            }
         };
         let task = Task {
             config: Arc::clone(&self.config),

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use tracing::warn;
 
 use crate::aicore::{Error, StopBatch};
 use crate::domain::deployment::{Deployment, Status};
+use crate::domain::hold::Hold;
 use crate::domain::id::DeploymentId;
-use crate::domain::plan::Question;
+use crate::domain::plan::{Planned, Question, Reason};
 use crate::domain::run::Outcome;
 use crate::executor::progress::Step;
 use crate::executor::task::{Interrupted, Task};
@@ -26,6 +27,10 @@ const MOST_REQUESTS: u32 = 3;
 const MOST_REFUSALS: u32 = 2;
 /// Pause before a request is repeated.
 const PAUSE_BEFORE_REPEAT: Duration = Duration::from_secs(1);
+/// A list that is older is read again before the next stop: somebody may have changed a deployment meanwhile.
+const LIST_IS_OLD: TimeDelta = TimeDelta::seconds(60);
+/// Why a deployment is left whose off window ended before it was asked to stop.
+pub(super) const WINDOW_ENDED: &str = "window ended: the off window was over before it could be asked to stop";
 
 /// What followed from asking once.
 enum Answer {
@@ -33,22 +38,25 @@ enum Answer {
     Watch,
     /// It has come to an end without a stop of ours.
     Over(Fate),
+    /// It was surely not done, and should be asked for in another way.
+    Again,
+    /// offhours is being stopped, so that nobody knows: the next start looks.
+    Interrupted,
 }
 
 impl Task {
     /// Asks for every stop of one group. Ends early when offhours is being stopped or the off window has ended.
     pub(super) async fn stop_group(&self, group: &mut GroupTickets) -> Result<(), Interrupted> {
-        let to_stop = group.ids(&Progress::ToStop);
-        let mut waiting = to_stop.as_slice();
-        while !waiting.is_empty() {
-            let bulk = self.can_stop_in_bulk().await;
+        let mut bulk_was_refused = false;
+        while !group.ids(&Progress::ToStop).is_empty() {
+            let bulk = !bulk_was_refused && self.can_stop_in_bulk().await;
+            self.renew_an_old_list(group).await;
             let size = if bulk { StopBatch::LIMIT } else { SINGLES_AT_ONCE };
-            let (ids, rest) = waiting.split_at(size.min(waiting.len()));
-            waiting = rest;
+            let ids: Vec<DeploymentId> = group.ids(&Progress::ToStop).into_iter().take(size).collect();
             if self.shutdown.is_cancelled() {
                 return Err(Interrupted);
             }
-            let ids = match self.write_down(group, ids).await {
+            let ids = match self.write_down(group, &ids).await {
                 Ok(ids) => ids,
                 Err(error) => {
                     // No request without a durable note of it.
@@ -58,14 +66,65 @@ impl Task {
                 }
             };
             let answers = if bulk { self.ask_in_bulk(group, &ids).await } else { self.ask_singly(group, &ids).await };
-            (self.observer)(&Step::Asked(answers.len()));
+            let mut asked = 0;
             for (id, answer) in answers {
-                if let Answer::Over(fate) = answer {
-                    group.conclude(&id, fate);
+                match answer {
+                    Answer::Watch => asked += 1,
+                    Answer::Over(fate) => {
+                        asked += 1;
+                        group.conclude(&id, fate);
+                    }
+                    Answer::Again => {
+                        bulk_was_refused = true;
+                        group.reopen(&id);
+                    }
+                    Answer::Interrupted => return Err(Interrupted),
                 }
             }
+            (self.observer)(&Step::Asked(asked));
         }
         Ok(())
+    }
+
+    /// A list is a picture of a moment. Where much time has passed since, the group is listed again, and what was changed
+    /// or came to something else meanwhile is left.
+    async fn renew_an_old_list(&self, group: &mut GroupTickets) {
+        let now = self.clock.now();
+        if now - group.listed_at < LIST_IS_OLD {
+            return;
+        }
+        let listed = match self.tenant.reader.deployments(&group.group.id, None).await {
+            Ok(listing) => listing.deployments,
+            Err(error) => {
+                let reason = format!("{}: not asked, because its list was old: {error}", error.keyword());
+                group.conclude_unasked(&Fate::new(Outcome::Failed, reason));
+                return;
+            }
+        };
+        group.listed_at = self.clock.now();
+        let question = Question {
+            rule: &self.rule,
+            protect: &self.config.protect,
+            holds: &[],
+            scheduled: self.window().from,
+            now: self.clock.now(),
+        };
+        // What left the list is answered with 404 when it is asked to stop.
+        for seen in listed {
+            let Some(ticket) = group.tickets.get_mut(&seen.id).filter(|ticket| ticket.progress == Progress::ToStop)
+            else {
+                continue;
+            };
+            if seen.status.can_be_stopped() && was_changed(ticket.deployment(), &seen) {
+                ticket.progress = Progress::Over(changed());
+                continue;
+            }
+            let decision = question.decide(&group.group, &seen);
+            let planned = Planned { decision, rate: ticket.planned.rate.clone(), deployment: seen };
+            let (requested_at, earlier) = (ticket.requested_at, ticket.earlier.take());
+            *ticket = Ticket::new(planned, earlier);
+            ticket.requested_at = ticket.requested_at.or(requested_at);
+        }
     }
 
     async fn can_stop_in_bulk(&self) -> bool {
@@ -78,26 +137,34 @@ impl Task {
         }
     }
 
-    /// The last look before a stop: the end of the window, the holds of this very moment. What passes is on the disk
-    /// as asked for when this returns, and only then.
+    /// The last look before a stop: the end of the window, what other runs have asked for, the holds of this very moment.
+    /// What passes is on the disk as asked for when this returns, and only then.
     async fn write_down(
         &self,
         group: &mut GroupTickets,
         ids: &[DeploymentId],
     ) -> Result<Vec<DeploymentId>, LedgerError> {
         let now = self.clock.now();
-        if let Some(reason) = self.too_late(now) {
-            ids.iter().for_each(|id| group.conclude(id, Fate::new(Outcome::Left, reason)));
+        if let Some(fate) = self.too_late(now) {
+            group.conclude_unasked(&fate);
             return Ok(Vec::new());
         }
         let tickets: Vec<Ticket> = ids.iter().filter_map(|id| group.tickets.get(id).cloned()).collect();
         let (rule, config, run, window) =
             (Arc::clone(&self.rule), Arc::clone(&self.config), self.open.id, self.window());
+        let (connection, group_id) = (self.open.claim.connection.clone(), group.group.id.clone());
         let written = self.ledger.write(move |tx| {
             let holds = tx.holds(now)?;
             let question =
                 Question { rule: &rule, protect: &config.protect, holds: &holds, scheduled: window.from, now };
-            let tickets: Vec<Ticket> = tickets.into_iter().map(|ticket| hold_or_ask(ticket, &question)).collect();
+            let elsewhere = tx.asked_by_others(run, &connection, &group_id)?;
+            let decide = |ticket: Ticket| {
+                if elsewhere.contains(&ticket.deployment().id) {
+                    return Ticket { progress: Progress::Over(Fate::left(&Reason::AlreadyAsked)), ..ticket };
+                }
+                hold_or_ask(ticket, &question)
+            };
+            let tickets: Vec<Ticket> = tickets.into_iter().map(decide).collect();
             let asked = tickets.iter().filter(|ticket| ticket.progress == Progress::Asked);
             tx.request(run, &asked.map(|ticket| ticket.row(window)).collect::<Vec<_>>())?;
             Ok(tickets)
@@ -113,22 +180,32 @@ impl Task {
         Ok(asked)
     }
 
-    fn too_late(&self, now: DateTime<Utc>) -> Option<&'static str> {
+    fn too_late(&self, now: DateTime<Utc>) -> Option<Fate> {
         if now >= self.window().to {
-            Some("window ended: the off window is over")
+            Some(Fate::new(Outcome::Left, WINDOW_ENDED))
         } else if now >= self.deadline {
-            Some("deadline: the run took too long")
+            Some(Fate::new(Outcome::Failed, "deadline: the run took too long to ask for its stop"))
         } else {
             None
         }
+    }
+
+    /// Waits for `request`, but not into the time in which nothing may be asked for: a request can stand long at the
+    /// client's gate. None where it was given up, and may or may not have been sent.
+    async fn in_time<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+        let end = self.window().to.min(self.deadline);
+        let left = (end - self.clock.now()).to_std().ok().filter(|left| !left.is_zero())?;
+        let limited = tokio::time::timeout(left, request);
+        self.shutdown.run_until_cancelled(limited).await?.ok()
     }
 
     async fn ask_in_bulk(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Vec<(DeploymentId, Answer)> {
         let mut answers = Vec::new();
         for batch in StopBatch::split(ids.iter().cloned()) {
             let (mut accepted, mut open) = (Vec::new(), Vec::new());
-            match self.tenant.stopper.stop_in_bulk(&group.group.id, &batch).await {
-                Ok(mut answer) => {
+            match self.in_time(self.tenant.stopper.stop_in_bulk(&group.group.id, &batch)).await {
+                None => open.extend(batch.ids().iter().map(|id| (id.clone(), None))),
+                Some(Ok(mut answer)) => {
                     for id in batch.ids() {
                         match answer.answers.remove(id) {
                             Some(Ok(())) => accepted.push((id.clone(), Answer::Watch)),
@@ -138,11 +215,11 @@ impl Task {
                         }
                     }
                 }
-                Err(error) if error.keyword() == "bulk_refused" => {
+                Some(Err(error)) if error.keyword() == "bulk_refused" => {
                     warn!(%error, "the tenant refused a bulk stop; stopping one by one from now on");
-                    answers.extend(self.ask_singly(group, batch.ids()).await);
+                    answers.extend(batch.ids().iter().map(|id| (id.clone(), Answer::Again)));
                 }
-                Err(error) => open.extend(batch.ids().iter().map(|id| (id.clone(), Some(error.clone())))),
+                Some(Err(error)) => open.extend(batch.ids().iter().map(|id| (id.clone(), Some(error.clone())))),
             }
             let looks = open.into_iter().map(|(id, error)| async move {
                 let answer = self.look_and_repeat(group, &id, error, 1).await;
@@ -156,9 +233,10 @@ impl Task {
 
     async fn ask_singly(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Vec<(DeploymentId, Answer)> {
         let requests = ids.iter().map(|id| async move {
-            let answer = match self.tenant.stopper.stop(&group.group.id, id).await {
-                Ok(()) => Answer::Watch,
-                Err(error) => self.look_and_repeat(group, id, Some(error), 1).await,
+            let answer = match self.in_time(self.tenant.stopper.stop(&group.group.id, id)).await {
+                Some(Ok(())) => Answer::Watch,
+                Some(Err(error)) => self.look_and_repeat(group, id, Some(error), 1).await,
+                None => self.look_and_repeat(group, id, None, 1).await,
             };
             (id.clone(), answer)
         });
@@ -176,20 +254,42 @@ impl Task {
     ) -> Answer {
         let (mut error, mut requests) = (error, requests);
         loop {
-            match self.look(group, id, error.as_ref(), requests).await {
-                Some(answer) => return answer,
-                None if self.shutdown.is_cancelled() => {
-                    let left = Fate::new(Outcome::Left, "interrupted: offhours was stopped before it could ask again");
-                    return Answer::Over(left);
-                }
-                None => self.clock.pause(PAUSE_BEFORE_REPEAT * requests).await,
+            if self.shutdown.is_cancelled() {
+                return Answer::Interrupted;
+            }
+            if let Some(answer) = self.look(group, id, error.as_ref(), requests).await {
+                return answer;
+            }
+            self.clock.pause(PAUSE_BEFORE_REPEAT * requests).await;
+            if self.shutdown.is_cancelled() {
+                return Answer::Interrupted;
+            }
+            if let Some(fate) = self.obstacle(group, id).await {
+                return Answer::Over(fate);
             }
             requests += 1;
-            match self.tenant.stopper.stop(&group.group.id, id).await {
-                Ok(()) => return Answer::Watch,
-                Err(next) => error = Some(next),
-            }
+            error = match self.in_time(self.tenant.stopper.stop(&group.group.id, id)).await {
+                Some(Ok(())) => return Answer::Watch,
+                Some(Err(next)) => Some(next),
+                None => None,
+            };
         }
+    }
+
+    /// What has come in between a request and its repeat: the end of the window, or a hold.
+    async fn obstacle(&self, group: &GroupTickets, id: &DeploymentId) -> Option<Fate> {
+        let now = self.clock.now();
+        if let Some(fate) = self.too_late(now) {
+            return Some(fate);
+        }
+        let holds: Vec<Hold> = match self.ledger.read(move |tx| tx.holds(now)).await {
+            Ok(holds) => holds,
+            Err(error) => return Some(Fate::new(Outcome::Failed, format!("ledger: not asked again, because {error}"))),
+        };
+        let (protect, scheduled) = (&self.config.protect, self.window().from);
+        let question = Question { rule: &self.rule, protect, holds: &holds, scheduled, now };
+        let held = question.held(group.tickets.get(id)?.deployment())?;
+        Some(Fate::left(&held))
     }
 
     /// Decides from a fresh look; none means that the request should be repeated.
@@ -201,7 +301,7 @@ impl Task {
         requests: u32,
     ) -> Option<Answer> {
         let may_have_arrived = error.is_none_or(Error::outcome_is_unknown);
-        let failed = |error: &Error| Answer::Over(Fate::new(Outcome::Failed, format!("{}: {error}", error.keyword())));
+        let failed = |error: &Error| Answer::Over(Fate::new(Outcome::Failed, format!("{}: {}", error.keyword(), error.short())));
         if let Some(error) = error {
             match error.keyword() {
                 "not_found" => return Some(Answer::Over(Fate::gone())),
@@ -223,8 +323,7 @@ impl Task {
             Status::Running | Status::Pending => {
                 let planned = group.tickets.get(id).map(Ticket::deployment);
                 if planned.is_none_or(|planned| was_changed(planned, &seen)) {
-                    let reason = "changed: somebody updated it after it was listed";
-                    return Some(Answer::Over(Fate::new(Outcome::Left, reason)));
+                    return Some(Answer::Over(changed()));
                 }
                 let most = if may_have_arrived { MOST_REQUESTS } else { MOST_REFUSALS };
                 match error {
@@ -239,6 +338,10 @@ impl Task {
             other => Some(Answer::Over(Fate::new(Outcome::Left, format!("status {other}: cannot be stopped")))),
         }
     }
+}
+
+fn changed() -> Fate {
+    Fate::new(Outcome::Left, "changed: somebody updated it after it was listed")
 }
 
 fn was_changed(planned: &Deployment, seen: &Deployment) -> bool {

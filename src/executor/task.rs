@@ -18,6 +18,7 @@ use crate::domain::rule::{Mode, Rule};
 use crate::domain::run::{OBSERVED, Outcome, Row, Run, RunResult, result_of};
 use crate::domain::schedule::OffWindow;
 use crate::executor::progress::{Observer, Step};
+use crate::executor::stop::WINDOW_ENDED;
 use crate::executor::survey::{Survey, survey};
 use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
 use crate::ledger::Ledger;
@@ -59,6 +60,16 @@ impl Ended {
         Self { result: RunResult::Failed, reason: reason.into(), rows: Vec::new() }
     }
 
+    /// With the rows of what was asked for and never watched to its end.
+    pub fn with_unconfirmed(mut self, rows: Vec<Row>, why: &str) -> Self {
+        let unconfirmed = |row: Row| match row.reason.as_str() {
+            "" if row.outcome == Outcome::Unconfirmed => Row { reason: format!("unconfirmed: {why}"), ..row },
+            _ => row,
+        };
+        self.rows = rows.into_iter().map(unconfirmed).collect();
+        self
+    }
+
     /// The run that this end makes of `open`.
     pub fn into_run(self, open: &OpenRun, resumed: bool, finished_at: DateTime<Utc>) -> Run {
         let claim = &open.claim;
@@ -87,24 +98,29 @@ impl Task {
     pub(super) async fn carry_out(&self, earlier: Vec<Row>) -> Result<Ended, Interrupted> {
         let survey = match survey(&self.tenant.reader, &self.rule, &self.config.prices, self.window().from).await {
             Ok(survey) => survey,
-            Err(error) => return Ok(Ended { rows: earlier, ..Ended::failed(format!("{}: {error}", error.keyword())) }),
+            Err(error) => {
+                let failed = Ended::failed(format!("{}: {error}", error.keyword()));
+                return Ok(failed.with_unconfirmed(earlier, "AI Core could not be asked again"));
+            }
         };
-        let (mut groups, gone) = match self.tickets(&survey, earlier).await {
+        let (mut groups, gone) = match self.tickets(&survey, earlier.clone()).await {
             Ok(tickets) => tickets,
-            Err(error) => return Ok(Ended::failed(format!("ledger: nothing was asked for, because {error}"))),
+            Err(error) => {
+                let failed = Ended::failed(format!("ledger: nothing more was asked for, because {error}"));
+                return Ok(failed.with_unconfirmed(earlier, "the holds could not be read"));
+            }
         };
         let stop: usize = groups.iter().map(|group| group.ids(&Progress::ToStop).len()).sum();
         let all: usize = groups.iter().map(|group| group.tickets.len()).sum();
         (self.observer)(&Step::Decided { stop, leave: all - stop });
 
         let blocked = self.guard(&mut groups, stop);
-        if blocked.is_none() {
-            let work = groups.iter_mut().map(|group| async {
-                self.stop_group(group).await?;
-                self.verify_group(group).await
-            });
-            join_all(work).await.into_iter().collect::<Result<Vec<()>, Interrupted>>()?;
-        }
+        // Also where nothing is left to ask for: what an earlier executor asked for is watched to its end.
+        let work = groups.iter_mut().map(|group| async {
+            self.stop_group(group).await?;
+            self.verify_group(group).await
+        });
+        join_all(work).await.into_iter().collect::<Result<Vec<()>, Interrupted>>()?;
         let window = self.window();
         let tickets = groups.iter().flat_map(|group| group.tickets.values());
         let rows: Vec<Row> = tickets.map(|ticket| ticket.row(window)).chain(gone).collect();
@@ -133,14 +149,14 @@ impl Task {
         let mut groups = Vec::new();
         for (group, planned) in survey.plan(&question, &self.config.prices) {
             let scheduled = self.window().from;
-            let recent = planned.into_iter().filter(|planned| !was_off_long_before(&planned.deployment, scheduled));
-            let tickets = recent.map(|planned| {
+            let tickets = planned.into_iter().filter_map(|planned| {
                 let id = planned.deployment.id.clone();
                 let earlier = earlier.remove(&(group.id.clone(), id.clone()));
-                (id, Ticket::new(planned, earlier))
+                let is_news = earlier.is_some() || !was_off_long_before(&planned.deployment, scheduled);
+                is_news.then(|| (id, Ticket::new(planned, earlier)))
             });
             let tickets = tickets.collect();
-            groups.push(GroupTickets { group, tickets });
+            groups.push(GroupTickets { group, listed_at: now, tickets });
         }
         let unread = |row: &Row| survey.failed.iter().any(|(group, _)| group.id == row.resource_group);
         let lost = earlier.into_values().map(|row| {
@@ -155,22 +171,28 @@ impl Task {
         Ok((groups, lost))
     }
 
-    /// The guards over a whole run: observe mode, `max_stops`, an off window that is over. Gives the reason of a
-    /// blocked run.
+    /// The guards over a whole run: `max_stops`, then observe mode. Gives the reason of a blocked run. An observing rule
+    /// is blocked as it would be in earnest: what it would not stop it would not avoid either.
     fn guard(&self, groups: &mut [GroupTickets], stop: usize) -> Option<String> {
+        // What an earlier executor of this run asked for counts as well.
+        let asked: usize = groups.iter().map(|group| group.ids(&Progress::Asked).len()).sum();
         let mut leave = |reason: &str| {
             let fate = Fate::new(Outcome::Left, reason);
-            groups.iter_mut().for_each(|group| group.conclude_unasked(&fate));
+            for group in groups.iter_mut() {
+                group.conclude_unasked(&fate);
+            }
         };
-        if self.open.claim.mode == Mode::Observe || self.rule.mode == Mode::Observe {
-            leave(OBSERVED);
-        } else if stop > usize::try_from(self.rule.max_stops).unwrap_or(usize::MAX) {
+        if stop > 0 && stop + asked > usize::try_from(self.rule.max_stops).unwrap_or(usize::MAX) {
             let reason = format!(
-                "blocked: it would have stopped {stop} deployments, more than max_stops = {}",
+                "blocked: it would have stopped {} deployments, more than max_stops = {}",
+                stop + asked,
                 self.rule.max_stops
             );
             leave(&reason);
             return Some(reason);
+        }
+        if self.open.claim.mode == Mode::Observe || self.rule.mode == Mode::Observe {
+            leave(OBSERVED);
         }
         None
     }
@@ -185,8 +207,18 @@ fn was_off_long_before(deployment: &Deployment, scheduled: DateTime<Utc>) -> boo
 
 fn ended(survey: &Survey, rows: Vec<Row>) -> Ended {
     let listed = survey.groups.len();
-    let result = result_of(&rows, survey.failed.len(), listed + survey.failed.len());
+    let mut result = result_of(&rows, survey.failed.len(), listed + survey.failed.len());
     let mut reasons = Vec::new();
+    let too_late = rows.iter().filter(|row| row.outcome == Outcome::Left && row.reason == WINDOW_ENDED).count();
+    if too_late > 0 {
+        reasons.push(format!(
+            "{too_late} deployments were left: the off window was over before they could be asked to stop"
+        ));
+        let did_something = rows.iter().any(|row| row.outcome != Outcome::Left && row.requested_at.is_some());
+        if result == RunResult::Done {
+            result = if did_something { RunResult::Partial } else { RunResult::Missed };
+        }
+    }
     if let Some((group, error)) = survey.failed.first() {
         let (failed, all) = (survey.failed.len(), listed + survey.failed.len());
         reasons.push(format!(
@@ -195,12 +227,14 @@ fn ended(survey: &Survey, rows: Vec<Row>) -> Ended {
             group.id
         ));
     }
-    let not_off = rows.iter().filter(|row| matches!(row.outcome, Outcome::Failed | Outcome::Unconfirmed)).count();
-    if not_off > 0 {
-        reasons.push(format!(
-            "{not_off} of {} deployments are not confirmed stopped",
-            rows.iter().filter(|row| row.requested_at.is_some()).count()
-        ));
+    let not_off: Vec<String> = [Outcome::Failed, Outcome::Unconfirmed]
+        .into_iter()
+        .map(|outcome| (rows.iter().filter(|row| row.outcome == outcome).count(), outcome))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, outcome)| format!("{count} {outcome}"))
+        .collect();
+    if !not_off.is_empty() {
+        reasons.push(not_off.join(", "));
     }
     reasons.extend(survey.notes.iter().cloned());
     Ended { result, reason: reasons.join("; "), rows }

@@ -10,6 +10,7 @@ use crate::domain::id::DeploymentId;
 use crate::domain::plan::{Decision, Planned, Reason};
 use crate::domain::run::{Outcome, Row};
 use crate::domain::schedule::OffWindow;
+use crate::domain::verification::PLAUSIBLE_SKEW;
 
 /// What became of a deployment.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,9 +81,17 @@ impl Ticket {
     /// `earlier` is what the run's earlier executor wrote down before it asked: what is on its way off now is ours.
     pub fn new(planned: Planned, earlier: Option<Row>) -> Self {
         let deployment = &planned.deployment;
-        let ours = earlier.is_some() && (deployment.status.is_off() || deployment.is_asked_to_stop());
+        let runs_on = deployment.status.can_be_stopped() && !deployment.is_asked_to_stop();
         let progress = match &planned.decision {
-            _ if ours => Progress::Asked,
+            _ if earlier.is_some() && !runs_on => Progress::Asked,
+            Decision::Stop if earlier.as_ref().is_some_and(|row| may_have_come_back(deployment, row)) => {
+                let reason = format!(
+                    "came_back: its stop was asked for before a restart, it was changed since and is {}; it is not asked \
+                     again",
+                    deployment.status
+                );
+                Progress::Over(Fate::new(Outcome::Failed, reason))
+            }
             Decision::Stop => Progress::ToStop,
             Decision::Leave(Reason::Status(status)) if status.is_off() => Progress::Over(Fate::already_off(deployment)),
             Decision::Leave(reason) => Progress::Over(Fate::left(reason)),
@@ -129,11 +138,22 @@ impl Ticket {
     }
 }
 
+/// True where a deployment that runs may have been STOPPING since an earlier executor asked: it was changed after that,
+/// or nobody knows when it was changed. The clocks of AI Core and of this machine may differ a little.
+fn may_have_come_back(deployment: &Deployment, earlier: &Row) -> bool {
+    match (deployment.modified_at, earlier.requested_at) {
+        (Some(modified_at), Some(requested_at)) => modified_at >= requested_at - PLAUSIBLE_SKEW,
+        _ => true,
+    }
+}
+
 /// The deployments of one resource group in a run.
 #[derive(Debug, Clone)]
 pub struct GroupTickets {
     /// The group.
     pub group: Group,
+    /// When it was listed.
+    pub listed_at: DateTime<Utc>,
     /// Its deployments, by id.
     pub tickets: BTreeMap<DeploymentId, Ticket>,
 }
@@ -148,6 +168,13 @@ impl GroupTickets {
     pub fn conclude(&mut self, id: &DeploymentId, fate: Fate) {
         if let Some(ticket) = self.tickets.get_mut(id) {
             ticket.progress = Progress::Over(fate);
+        }
+    }
+
+    /// Takes back that a stop was asked for: it was surely refused.
+    pub fn reopen(&mut self, id: &DeploymentId) {
+        if let Some(ticket) = self.tickets.get_mut(id) {
+            ticket.progress = Progress::ToStop;
         }
     }
 

@@ -1,5 +1,6 @@
 //! Waiting until AI Core itself says STOPPED: one list per resource group and look, with growing pauses.
 
+use chrono::TimeDelta;
 use tracing::warn;
 
 use crate::domain::id::DeploymentId;
@@ -30,12 +31,14 @@ impl Task {
             }
             let fates = self.look_at_group(group, &mut watch).await;
             (self.observer)(&Step::Confirmed(fates.len()));
-            fates.into_iter().for_each(|(id, fate)| group.conclude(&id, fate));
+            for (id, fate) in fates {
+                group.conclude(&id, fate);
+            }
         }
-        let waited = self.rule.verify_timeout.num_minutes();
+        let waited = waited(self.rule.verify_timeout);
         for (id, seen) in watch.into_unconfirmed() {
             let seen = seen.map_or_else(|| "not seen again".to_owned(), |status| format!("still {status}"));
-            let reason = format!("unconfirmed: {seen} after {waited} minutes");
+            let reason = format!("unconfirmed: {seen} after {waited}");
             group.conclude(&id, Fate::new(Outcome::Unconfirmed, reason));
         }
         Ok(())
@@ -73,6 +76,16 @@ impl Task {
             // The next look will tell.
             Err(_) => None,
         }
+    }
+}
+
+/// How long was waited, as people say it.
+fn waited(time: TimeDelta) -> String {
+    let (minutes, seconds) = (time.num_minutes(), time.num_seconds());
+    match (minutes, seconds) {
+        (minutes, seconds) if seconds != minutes * 60 => format!("{seconds} seconds"),
+        (1, _) => "1 minute".to_owned(),
+        (minutes, _) => format!("{minutes} minutes"),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod error;
 pub mod holds;
 pub mod lock;
 pub mod outbox;
+pub mod overview;
 pub mod rows;
 pub mod runs;
 pub mod settlements;

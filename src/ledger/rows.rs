@@ -1,7 +1,10 @@
 //! The deployments of a run: what was asked for, what became of them, and what that avoided.
 
-use rusqlite::{Row as Columns, named_params};
+use std::collections::BTreeSet;
 
+use rusqlite::{Row as Columns, named_params, params};
+
+use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup};
 use crate::domain::run::{Outcome, Row};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
@@ -15,6 +18,27 @@ impl Tx<'_> {
     /// Writes down that stops are about to be asked for; must be on the disk before the first request is sent.
     pub fn request(&self, run: RunId, rows: &[Row]) -> Result<(), LedgerError> {
         rows.iter().try_for_each(|row| self.put_row(run, row, None))
+    }
+
+    /// The deployments of a resource group that another open run has asked to stop, or was about to: its watch says what
+    /// becomes of them, and one stop is counted once.
+    pub fn asked_by_others(
+        &self,
+        run: RunId,
+        connection: &ConnectionName,
+        group: &ResourceGroup,
+    ) -> Result<BTreeSet<DeploymentId>, LedgerError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT d.id FROM run r JOIN deployment d ON d.run = r.id
+             WHERE r.open AND r.id <> ?1 AND r.connection = ?2 AND d.resource_group = ?3
+               AND d.requested_at IS NOT NULL AND d.outcome IS NULL",
+        )?;
+        let mut found = statement.query(params![run.0, connection.as_str(), group.as_str()])?;
+        let mut ids = BTreeSet::new();
+        while let Some(columns) = found.next()? {
+            ids.insert(parsed(columns, "id", "a deployment id", str::parse)?);
+        }
+        Ok(ids)
     }
 
     pub(super) fn put_row(&self, run: RunId, row: &Row, outcome: Option<Outcome>) -> Result<(), LedgerError> {

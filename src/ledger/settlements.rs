@@ -30,6 +30,17 @@ pub struct Unsettled {
     pub row: Row,
 }
 
+/// Whether another run counts the stop of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// None does.
+    Not,
+    /// One is still watching it.
+    Undecided,
+    /// One does.
+    Counted,
+}
+
 impl Tx<'_> {
     /// Everything that is not settled, oldest window first.
     pub fn unsettled(&self, now: DateTime<Utc>) -> Result<Vec<Unsettled>, LedgerError> {
@@ -68,6 +79,33 @@ impl Tx<'_> {
             |columns| columns.get(0),
         )?;
         next.map(from_ms).transpose()
+    }
+
+    /// What other runs on the same tenant make of a deployment's stop.
+    pub fn counted_elsewhere(&self, unsettled: &Unsettled) -> Result<Elsewhere, LedgerError> {
+        let (counted, open): (bool, bool) = self
+            .0
+            .prepare_cached(
+                "SELECT coalesce(max(d.outcome = 'stopped' OR s.avoided_from IS NOT NULL), 0),
+                        coalesce(max(r.open AND d.requested_at IS NOT NULL), 0)
+                 FROM deployment d JOIN run r ON r.id = d.run
+                 LEFT JOIN settlement s ON s.run = d.run AND s.resource_group = d.resource_group AND s.id = d.id
+                 WHERE d.run <> ?1 AND r.connection = ?2 AND d.resource_group = ?3 AND d.id = ?4",
+            )?
+            .query_row(
+                params![
+                    unsettled.run.0,
+                    unsettled.connection.as_str(),
+                    unsettled.row.resource_group.as_str(),
+                    unsettled.row.id.as_str()
+                ],
+                |columns| Ok((columns.get(0)?, columns.get(1)?)),
+            )?;
+        Ok(match (counted, open) {
+            (true, _) => Elsewhere::Counted,
+            (false, true) => Elsewhere::Undecided,
+            (false, false) => Elsewhere::Not,
+        })
     }
 
     /// Notes that a deployment was there at `at`.

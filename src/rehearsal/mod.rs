@@ -174,7 +174,7 @@ impl Stage {
             match (firing, round) {
                 (Some(firing), round) if round.is_none_or(|round| firing <= round) => {
                     wait_until(firing, &self.clock).await;
-                    for run in self.executor.beat(&mut agenda).await? {
+                    for run in self.executor.beat(&mut agenda).await?.runs {
                         let executor = self.executor.clone();
                         runs.spawn(async move { executor.carry_out(run, silent()).await });
                     }

@@ -121,6 +121,11 @@ pub fn plain(heads: &[&str]) -> Table {
     table
 }
 
+/// A sentence, broken into lines of the narrowest terminal.
+pub fn broken(sentence: &str) -> Vec<String> {
+    wrapped(sentence, usize::from(WIDTH))
+}
+
 /// These columns are never broken; the others share what is left of the line.
 pub fn keep_whole(table: &mut Table, columns: &[usize]) {
     for &index in columns {

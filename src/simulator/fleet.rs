@@ -43,6 +43,8 @@ pub struct Tenant {
     pub latency: Duration,
     /// The machines it offers.
     pub instance_types: BTreeMap<String, InstanceType>,
+    /// People delete what has been off for so long; without it, what is off stays.
+    pub tidied_after: Option<Duration>,
     /// Nodes reserved per plan.
     pub reserved_nodes: BTreeMap<String, u32>,
 }
@@ -100,6 +102,7 @@ impl Default for Fleet {
             token_lifetime: TOKEN_LIFETIME,
             latency: Duration::ZERO,
             instance_types: BTreeMap::new(),
+            tidied_after: None,
             reserved_nodes: BTreeMap::new(),
         };
         Self { tenant, groups: vec![FleetGroup::new("default")], deployments: Vec::new(), last: 0..0 }

@@ -67,6 +67,7 @@ fn tenant(text: &str, raw: RawTenant, fleet: &mut Fleet) -> Result<(), FleetErro
     tenant.meta = raw.meta.unwrap_or(tenant.meta);
     tenant.token_lifetime = raw.token_lifetime.map_or(tenant.token_lifetime, |span| span.0);
     tenant.latency = raw.latency.map_or(tenant.latency, |span| span.0);
+    tenant.tidied_after = raw.tidied_after.map(|span| span.0);
     tenant.reserved_nodes = raw.reserved_nodes;
     tenant.instance_types = raw.instance_types.into_iter().map(|(name, raw)| (name, instance_type(raw))).collect();
     Ok(())

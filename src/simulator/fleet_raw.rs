@@ -32,6 +32,7 @@ pub(super) struct RawTenant {
     pub(super) latency: Option<Span>,
     pub(super) timezone: Option<Spanned<String>>,
     pub(super) instance_types: BTreeMap<String, RawInstanceType>,
+    pub(super) tidied_after: Option<Span>,
     pub(super) reserved_nodes: BTreeMap<String, u32>,
 }
 

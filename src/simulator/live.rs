@@ -204,7 +204,8 @@ impl Live {
         self.modified_at = at;
     }
 
-    fn plan_leaving(&mut self, at: DateTime<Utc>) {
+    /// It is deleted then, if not before.
+    pub(super) fn plan_leaving(&mut self, at: DateTime<Utc>) {
         self.leaves = Some(self.leaves.map_or(at, |other| other.min(at)));
     }
 

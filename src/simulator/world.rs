@@ -44,12 +44,19 @@ impl World {
             self.lives.iter().enumerate().filter_map(due).min_by_key(|one| (one.0, one.1))
         {
             self.lives[index].happen(event, at);
+            if event == Event::StopEnds
+                && let Some(after) = self.tenant.tidied_after
+            {
+                self.lives[index].plan_leaving(at + after);
+            }
             if event == Event::Redeploy {
                 let id = self.new_id();
                 let spec = self.lives[index].replacement(id);
                 self.lives.push(Live::created(spec, at, self.start));
             }
         }
+        // Nothing comes of what is gone, and a year of redeployments would be walked through at each request.
+        self.lives.retain(|live| !live.gone || live.next_event().is_some());
     }
 
     /// The deployments of a group that the API shows at `now`, in the order in which they came.

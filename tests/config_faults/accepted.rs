@@ -8,6 +8,8 @@ use offhours::config::{Attachment, Config, ReportPeriod};
 use offhours::domain::id::RuleName;
 use offhours::domain::rule::{MailWhen, Mode, Rule};
 use offhours::mail::settings::{Delivery, Locale, Security};
+use offhours::monitor::Settings;
+use offhours::monitor::ping::PingTarget;
 use offhours::secret::SecretSource;
 
 use crate::files::*;
@@ -183,4 +185,17 @@ fn what_is_odd_is_said_and_accepted() {
          schedules/a.toml:6:12: warning: `holidays` of rule `dev-evenings` has no effect without `until`\n\
          schedules/a.toml:6:12: warning: `holidays` of rule `dev-evenings` is out of date: its last day was 2025-12-25\n"
     );
+}
+
+#[test]
+fn nobody_is_told_unless_the_file_says_so() {
+    assert_eq!(accepted(&[]).monitoring, Settings::default());
+    let both = accepted(&[
+        AddMain("[monitoring]\nheartbeat_url_file = \"url\"\nlisten = \"[::1]:9464\""),
+        File("url", "https://hc.example.com/CANARY\n"),
+    ]);
+    assert!(matches!(both.monitoring.heartbeat, Some(PingTarget::Elsewhere(SecretSource::File(_)))));
+    assert_eq!(both.monitoring.listen, Some("[::1]:9464".parse().unwrap()));
+    let here = accepted(&[AddMain("[monitoring]\nheartbeat_url = \"https://hc.example.com/CANARY\"")]);
+    assert!(here.monitoring.heartbeat.is_some() && !format!("{here:?}").contains(CANARY));
 }

@@ -28,6 +28,7 @@ pub fn all() -> Vec<Case> {
         dates_and_limits(),
         prices(),
         mail(),
+        monitoring(),
         service_keys(),
         secrets(),
         sizes(),
@@ -393,6 +394,44 @@ fn mail() -> Vec<Case> {
         case("C26 a scheme that is unknown", &[Mail("to = [\"finops@example.com\"]"), InMain("smtps://", "https://CANARY.")], &[
             "offhours.toml:7:8: the scheme of `smtp` is unknown",
             "  hint: allowed are `smtps://`, `smtp+starttls://`, and `smtp://` for loopback",
+        ]),
+    ]
+}
+
+#[rustfmt::skip]
+fn monitoring() -> Vec<Case> {
+    vec![
+        case("M1 a heartbeat in clear", &[AddMain("[monitoring]\nheartbeat_url = \"http://hc.example.com/CANARY\"")], &[
+            "offhours.toml:7:17: `heartbeat_url` is neither `https://`, nor `http://` on this machine",
+            "  hint: it looks like `https://hc-ping.com/your-uuid`",
+        ]),
+        case("M1 a heartbeat that is no URL", &[AddMain("[monitoring]\nheartbeat_url = \"CANARY\"")], &[
+            "offhours.toml:7:17: `heartbeat_url` is no URL",
+            "  hint: it looks like `https://hc-ping.com/your-uuid`",
+        ]),
+        case("M1 a heartbeat with a login", &[AddMain("[monitoring]\nheartbeat_url = \"https://u:CANARY@hc.example.com/\"")], &[
+            "offhours.toml:7:17: `heartbeat_url` has a login in it",
+            "  hint: remove it, and change the password",
+        ]),
+        case("M2 two heartbeats", &[AddMain("[monitoring]\nheartbeat_url = \"https://hc.example.com/CANARY\"\nheartbeat_url_env = \"HEARTBEAT\"")], &[
+            "offhours.toml:8:21: `heartbeat_url_env` is one heartbeat too many in `[monitoring]`",
+            "  hint: keep one of them",
+        ]),
+        case("M2 a heartbeat's file that others can read", &[AddMain("[monitoring]\nheartbeat_url_file = \"heartbeat-url\""), File("heartbeat-url", "https://hc.example.com/CANARY\n"), Mode("heartbeat-url", 0o644)], &[
+            "offhours.toml:7:22: the file that `heartbeat_url_file` names can be read by group or others (mode 644)",
+            "  hint: run `chmod 600 heartbeat-url`",
+        ]),
+        case("M2 a heartbeat's file without a URL", &[AddMain("[monitoring]\nheartbeat_url_file = \"heartbeat-url\""), File("heartbeat-url", "CANARY\n")], &[
+            "offhours.toml:7:22: what `heartbeat_url_file` names is no URL",
+            "  hint: it looks like `https://hc-ping.com/your-uuid`",
+        ]),
+        case("M3 a page for everybody", &[AddMain("[monitoring]\nlisten = \"0.0.0.0:9464\"")], &[
+            "offhours.toml:7:10: `listen` would let other machines ask, without a login",
+            "  hint: write `127.0.0.1:9464`; a proxy can serve others",
+        ]),
+        case("M3 a page without a port", &[AddMain("[monitoring]\nlisten = \"127.0.0.1\"")], &[
+            "offhours.toml:7:10: `listen` is no address with a port",
+            r#"  hint: for example `listen = "127.0.0.1:9464"`"#,
         ]),
     ]
 }

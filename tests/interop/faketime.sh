@@ -1,17 +1,14 @@
 #!/bin/sh
 # Runs the real daemon under Debian's libfaketime: weeks across both clock changes, a suspended weekend, a late
 # evening, a clock that steps back, and one that starts in 1970.
-# Usage: tests/interop/faketime.sh [PATH TO offhours [SCENARIO…]]; by default the release build, then the debug build.
+# Usage: tests/interop/faketime.sh [SCENARIO…]     OFFHOURS names the binary; by default the debug build, built if need be.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-target=${CARGO_TARGET_DIR:-$here/../../target}
-program=${1:-}
-[ $# -eq 0 ] || shift
-for candidate in "$target/release/offhours" "$target/debug/offhours"; do
-    [ -n "$program" ] || [ ! -x "$candidate" ] || program=$candidate
-done
-[ -n "$program" ] || { echo "faketime.sh: no offhours: run cargo build first" >&2; exit 2; }
+if [ -z "${OFFHOURS:-}" ]; then
+    (cd "$here/../.." && cargo build --quiet --locked --bin offhours)
+    OFFHOURS=${CARGO_TARGET_DIR:-$here/../../target}/debug/offhours
+fi
 
 library() { find /usr/lib -name libfaketimeMT.so.1 2>/dev/null | head -n 1; }
 if [ -z "$(library)" ]; then
@@ -20,4 +17,4 @@ if [ -z "$(library)" ]; then
     rm -f "$log"
 fi
 
-exec python3 "$here/faketime.py" "$(realpath "$program")" "$(library)" "$@"
+exec python3 "$here/faketime.py" "$(realpath "$OFFHOURS")" "$(library)" "$@"

@@ -290,6 +290,18 @@ mod tests {
         }
     }
 
+    /// croner reads `SUN` at the end of a range as 7, so that `SUN-SUN` fired every day of the week.
+    #[test]
+    fn a_range_of_one_day_is_that_day() {
+        for expression in ["0 2 * * SUN-SUN", "0 2-2/4 * * SUN", "0 2 * * 0-0/2"] {
+            assert_eq!(
+                instants(expression, "UTC", "2026-11-23T00:00:00Z", 2),
+                ["11-29T02:00:00Z", "12-06T02:00:00Z"],
+                "{expression}"
+            );
+        }
+    }
+
     #[test]
     fn names_are_read_whatever_their_case() {
         let next = |text| instants(text, "UTC", "2026-11-23T12:00:00Z", 2);

@@ -102,6 +102,12 @@ if journalctl --no-pager --output=export --unit=offhours.service | grep -qaF -e 
 fi
 ok "no secret is in the journal"
 
+"${ctl[@]}" check --online >/proof/check 2>&1 || broken "offhoursctl check --online: $(cat /proof/check)"
+if grep -q 'is not here' /proof/check; then broken "offhoursctl has the credentials: $(cat /proof/check)"; fi
+ok "offhoursctl checks the tenant with the service's user and credentials"
+# The daemon fires the same rule now and then: two in one second are refused.
+holds 10 "and fires a rule beside the daemon" "${ctl[@]}" fire proof
+
 # --- it is confined: its root as it sees it, and what is there of its making
 for place in /etc/offhours /usr/local/bin /var/lib /var/log /root /home /boot /opt; do
     if touch "/proc/$pid/root$place/written" 2>/dev/null; then broken "it cannot write to $place"; fi
@@ -110,7 +116,7 @@ touch "/proc/$pid/root/var/lib/private/offhours/written" || broken "it can write
 rm "/proc/$pid/root/var/lib/private/offhours/written"
 # What lies in memory is looked at here; systemd.sh looks at what it left on the disk.
 echo "$uid" >/proof/uid
-strays=$(find /run /tmp /dev/shm /var/tmp -uid "$uid" | head)
+strays=$(find /run /tmp /dev/shm /var/tmp -path /run/credentials -prune -o -uid "$uid" -print | head)
 [ -z "$strays" ] || broken "everything it wrote is in its state directory: $strays"
 [ "$(stat -c %a /var/lib/private/offhours)" = 700 ] || broken "its state directory is closed"
 [ "$(stat -c %a /var/lib/private/offhours/ledger.sqlite3)" = 600 ] || broken "the ledger is closed"

@@ -1,0 +1,308 @@
+//! `offhours status`: how things stand. Asks the ledger and the daemon's lock, never AI Core; works without either.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{Session, output};
+use crate::config::Config;
+use crate::domain::id::RuleName;
+use crate::domain::instant::rfc3339;
+use crate::ledger::overview::{MailCounts, RECENT, RunHead, daemon};
+use crate::ledger::{Ledger, LedgerError, Tx};
+use crate::report::clean::shorten;
+use crate::report::form::Form;
+use crate::report::table;
+
+/// The most of a rule's name that is shown in the table.
+const LONGEST_NAME: usize = 28;
+/// The most of an error that is shown.
+const LONGEST_ERROR: usize = 200;
+
+/// How things stand.
+#[derive(Debug, Default)]
+struct Status {
+    /// The daemon's process, where one runs; its number where its lock tells.
+    daemon: Option<Option<u32>>,
+    /// False where there is no ledger yet.
+    has_ledger: bool,
+    rules: Vec<RuleStatus>,
+    last_problem: Option<RunHead>,
+    mails: MailCounts,
+    holds: usize,
+    unsettled: usize,
+}
+
+#[derive(Debug)]
+struct RuleStatus {
+    rule: RuleName,
+    last: Option<RunHead>,
+    next_firing: Option<DateTime<Utc>>,
+    /// Runs of a week in which the rule met nothing that it selects; none where it met something, or never looked.
+    barren_runs: Option<u32>,
+}
+
+pub async fn status(session: &Session) -> Result<Exit, Failure> {
+    let config = session.config()?;
+    let status = Status::draw_up(&config, session.now()).await?;
+    let zone_data = crate::clock::zone_data();
+    if session.json {
+        output::print_json(&status.json(&config, &zone_data))?;
+    } else {
+        output::print(&status.text(&config, &zone_data))?;
+    }
+    Ok(Exit::Well)
+}
+
+impl Status {
+    async fn draw_up(config: &Config, now: DateTime<Utc>) -> Result<Self, LedgerError> {
+        let rules = config.rules.iter().map(|rule| RuleStatus {
+            rule: rule.name.clone(),
+            last: None,
+            next_firing: rule.schedule.next_firing(now),
+            barren_runs: None,
+        });
+        let mut status = Self { daemon: daemon(&config.state_dir), rules: rules.collect(), ..Self::default() };
+        if let Some(ledger) = Ledger::open_to_read(&config.state_dir)? {
+            status = ledger.read(move |tx| status.filled_in(tx, now)).await?;
+        }
+        Ok(status)
+    }
+
+    fn filled_in(mut self, tx: &Tx<'_>, now: DateTime<Utc>) -> Result<Self, LedgerError> {
+        self.has_ledger = true;
+        for rule in &mut self.rules {
+            rule.last = tx.last_run(&rule.rule)?;
+            let matches = tx.matches(&rule.rule, now - RECENT, now)?;
+            rule.barren_runs = matches.are_none().then_some(matches.runs);
+        }
+        self.last_problem = tx.last_problem(now - RECENT)?;
+        self.mails = tx.mail_counts(now)?;
+        self.holds = tx.holds(now)?.len();
+        self.unsettled = tx.unsettled(now)?.len();
+        Ok(self)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let barren = |rule: &RuleStatus| Some(barren(&rule.rule, rule.barren_runs?));
+        self.rules.iter().filter_map(barren).collect()
+    }
+
+    fn text(&self, config: &Config, zone_data: &str) -> String {
+        let zone = config.zone_or_utc();
+        let form = Form { locale: config.locale(), zone: &zone };
+        let mut text = match self.daemon {
+            Some(Some(pid)) => format!("the daemon runs, pid {pid}\n"),
+            Some(None) => "the daemon runs\n".to_owned(),
+            None => "the daemon does not run: nothing fires\n".to_owned(),
+        };
+        let _ = writeln!(text, "time zone data {zone_data}");
+        if !self.has_ledger {
+            let _ = writeln!(text, "no ledger yet in {}", config.state_dir.display());
+        }
+        let _ = write!(text, "\n{}", self.table(&form));
+        let _ = writeln!(text, "Times in {}.\n", zone.name());
+        for line in self.lines(&form).iter().flat_map(|line| table::broken(line)) {
+            let _ = writeln!(text, "{line}");
+        }
+        text
+    }
+
+    fn table(&self, form: &Form<'_>) -> String {
+        let mut table = table::plain(&["RULE", "LAST RUN", "RESULT", "NEXT FIRING"]);
+        for rule in &self.rules {
+            let (at, result) = match &rule.last {
+                Some(last) => (form.stamp(last.firing.at), result(last)),
+                None => ("never".to_owned(), ""),
+            };
+            let next = rule.next_firing.map_or_else(|| "never".to_owned(), |at| form.stamp(at));
+            table.add_row([shorten(rule.rule.as_str(), LONGEST_NAME), at, result.to_owned(), next]);
+        }
+        table::keep_whole(&mut table, &[0, 1, 2, 3]);
+        table::finished(&table)
+    }
+
+    fn lines(&self, form: &Form<'_>) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(problem) = &self.last_problem {
+            let reason = shorten(&problem.reason, LONGEST_ERROR);
+            let at = form.instant(problem.firing.at);
+            lines.push(format!("last problem: {}, {at}, {}: {reason}", problem.firing.rule, result(problem)));
+        }
+        let MailCounts { waiting, given_up, last_error } = &self.mails;
+        lines.push(format!("mails: {waiting} waiting, {given_up} given up within a week"));
+        if let Some(error) = last_error {
+            lines.push(format!("last mail error: {}", shorten(error, LONGEST_ERROR)));
+        }
+        lines.push(format!("holds in force: {}", self.holds));
+        lines.push(format!("avoided costs not settled yet: {}", self.unsettled));
+        lines.extend(self.warnings().into_iter().map(|warning| format!("warning: {warning}")));
+        lines
+    }
+
+    fn json(&self, config: &Config, zone_data: &str) -> Value {
+        let rules = self.rules.iter().map(|rule| {
+            json!({
+                "rule": rule.rule.as_str(),
+                "last_run": rule.last.as_ref().map(json_head),
+                "next_firing": rule.next_firing.map(rfc3339),
+            })
+        });
+        json!({
+            "running": self.daemon.is_some(),
+            "pid": self.daemon.flatten(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "time_zone_data": zone_data,
+            "state_dir": config.state_dir,
+            "rules": rules.collect::<Vec<_>>(),
+            "last_problem": self.last_problem.as_ref().map(json_head),
+            "mails": {
+                "waiting": self.mails.waiting,
+                "given_up": self.mails.given_up,
+                "last_error": self.mails.last_error,
+            },
+            "holds": self.holds,
+            "unsettled": self.unsettled,
+            "warnings": self.warnings(),
+        })
+    }
+}
+
+fn barren(rule: &RuleName, runs: u32) -> String {
+    let runs = if runs == 1 { "its one run".to_owned() } else { format!("all its {runs} runs") };
+    format!("rule {rule} matched no deployment within a week, in {runs}: see `offhours plan {rule}`")
+}
+
+fn result(run: &RunHead) -> &'static str {
+    run.result.map_or("under way", |result| result.as_str())
+}
+
+fn json_head(run: &RunHead) -> Value {
+    json!({
+        "firing": run.firing.to_string(),
+        "scheduled_for": rfc3339(run.firing.at),
+        "trigger": run.trigger.as_str(),
+        "finished_at": run.finished_at.map(rfc3339),
+        "result": run.result.map(|result| result.as_str()),
+        "reason": run.reason,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use chrono::{DateTime, TimeDelta, Utc};
+
+    use super::Status;
+    use crate::config::{self, Config};
+    use crate::domain::hold::Target;
+    use crate::domain::id::{ConnectionName, ResourceGroup, RuleName};
+    use crate::domain::rule::Mode;
+    use crate::domain::run::{Firing, RunResult, Trigger};
+    use crate::domain::schedule::OffWindow;
+    use crate::ledger::Ledger;
+    use crate::ledger::lock::DaemonLock;
+    use crate::ledger::outbox::NewMail;
+    use crate::ledger::runs::{Claim, NewRun};
+
+    const ZONE_DATA: &str = "2026a from /usr/share/zoneinfo";
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-24T09:00:00Z".parse().unwrap()
+    }
+
+    fn config(directory: &tempfile::TempDir) -> Config {
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("schedules")).unwrap();
+        let main = "timezone = \"Europe/Berlin\"\nstate_dir = \"state\"\n[connection.dev]\nservice_key = \"key\"\n";
+        fs::write(at("offhours.toml"), main).unwrap();
+        let key = r#"{ "clientid": "c", "clientsecret": "s", "url": "https://auth.example.com",
+                       "serviceurls": { "AI_API_URL": "https://api.example.com" } }"#;
+        fs::write(at("key"), key).unwrap();
+        fs::set_permissions(at("key"), fs::Permissions::from_mode(0o600)).unwrap();
+        let rules = ["dev-evenings", "team-a-sandboxes-every-night-and-weekend", "new"].map(|name| {
+            format!(
+                "[[rule]]\nname = \"{name}\"\nstop = \"0 19 * * MON-FRI\"\nuntil = \"0 7 * * MON-FRI\"\n\
+                     [rule.select]\nresource_groups = [\"dev\"]\n"
+            )
+        });
+        fs::write(at("schedules/a.toml"), rules.concat()).unwrap();
+        config::load_at(&at("offhours.toml"), now()).unwrap().0
+    }
+
+    fn new_run(rule: &str, at: DateTime<Utc>) -> NewRun {
+        NewRun {
+            firing: Firing { rule: RuleName::new(rule).unwrap(), at },
+            connection: ConnectionName::new("dev").unwrap(),
+            mode: Mode::Enforce,
+            trigger: Trigger::Schedule,
+            off_window: OffWindow { from: at, to: at + TimeDelta::hours(12) },
+            started_at: at,
+            executor: "executor".to_owned(),
+        }
+    }
+
+    async fn fill(ledger: &Ledger) {
+        let evening: DateTime<Utc> = "2026-11-23T18:00:00Z".parse().unwrap();
+        let mail = |n: u32| NewMail {
+            subject: "s".to_owned(),
+            recipient: "a@example.com".to_owned(),
+            message_id: n.to_string(),
+            bytes: vec![b'x'; 100_000],
+        };
+        ledger
+            .write(move |tx| {
+                for days in 0..400 {
+                    let at = evening - TimeDelta::days(days);
+                    tx.record(&new_run("team-a-sandboxes-every-night-and-weekend", at), RunResult::Done, "")?;
+                }
+                let reason = "unconfirmed: 2 of 9 deployments were not seen STOPPED within the 15 minutes of its rule";
+                let first = new_run("dev-evenings", evening - TimeDelta::days(1));
+                tx.record(&first, RunResult::Partial, reason)?;
+                assert!(matches!(tx.claim(&new_run("dev-evenings", evening))?, Claim::Taken(_)));
+                tx.enqueue(&[mail(1)], now() - TimeDelta::days(30))?;
+                tx.mail_failed(1, "refused", None, now() - TimeDelta::days(25))?;
+                tx.enqueue(&[mail(2), mail(3), mail(4)], now() - TimeDelta::days(6))?;
+                tx.mail_failed(2, "550 no such user", None, now() - TimeDelta::days(1))?;
+                tx.mail_failed(3, "no connection: refused", Some(now()), now())?;
+                let group = Target::ResourceGroup(ResourceGroup::new("dev").unwrap());
+                tx.add_hold(&group, now() + TimeDelta::hours(3), "demo", "ann", now())?;
+                Ok(())
+            })
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn all_that_is_amiss_is_on_one_page() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(&directory);
+        let ledger = Ledger::open(&config.state_dir).unwrap();
+        fill(&ledger).await;
+        let lock = DaemonLock::take(&config.state_dir).unwrap();
+        let status = Status::draw_up(&config, now()).await.unwrap();
+        let text = status.text(&config, ZONE_DATA).replace(&std::process::id().to_string(), "4711");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        insta::assert_snapshot!("status", text);
+        let json = status.json(&config, ZONE_DATA);
+        assert_eq!(json["pid"], std::process::id());
+        assert_eq!(json["mails"]["waiting"], 2);
+        assert_eq!(json["rules"][0]["last_run"]["result"], serde_json::Value::Null);
+        assert_eq!(json["rules"][2]["next_firing"], "2026-11-24T18:00:00Z");
+        drop(lock);
+        assert_eq!(Status::draw_up(&config, now()).await.unwrap().daemon, None);
+    }
+
+    #[tokio::test]
+    async fn without_daemon_and_ledger_it_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(&directory);
+        let status = Status::draw_up(&config, now()).await.unwrap();
+        let text = status.text(&config, ZONE_DATA).replace(&directory.path().display().to_string(), "…");
+        insta::assert_snapshot!("status_of_nothing", text);
+    }
+}

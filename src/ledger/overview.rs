@@ -1,0 +1,172 @@
+//! How things stand, for `status` and metrics: a few rows by index, however long the history has grown.
+
+use std::fs;
+use std::path::Path;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::{OptionalExtension, Row as Columns, params};
+
+use crate::domain::id::RuleName;
+use crate::domain::run::{Firing, RunResult, Trigger};
+use crate::ledger::Tx;
+use crate::ledger::error::LedgerError;
+use crate::ledger::lock;
+use crate::ledger::values::{from_ms, instant, optional_instant, parsed, to_ms};
+
+/// Mails that were given up longer ago, and problems that are older, are history.
+pub const RECENT: TimeDelta = TimeDelta::days(7);
+
+/// No mail is tried for longer than this (five days, and the last pause).
+const LONGEST_ATTEMPTS: TimeDelta = TimeDelta::days(7);
+
+/// A run without its deployments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunHead {
+    /// Its identity.
+    pub firing: Firing,
+    /// What set it off.
+    pub trigger: Trigger,
+    /// How it ended; none while it is going on.
+    pub result: Option<RunResult>,
+    /// Why it did not end `done`.
+    pub reason: String,
+    /// When its result was known.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// The outbox in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MailCounts {
+    /// Waiting for their next attempt.
+    pub waiting: u32,
+    /// Given up within [`RECENT`].
+    pub given_up: u32,
+    /// What the last attempt for one that waits came to.
+    pub last_error: Option<String>,
+}
+
+/// What the runs of a rule saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Matches {
+    /// Runs that looked at all that the rule means.
+    pub runs: u32,
+    /// Whether any of them met a deployment that the rule selects.
+    pub any: bool,
+}
+
+impl Matches {
+    /// True where the rule looked and has met nothing that it selects.
+    pub fn are_none(self) -> bool {
+        self.runs > 0 && !self.any
+    }
+}
+
+/// The process that runs as daemon on `directory`, where one does; without a number where its lock tells none.
+pub fn daemon(directory: &Path) -> Option<Option<u32>> {
+    const NAME: &str = "daemon";
+    lock::is_alive(directory, NAME).then(|| {
+        let text = fs::read_to_string(directory.join(format!("{NAME}.lock"))).ok()?;
+        text.trim().strip_prefix("pid ")?.parse().ok()
+    })
+}
+
+impl Tx<'_> {
+    /// The newest run of `rule`, by its scheduled instant.
+    pub fn last_run(&self, rule: &RuleName) -> Result<Option<RunHead>, LedgerError> {
+        self.0
+            .prepare_cached("SELECT * FROM run WHERE rule = ?1 ORDER BY scheduled_at DESC LIMIT 1")?
+            .query_row([rule.as_str()], |columns| Ok(head(columns)))
+            .optional()?
+            .transpose()
+    }
+
+    /// The newest run scheduled since `since` at which a person has to look.
+    pub fn last_problem(&self, since: DateTime<Utc>) -> Result<Option<RunHead>, LedgerError> {
+        self.0
+            .prepare_cached(
+                "SELECT * FROM run
+                 WHERE scheduled_at >= ?1 AND result IN ('partial', 'failed', 'blocked', 'missed', 'interrupted')
+                 ORDER BY scheduled_at DESC, id DESC LIMIT 1",
+            )?
+            .query_row([to_ms(since)], |columns| Ok(head(columns)))
+            .optional()?
+            .transpose()
+    }
+
+    /// What the runs of `rule` scheduled in [`from`, `to`) saw. A run that could not look everywhere proves nothing by
+    /// what it did not meet.
+    pub fn matches(&self, rule: &RuleName, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Matches, LedgerError> {
+        let (runs, any) = self
+            .0
+            .prepare_cached(
+                "SELECT coalesce(sum(result IN ('done', 'blocked')), 0), coalesce(max(EXISTS (
+                          SELECT 1 FROM deployment d WHERE d.run = run.id AND d.reason NOT LIKE 'not selected%')), 0)
+                 FROM run
+                 WHERE rule = ?1 AND scheduled_at >= ?2 AND scheduled_at < ?3",
+            )?
+            .query_row(params![rule.as_str(), to_ms(from), to_ms(to)], |columns| {
+                Ok((columns.get(0)?, columns.get(1)?))
+            })?;
+        Ok(Matches { runs, any })
+    }
+
+    /// When the newest run of `rule` that was carried out ended.
+    pub fn last_end(&self, rule: &RuleName) -> Result<Option<DateTime<Utc>>, LedgerError> {
+        let ended: Option<i64> = self
+            .0
+            .prepare_cached(
+                "SELECT finished_at FROM run
+                 WHERE rule = ?1 AND finished_at IS NOT NULL AND result NOT IN ('missed', 'skipped')
+                 ORDER BY scheduled_at DESC LIMIT 1",
+            )?
+            .query_row([rule.as_str()], |columns| columns.get(0))
+            .optional()?;
+        ended.map(from_ms).transpose()
+    }
+
+    /// The outbox in numbers, as of `now`.
+    pub fn mail_counts(&self, now: DateTime<Utc>) -> Result<MailCounts, LedgerError> {
+        let waiting = self.0.query_row("SELECT count(*) FROM mail WHERE state = 'queued'", [], |row| row.get(0))?;
+        let last_error = self
+            .0
+            .query_row(
+                "SELECT last_error FROM mail WHERE state = 'queued' AND last_error IS NOT NULL
+                 ORDER BY next_attempt_at DESC LIMIT 1",
+                [],
+                |row| row.get(0),
+            )
+            .optional()?;
+        Ok(MailCounts { waiting, given_up: self.recently_given_up(now)?, last_error })
+    }
+
+    /// Walks back from the newest mail to the oldest that can have been given up recently: years of mails lie behind.
+    fn recently_given_up(&self, now: DateTime<Utc>) -> Result<u32, LedgerError> {
+        let (since, oldest) = (to_ms(now - RECENT), to_ms(now - RECENT - LONGEST_ATTEMPTS));
+        let mut statement = self.0.prepare_cached("SELECT state, created_at, done_at FROM mail ORDER BY id DESC")?;
+        let mut found = statement.query([])?;
+        let mut given_up = 0;
+        while let Some(columns) = found.next()? {
+            let (state, created_at, done_at): (String, i64, Option<i64>) =
+                (columns.get(0)?, columns.get(1)?, columns.get(2)?);
+            if created_at < oldest {
+                break;
+            }
+            given_up += u32::from(state == "dead" && done_at.is_some_and(|at| at >= since));
+        }
+        Ok(given_up)
+    }
+}
+
+fn head(columns: &Columns<'_>) -> Result<RunHead, LedgerError> {
+    let result: Option<String> = columns.get("result")?;
+    Ok(RunHead {
+        firing: Firing {
+            rule: parsed(columns, "rule", "a rule name", str::parse)?,
+            at: instant(columns, "scheduled_at")?,
+        },
+        trigger: parsed(columns, "trigger", "a trigger", str::parse)?,
+        result: result.map(|_| parsed(columns, "result", "a result", str::parse)).transpose()?,
+        reason: columns.get("reason")?,
+        finished_at: optional_instant(columns, "finished_at")?,
+    })
+}

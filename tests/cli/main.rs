@@ -1,0 +1,12 @@
+//! The command line as people see it: whole outputs, exit codes, and what must never be printed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what failed by where it failed"
+)]
+
+#[path = "../process/bench.rs"]
+mod bench;
+mod codes;

@@ -1,0 +1,293 @@
+//! Being observed: pings as the other side sees them, and the page as whoever asks sees it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use offhours::accounting::period::Books;
+use offhours::config::{self, Config};
+use offhours::domain::avoided::Avoided;
+use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
+use offhours::domain::money::{Charge, HourlyRate};
+use offhours::domain::period::Span;
+use offhours::domain::rule::Mode;
+use offhours::domain::run::{Firing, Outcome, Row, Run, RunResult, Trigger};
+use offhours::domain::schedule::OffWindow;
+use offhours::ledger::Ledger;
+use offhours::ledger::runs::{Claim, NewRun};
+use offhours::monitor::page::Page;
+use offhours::monitor::ping::{PingError, PingTarget, PingUrl, Sign, ping};
+use offhours::monitor::vitals::{Mails, Reload, Vitals};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+fn utc(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// A watcher that gives one answer to everything, or none, and keeps what it was asked.
+#[derive(Clone)]
+struct Watcher {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Watcher {
+    async fn new(answer: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let watcher = Self { address: listener.local_addr().unwrap(), asked: Arc::default() };
+        let asked = Arc::clone(&watcher.asked);
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let line = head(&mut stream).await.lines().next().unwrap_or_default().to_owned();
+                asked.lock().unwrap().push(line.clone());
+                let answer = if line.contains("/moved") { "HTTP/1.1 200 OK" } else { answer };
+                if answer.is_empty() {
+                    std::future::pending::<()>().await;
+                }
+                let _ = stream.write_all(format!("{answer}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await;
+            }
+        });
+        watcher
+    }
+
+    async fn ping(&self, sign: Sign) -> Result<(), PingError> {
+        offhours::aicore::install_crypto();
+        let url = PingUrl::parse(&format!("http://{}/CANARY", self.address)).unwrap();
+        ping(&PingTarget::Here(url), sign).await
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+async fn head(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => bytes.push(byte),
+            Err(_) => break,
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn a_ping_is_a_get_and_a_bad_one_ends_in_fail() {
+    let watcher = Watcher::new("HTTP/1.1 200 OK").await;
+    watcher.ping(Sign::Well).await.unwrap();
+    watcher.ping(Sign::Unwell).await.unwrap();
+    assert_eq!(watcher.asked(), ["GET /CANARY HTTP/1.1", "GET /CANARY/fail HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn a_refused_ping_says_why_and_not_where() {
+    let watcher = Watcher::new("HTTP/1.1 404 Not Found").await;
+    assert_eq!(watcher.ping(Sign::Well).await.unwrap_err().to_string(), "answered 404 Not Found");
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = Watcher { address: nobody, asked: Arc::default() }.ping(Sign::Well).await.unwrap_err();
+    assert!(
+        matches!(&error, PingError::Connection(_)) && !format!("{error} {error:?}").contains("CANARY"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_on_the_same_host_only() {
+    let same = Watcher::new("HTTP/1.1 302 Found\r\nlocation: /moved").await;
+    same.ping(Sign::Well).await.unwrap();
+    assert_eq!(same.asked(), ["GET /CANARY HTTP/1.1", "GET /moved HTTP/1.1"]);
+
+    let other = Watcher::new("HTTP/1.1 200 OK").await;
+    let away = format!("HTTP/1.1 302 Found\r\nlocation: http://{}/moved", other.address).leak();
+    let error = Watcher::new(away).await.ping(Sign::Well).await.unwrap_err();
+    assert_eq!(error.to_string(), "answered 302 Found, which leads elsewhere; name the URL it leads to");
+    assert_eq!(other.asked(), [""; 0]);
+
+    let circle = Watcher::new("HTTP/1.1 302 Found\r\nlocation: /CANARY").await;
+    assert!(matches!(circle.ping(Sign::Well).await, Err(PingError::Redirected(_))));
+    assert_eq!(circle.asked().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_hangs_is_given_up_after_ten_seconds() {
+    let start = tokio::time::Instant::now();
+    let error = Watcher::new("").await.ping(Sign::Well).await.unwrap_err();
+    assert_eq!(error.to_string(), "no answer within 10 seconds");
+    assert_eq!(start.elapsed().as_secs(), 10);
+}
+
+/// Status line, headers and body of the page.
+async fn ask(page: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(page).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
+}
+
+async fn open(vitals: &Vitals) -> SocketAddr {
+    let page = Page::open("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = page.address().unwrap();
+    tokio::spawn(page.serve(vitals.clone()));
+    address
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heart_that_stands_still_for_ten_seconds_is_not_well() {
+    let vitals = Vitals::default();
+    let health = || vitals.health().map_err(|ailment| ailment.to_string());
+    assert_eq!(health(), Err("the heart has not beaten yet".to_owned()));
+    vitals.beat(DateTime::UNIX_EPOCH);
+    tokio::time::advance(Duration::from_millis(9_999)).await;
+    assert_eq!(health(), Ok(()));
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(health(), Err("the heart has not beaten for 10 seconds".to_owned()));
+    // What was learnt in virtual time is asked for in real time: a socket does not wait.
+    tokio::time::resume();
+    let page = open(&vitals).await;
+    let dead = ask(page, "/healthz").await;
+    assert!(dead.starts_with("HTTP/1.1 503 "), "{dead}");
+    assert!(dead.contains("\r\n\r\nthe heart has not beaten for "), "{dead}");
+    vitals.beat(DateTime::UNIX_EPOCH);
+    let alive = ask(page, "/healthz").await;
+    assert!(alive.starts_with("HTTP/1.1 200 OK\r\n") && alive.ends_with("\r\n\r\nok\n"), "{alive}");
+    assert!(vitals.cannot_fire("the disk is full") && !vitals.cannot_fire("the disk is full"));
+    assert!(ask(page, "/healthz").await.ends_with("rules cannot fire: the disk is full\n"));
+    assert!(vitals.can_fire() && !vitals.can_fire());
+    assert!(ask(page, "/healthz").await.ends_with("\r\n\r\nok\n"));
+    assert!(ask(page, "/").await.starts_with("HTTP/1.1 404 "));
+}
+
+#[tokio::test]
+async fn many_idle_connections_keep_the_page_busy_and_nothing_else() {
+    let vitals = Vitals::default();
+    let page = open(&vitals).await;
+    let mut idle = Vec::new();
+    for _ in 0..15 {
+        idle.push(TcpStream::connect(page).await.unwrap());
+    }
+    assert!(ask(page, "/healthz").await.starts_with("HTTP/1.1 503 "));
+}
+
+fn run(rule: &str, result: RunResult, outcomes: &[Outcome]) -> Run {
+    let from = utc("2026-11-23T18:00:00Z");
+    let row = |(number, outcome): (usize, &Outcome)| Row {
+        resource_group: ResourceGroup::new("dev-a").unwrap(),
+        id: DeploymentId::new(format!("d{number:03}")).unwrap(),
+        configuration_id: "c1".to_owned(),
+        configuration_name: None,
+        scenario_id: None,
+        outcome: *outcome,
+        reason: String::new(),
+        requested_at: None,
+        confirmed_at: None,
+        expires_at: None,
+        nodes: Vec::new(),
+        rate: HourlyRate { nodes: 0, charge: Charge::TokenBilled },
+        projected: Avoided::nothing(),
+        settlement: None,
+    };
+    Run {
+        firing: Firing { rule: RuleName::new(rule).unwrap(), at: from },
+        connection: ConnectionName::new("dev").unwrap(),
+        mode: Mode::Enforce,
+        trigger: Trigger::Schedule,
+        started_at: from,
+        finished_at: utc("2026-11-23T18:02:00Z"),
+        result,
+        reason: String::new(),
+        off_window: OffWindow { from, to: utc("2026-11-24T06:00:00Z") },
+        resumed: false,
+        deployments: outcomes.iter().enumerate().map(row).collect(),
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_what_prometheus_expects() {
+    let vitals = Vitals::default();
+    insta::assert_snapshot!("metrics_at_start", vitals.metrics());
+    vitals.beat(utc("2026-11-23T18:02:01Z"));
+    vitals.run_ended(&run("dev-evenings", RunResult::Done, &[Outcome::Stopped, Outcome::Stopped, Outcome::Left]));
+    vitals.run_ended(&run("team-a", RunResult::Partial, &[Outcome::Unconfirmed]));
+    vitals.recorded(&RuleName::new("team-a").unwrap(), RunResult::Missed);
+    vitals.next_firing(Some(utc("2026-11-24T18:00:00Z")));
+    vitals.mails(Mails { queued: 2, dead: 1 });
+    vitals.reloaded(Reload::Rejected);
+    insta::assert_snapshot!("metrics", vitals.metrics());
+    let answer = ask(open(&vitals).await, "/metrics").await;
+    let kind = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n";
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains(kind), "{answer}");
+    assert!(answer.ends_with("# EOF\n"));
+}
+
+/// The configuration of three rules, in `directory`.
+fn three_rules(directory: &tempfile::TempDir) -> Config {
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir(at("schedules")).unwrap();
+    fs::write(
+        at("offhours.toml"),
+        "timezone = \"UTC\"\nstate_dir = \"state\"\n[connection.dev]\nservice_key = \"key\"\n",
+    )
+    .unwrap();
+    let key = r#"{ "clientid": "c", "clientsecret": "s", "url": "https://auth.example.com",
+                   "serviceurls": { "AI_API_URL": "https://api.example.com" } }"#;
+    fs::write(at("key"), key).unwrap();
+    fs::set_permissions(at("key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let rules = ["meets", "meets-nothing", "could-not-look"].map(|name| {
+        format!("[[rule]]\nname = \"{name}\"\nstop = \"0 19 * * *\"\n[rule.select]\nresource_groups = [\"dev\"]\n")
+    });
+    fs::write(at("schedules/a.toml"), rules.concat()).unwrap();
+    config::load_at(&at("offhours.toml"), utc("2026-11-24T09:00:00Z")).unwrap().0
+}
+
+/// Claims and concludes one run.
+async fn carry_out(ledger: &Ledger, mut run: Run, at: DateTime<Utc>, reason: &str) {
+    run.firing.at = at;
+    run.deployments.iter_mut().for_each(|row| reason.clone_into(&mut row.reason));
+    let new = NewRun {
+        firing: run.firing.clone(),
+        connection: run.connection.clone(),
+        mode: run.mode,
+        trigger: run.trigger,
+        off_window: run.off_window,
+        started_at: at,
+        executor: "executor".to_owned(),
+    };
+    let work = move |tx: &offhours::ledger::Tx<'_>| match tx.claim(&new)? {
+        Claim::Taken(id) => tx.finish(id, &run),
+        other => unreachable!("{other:?}"),
+    };
+    ledger.write(work).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rule_that_met_nothing_for_a_week_is_a_note_in_the_report_of_the_week() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = three_rules(&directory);
+    let ledger = Ledger::open(&config.state_dir).unwrap();
+    for days in 0..7 {
+        let at = utc("2026-11-16T19:00:00Z") + TimeDelta::days(days);
+        let met: &[Outcome] = if days == 3 { &[Outcome::Left] } else { &[] };
+        carry_out(&ledger, run("meets", RunResult::Done, met), at, "held: ann").await;
+        let unselected = run("meets-nothing", RunResult::Done, &[Outcome::Left]);
+        carry_out(&ledger, unselected, at, "not selected: configuration").await;
+        carry_out(&ledger, run("could-not-look", RunResult::Partial, &[]), at, "").await;
+    }
+    let now = utc("2026-11-24T09:00:00Z");
+    for (period, expected) in [
+        ("last-week", &["Rule meets-nothing matched no deployment in all its 7 runs: check what it selects."][..]),
+        ("2026-11-16..2026-11-17", &[]),
+        ("2026-01", &[]),
+    ] {
+        let span: Span = period.parse().unwrap();
+        let books = Books::open(Some(&ledger), &config, span, &config.zone_or_utc(), now, Vec::new()).await.unwrap();
+        assert_eq!(books.report().notes, expected, "{period}");
+    }
+}

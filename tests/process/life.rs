@@ -1,0 +1,106 @@
+//! A daemon's ordinary life: firing, reloading, ending, and not being alone.
+
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use offhours::domain::run::{RunResult, Trigger};
+
+use crate::bench::{Bench, fires_at, fires_soon, fleet, idle_rule, now};
+
+#[test]
+fn it_fires_when_its_time_comes_stops_what_it_should_and_mails_once() {
+    let bench = Bench::new(fleet(3), &fires_soon("evening"));
+    let daemon = bench.daemon();
+    let run = bench.waits_for_run();
+    assert_eq!((run.result, run.trigger, run.totals().stopped), (RunResult::Done, Trigger::Schedule, 3));
+    assert_eq!(bench.asked(), ["d001", "d002", "d003"]);
+    assert!(daemon.ends().success());
+    assert_eq!(bench.outbox().len(), 1);
+    bench.judge();
+}
+
+#[test]
+fn a_good_reload_is_used_and_a_bad_one_changes_nothing() {
+    let bench = Bench::new(fleet(1), &idle_rule("evening"));
+    let mut daemon = bench.daemon();
+    bench.write("schedules/rules.toml", "[[rule]]\nname = \"evening\"\nstop = \"0 25 * * *\"\n");
+    daemon.signal("HUP");
+    daemon.waits_for_log("configuration rejected, the old one stays in force");
+    daemon.waits_for_log("rules.toml:3:8: ");
+    assert!(daemon.is_up());
+    bench.write("schedules/rules.toml", &fires_soon("other"));
+    daemon.signal("HUP");
+    daemon.waits_for_log("configuration reloaded: 1 rules");
+    assert_eq!(bench.waits_for_run().firing.rule.as_str(), "other");
+    bench.judge();
+}
+
+#[test]
+fn sigterm_in_the_middle_of_a_run_interrupts_it_and_the_next_start_finishes_it() {
+    let slow = fleet(2).each(|spec| spec.stop_after = TimeDelta::seconds(5));
+    let bench = Bench::new(slow, &fires_soon("evening"));
+    let daemon = bench.daemon();
+    bench.waits_for_patch();
+    let asked_to_end = Instant::now();
+    assert!(daemon.ends().success());
+    assert!(asked_to_end.elapsed() < Duration::from_secs(20));
+    assert_eq!(bench.history().iter().map(|run| run.result).collect::<Vec<_>>(), [RunResult::Interrupted]);
+    assert!(bench.mails().is_empty(), "it has not ended yet");
+
+    let _daemon = bench.daemon();
+    let run = bench.waits_for_run();
+    assert_eq!((run.result, run.resumed, run.totals().stopped), (RunResult::Done, true, 2));
+    assert_eq!(bench.asked(), ["d001", "d002"], "nothing was asked for again");
+    assert_eq!((bench.history().len(), bench.outbox().len()), (1, 1));
+    bench.judge();
+}
+
+#[test]
+fn sigterm_while_the_tenant_is_silent_ends_within_twenty_seconds_and_asks_for_nothing_more() {
+    let bench = Bench::new(fleet(1), &fires_soon("evening"));
+    bench.simulator.inject(offhours::simulator::Fault::on("GET", "/deployments").always().hangs());
+    let daemon = bench.daemon();
+    bench.waits_for_request("a list", 1, |entry| entry.target.contains("/lm/deployments"));
+    let asked_to_end = Instant::now();
+    assert!(daemon.ends().success());
+    assert!(asked_to_end.elapsed() < Duration::from_secs(20), "{:?}", asked_to_end.elapsed());
+    assert!(bench.asked().is_empty());
+}
+
+#[test]
+fn a_second_daemon_is_refused_and_told_who_is_there() {
+    let bench = Bench::new(fleet(1), &idle_rule("evening"));
+    let daemon = bench.daemon();
+    let said = bench.run(&["run"]).ends(75);
+    assert!(said.err.contains(&format!("another offhours (pid {}) holds the state directory", daemon.child.id())));
+}
+
+#[test]
+fn fire_beside_the_daemon_stops_each_deployment_once() {
+    let slow = fleet(2).each(|spec| spec.stop_after = TimeDelta::seconds(4));
+    let bench = Bench::new(slow, &idle_rule("evening"));
+    let _daemon = bench.daemon();
+    // Held by its guard: a failed test must not leave a process that waits for a tenant that is gone.
+    let mut first = bench.daemon_as(bench.command(&["fire", "evening"]));
+    bench.waits_for_patch();
+    // A firing is named by its second; in the same one the answer would be another.
+    let asked = now();
+    crate::bench::waits_until("the next second", || now().timestamp() > asked.timestamp());
+    let second = bench.run(&["fire", "evening"]).ends(1);
+    assert!(second.err.contains("rule `evening` is running already"), "{}", second.err);
+    assert!(first.waits_for_end().success(), "{}", first.log());
+    assert_eq!(bench.asked(), ["d001", "d002"]);
+    bench.judge();
+}
+
+#[test]
+fn a_firing_that_came_due_while_nobody_was_there_is_caught_up_once() {
+    let at = now() + TimeDelta::seconds(2);
+    let bench = Bench::new(fleet(1), &fires_at("evening", at));
+    bench.daemon().kill();
+    crate::bench::waits_until("the firing's instant", || now() > at + TimeDelta::milliseconds(200));
+    let _daemon = bench.daemon();
+    assert_eq!(bench.waits_for_run().result, RunResult::Done);
+    assert_eq!(bench.asked(), ["d001"]);
+    bench.judge();
+}

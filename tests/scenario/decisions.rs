@@ -1,0 +1,239 @@
+//! Who is left, and for which reason: the order of the decisions, labels, and holds up to the last second.
+
+use chrono::TimeDelta;
+use offhours::domain::deployment::Status;
+use offhours::domain::hold::Target;
+use offhours::domain::id::{DeploymentId, ResourceGroup, RuleName};
+use offhours::simulator::{Fault, Fleet, Moment};
+
+use crate::fired::row;
+use crate::scenario::{EVENINGS, LEAD, Scenario, instant};
+
+const OPT_OUT: &str = "ext.ai.sap.com/offhours";
+const HOLD_UNTIL: &str = "ext.ai.sap.com/offhours-hold-until";
+
+fn group(name: &str) -> Target {
+    Target::ResourceGroup(ResourceGroup::new(name).unwrap())
+}
+
+/// Every reason at once, taken away one after the other: what is left is the next reason in the order.
+#[test]
+fn the_first_reason_in_the_order_decides() {
+    let steps = [
+        "protected: configuration `chat`",
+        "excluded: id `d001`",
+        "held: by ada",
+        "opted out by label",
+        "not selected: scenario `foundation-models`",
+        "status UNKNOWN",
+        "created after the instant",
+        "younger than min_age",
+        "token-billed",
+        "stop",
+    ];
+    for (index, expected) in steps.into_iter().enumerate() {
+        let still = |reason: usize| index <= reason;
+        let mut rule = EVENINGS.to_owned();
+        rule.push_str(if still(4) { "scenarios = [\"other\"]\n" } else { "scenarios = [\"*\"]\n" });
+        if !still(8) {
+            rule.push_str("include_token_billed = true\n");
+        }
+        if still(1) {
+            rule.push_str("[rule.exclude]\nids = [\"d001\"]\n");
+        }
+        let mut fleet = Fleet::new().group("dev-a");
+        if still(3) {
+            fleet = fleet.label(OPT_OUT, "off");
+        }
+        fleet = fleet.model("d001", "gpt-4o").configuration("chat");
+        fleet = if still(6) {
+            fleet.created(instant("2026-03-27T19:00:01+01:00"))
+        } else if still(7) {
+            fleet.created(instant("2026-03-27T18:40:00+01:00"))
+        } else {
+            fleet
+        };
+        if still(5) {
+            fleet = fleet.status(&Status::Unknown);
+        }
+        let mut scenario = Scenario::new().rule(&rule).fleet(fleet);
+        if still(0) {
+            scenario = scenario.main("[protect]\nconfigurations = [\"chat\"]\n");
+        }
+        // A deployment made after the instant is listed only then.
+        let stage = scenario.at("2026-03-27T19:00:00+01:00").start();
+        if still(2) {
+            stage.hold(&group("dev-a"), instant("2026-03-28T07:00:00+01:00"));
+        }
+        stage.wait_until(instant("2026-03-27T19:00:05+01:00"));
+        let fired = stage.fire();
+        let row = row(fired.run(), "d001");
+        if expected == "stop" {
+            fired.stopped(["d001"]);
+        } else {
+            assert_eq!(row.outcome.as_str(), "left", "{expected}: {}", row.reason);
+            assert!(row.reason.starts_with(expected), "step {index}: {:?} is not {expected:?}", row.reason);
+            fired.patches(0);
+        }
+    }
+}
+
+#[test]
+fn a_protected_group_and_an_excluded_name_are_left_although_a_rule_wants_every_group() {
+    let fleet = Fleet::new()
+        .group("prod-eu")
+        .running("keep-1", "infer.s")
+        .group("dev-a")
+        .running("keep-2", "infer.s")
+        .configuration("chat-keep")
+        .running("d001", "infer.s");
+    let rule = EVENINGS.replace("\"dev-*\"", "\"*\"") + "[rule.exclude]\nconfigurations = [\"*-keep\"]\n";
+    let main = "[protect]\nresource_groups = [\"prod*\"]\n";
+    Scenario::new().rule(&rule).main(main).fleet(fleet).fire().stopped(["d001"]).asked("d001", 1);
+}
+
+#[test]
+fn a_label_holds_until_its_instant_and_no_longer() {
+    let labelled = |until: &str| {
+        let fleet = Fleet::new().group("dev-a").label(HOLD_UNTIL, until).running("d001", "infer.s");
+        Scenario::evenings().fleet(fleet).fire()
+    };
+    labelled("2026-03-27T18:00:01Z").patches(0).outcome("d001", "left", "opted out by label: until");
+    labelled("2026-03-27T18:00:00Z").stopped(["d001"]);
+    labelled("2026-03-27T19:30:00+01:00").patches(0);
+    for unreadable in ["tomorrow", "2026-03-26", "27.03.2026 18:00", " "] {
+        labelled(unreadable).patches(0).outcome("d001", "left", "counts as a hold");
+    }
+}
+
+#[test]
+fn a_group_that_is_named_in_full_can_opt_out_as_well() {
+    let rule = EVENINGS.replace("\"dev-*\"", "\"dev-a\"");
+    let fleet = Fleet::new().group("dev-a").label(OPT_OUT, "off").running("keep-1", "infer.s");
+    Scenario::new().rule(&rule).fleet(fleet).fire().result("done").patches(0);
+}
+
+#[test]
+fn where_labels_cannot_be_asked_for_nothing_is_stopped() {
+    let fleet = Fleet::new().group("dev-a").running("keep-1", "infer.s");
+    let fault = Fault::on("GET", "/admin/resourceGroups").always().answers(503);
+    Scenario::evenings().fleet(fleet).fault(fault).fire().result("failed").because("unreachable").patches(0);
+}
+
+#[test]
+fn labels_select_groups() {
+    let rule = EVENINGS.replace("resource_groups = [\"dev-*\"]", "labels = { \"ext.ai.sap.com/env\" = \"dev\" }");
+    let fleet = Fleet::new()
+        .group("alpha")
+        .label("ext.ai.sap.com/env", "dev")
+        .running("d001", "infer.s")
+        .group("beta")
+        .label("ext.ai.sap.com/env", "prod")
+        .running("keep-1", "infer.s")
+        .group("gamma")
+        .running("keep-2", "infer.s");
+    Scenario::new().rule(&rule).fleet(fleet).fire().result("done").stopped(["d001"]);
+}
+
+#[test]
+fn every_kind_of_hold_set_a_second_before_the_stop_is_honoured() {
+    let targets = [
+        group("dev-a"),
+        Target::Deployment(DeploymentId::new("d001").unwrap()),
+        Target::Configuration("chat".to_owned()),
+        Target::Rule(RuleName::new("dev-evenings").unwrap()),
+    ];
+    for target in targets {
+        let fleet = Fleet::new().group("dev-a").running("d001", "infer.s").configuration("chat");
+        let stage = Scenario::evenings().fleet(fleet).start();
+        stage.wait_until(stage.at - TimeDelta::seconds(1));
+        stage.hold(&target, instant("2026-03-28T07:00:00+01:00"));
+        stage.fire().result("done").patches(0).outcome("d001", "left", "held: by ada");
+    }
+}
+
+#[test]
+fn a_hold_that_has_ended_holds_nothing() {
+    let stage = Scenario::evenings().fleet(Fleet::new().group("dev-a").running("d001", "infer.s")).start();
+    stage.hold(&group("dev-a"), stage.at);
+    stage.fire().stopped(["d001"]);
+}
+
+/// The list has been read and the decision has been made when somebody says "not tonight".
+#[test]
+fn a_hold_set_between_the_list_and_the_stop_is_honoured() {
+    let stage = Scenario::evenings().fleet(Fleet::new().group("dev-a").running("d001", "infer.s")).start();
+    stage.simulator.inject(Fault::on("GET", "/lm/meta").delays(std::time::Duration::from_secs(20)));
+    let fired = fire_and_hold(stage, TimeDelta::seconds(10));
+    fired.result("done").patches(0).outcome("d001", "left", "held: by ada");
+}
+
+/// Some batches are sent, the rest waits for AI Core's pause.
+#[test]
+fn a_hold_set_between_two_batches_saves_the_second() {
+    for bulk in [true, false] {
+        let fleet = Fleet::new().group("dev-a").running_many("d", 120, "infer.s");
+        let fleet = if bulk { fleet } else { fleet.without_bulk() };
+        let first = if bulk { 100 } else { 16 };
+        let stage = Scenario::evenings().fleet(fleet).start();
+        let slow = if bulk { "/lm/deployments" } else { "/lm/deployments/d001" };
+        stage.simulator.inject(Fault::on("PATCH", slow).delays(std::time::Duration::from_secs(20)));
+        let fired = fire_and_hold(stage, TimeDelta::seconds(10));
+        let asked = fired.stage.patched_ids().len();
+        assert_eq!(asked, first, "bulk {bulk}");
+        assert_eq!(fired.run().totals().stopped, first);
+        assert_eq!(fired.run().totals().left, 120 - first);
+    }
+}
+
+/// A stop was refused for the moment; before it is repeated, somebody says "not tonight".
+#[test]
+fn a_hold_set_before_a_repeat_is_honoured() {
+    let stage =
+        Scenario::evenings().fleet(Fleet::new().group("dev-a").running("d001", "infer.s").without_bulk()).start();
+    stage.simulator.inject(Fault::on("PATCH", "/d001").answers(503));
+    stage.simulator.inject(Fault::on("GET", "/d001").delays(std::time::Duration::from_secs(20)));
+    fire_and_hold(stage, TimeDelta::seconds(10)).asked("d001", 1).outcome("d001", "left", "held: by ada");
+}
+
+/// Fires, and holds the group so long after the instant.
+fn fire_and_hold(mut stage: crate::stage::Stage, after: TimeDelta) -> crate::fired::Fired {
+    let claimed = stage.claim();
+    let (executor, until) = (stage.executor(), stage.at + TimeDelta::hours(12));
+    let runs = stage.block_on(async {
+        let work = claimed.into_iter().map(|run| executor.carry_out(run, offhours::executor::progress::silent()));
+        let hold = async {
+            executor.clock.pause(after.to_std().unwrap()).await;
+            let now = executor.clock.now();
+            let add = move |tx: &offhours::ledger::Tx<'_>| tx.add_hold(&group("dev-a"), until, "training", "ada", now);
+            executor.ledger.write(add).await.unwrap();
+        };
+        tokio::join!(futures_util::future::join_all(work), hold).0
+    });
+    crate::fired::Fired { stage, runs }
+}
+
+#[test]
+fn a_deployment_made_during_the_run_is_not_touched() {
+    let fleet = Fleet::new()
+        .group("dev-a")
+        .running("d001", "infer.s")
+        .running("keep-new", "infer.s")
+        .appears_at(Moment::After(LEAD + TimeDelta::seconds(10)));
+    Scenario::evenings().fleet(fleet).fire().result("done").stopped(["d001"]);
+}
+
+#[test]
+fn a_token_billed_deployment_that_is_included_is_stopped_and_avoids_nothing() {
+    let fleet = Fleet::new().group("dev-a").model("d001", "gpt-4o").running("d002", "infer.s");
+    let included = EVENINGS.to_owned() + "include_token_billed = true\n";
+    let mut fired = Scenario::new().rule(&included).fleet(fleet.clone()).fire();
+    fired.result("done").stopped(["d001", "d002"]);
+    assert!(row(fired.run(), "d001").avoided().node_hours.is_zero());
+    assert_eq!(row(fired.run(), "d001").avoided().state.as_str(), "token-billed");
+    fired.stage.play_until(instant("2026-03-30T08:00:00+02:00"));
+    let settled = fired.stage.history().remove(0);
+    assert_eq!(row(&settled, "d001").avoided().state.as_str(), "token-billed", "settled, and still nothing");
+    assert!(row(&settled, "d001").avoided().cost.is_none());
+    Scenario::evenings().fleet(fleet).fire().stopped(["d002"]).outcome("d001", "left", "token-billed");
+}

@@ -1,0 +1,19 @@
+//! Whole runs, from a rule in a TOML file to what is in the ledger and in the mail, against the simulator and on
+//! virtual time. What must never happen is judged by what the other side received: see [`invariants`], which every
+//! stage is held to when it is taken down.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what failed by where it failed")]
+
+mod agreement;
+mod books;
+mod decisions;
+mod faults;
+mod fired;
+mod fleets;
+mod invariants;
+mod overlap;
+mod recovery;
+mod scenario;
+mod settling;
+mod stage;
+mod time;

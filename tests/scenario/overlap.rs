@@ -1,0 +1,123 @@
+//! Rules that hit the same deployment: the first stops it, and its hours are counted once.
+
+use chrono::TimeDelta;
+use offhours::domain::run::{Outcome, Run};
+use offhours::simulator::{Behaviour, Fault, Fleet};
+use rust_decimal::Decimal;
+
+use crate::fired::{row, words};
+use crate::scenario::{EVENINGS, Scenario, instant};
+
+/// Like the evenings rule, and three hours later.
+const NIGHTS: &str = r#"
+[[rule]]
+name = "nights"
+stop = "0 22 * * MON-FRI"
+until = "0 8 * * MON-FRI"
+[rule.select]
+resource_groups = ["dev-*"]
+"#;
+
+fn one() -> Fleet {
+    Fleet::new().group("dev-a").running("d001", "infer.s")
+}
+
+fn run_of<'a>(runs: &'a [Run], rule: &str) -> &'a Run {
+    runs.iter().find(|run| run.firing.rule.as_str() == rule).unwrap()
+}
+
+fn hours(runs: &[Run]) -> Decimal {
+    runs.iter().map(|run| run.totals().node_hours).sum()
+}
+
+#[test]
+fn two_rules_at_one_instant_ask_once_and_count_once() {
+    for bulk in [true, false] {
+        let twin = EVENINGS.replace("dev-evenings", "twin");
+        let fleet = Fleet::new().group("dev-a").running_many("d", 20, "infer.s");
+        let fleet = if bulk { fleet } else { fleet.without_bulk() };
+        let fired = Scenario::evenings().rule(&twin).fleet(fleet).fire();
+        assert_eq!(fired.stage.patched_ids().len(), 20, "each once");
+        let (first, second) = (fired.run_of("dev-evenings"), fired.run_of("twin"));
+        assert_eq!(first.totals().stopped + second.totals().stopped, 20);
+        assert_eq!(first.totals().left + second.totals().left, 20, "{:#?}", words(second));
+        assert!(hours(&fired.runs) < Decimal::from(20 * 60), "one weekend each: {}", hours(&fired.runs));
+    }
+}
+
+#[test]
+fn the_second_rule_finds_it_off() {
+    let mut stage = Scenario::evenings().rule(NIGHTS).fleet(one()).start();
+    let runs = stage.play_until(instant("2026-03-28T12:00:00+01:00"));
+    assert_eq!(row(run_of(&runs, "dev-evenings"), "d001").outcome, Outcome::Stopped);
+    assert_eq!(row(run_of(&runs, "nights"), "d001").outcome, Outcome::AlreadyOff);
+    assert_eq!(stage.patches().len(), 1);
+    assert!(run_of(&runs, "nights").totals().node_hours.is_zero());
+}
+
+/// AI Core accepted the first stop and did nothing. The second rule asked again, and had it confirmed. When the first
+/// rule's row is settled, the deployment is STOPPED; its hours are the second rule's all the same.
+#[test]
+fn a_stop_that_the_second_rule_brought_about_is_not_counted_by_the_first_as_well() {
+    let accepted = r#"{"deployments":[{"id":"d001","message":"Deployment modification scheduled"}]}"#;
+    let nothing_done = Fault::on("PATCH", "").answers_with(202, "application/json", accepted);
+    let mut stage = Scenario::evenings().rule(NIGHTS).fleet(one()).fault(nothing_done).start();
+    let runs = stage.play_until(instant("2026-03-30T09:00:00+02:00"));
+    assert_eq!(row(run_of(&runs, "dev-evenings"), "d001").outcome, Outcome::Unconfirmed);
+    assert_eq!(row(run_of(&runs, "nights"), "d001").outcome, Outcome::Stopped);
+    let settled = stage.history();
+    assert!(row(run_of(&settled, "dev-evenings"), "d001").avoided().node_hours.is_zero());
+    let counted = run_of(&settled, "nights").totals().node_hours;
+    assert_eq!(hours(&settled), counted);
+    assert!(counted > Decimal::from(56), "from ten to eight, an hour less for the clocks: {counted}");
+}
+
+/// Neither saw it STOPPED in time. One of them counts what came true later.
+#[test]
+fn of_two_unconfirmed_stops_one_is_counted() {
+    let accepted = r#"{"deployments":[{"id":"d001","message":"Deployment modification scheduled"}]}"#;
+    let nothing_done = Fault::on("PATCH", "").answers_with(202, "application/json", accepted);
+    let fleet = one().behaviour(Behaviour::Slow);
+    let mut stage = Scenario::evenings().rule(NIGHTS).fleet(fleet).fault(nothing_done).start();
+    let runs = stage.play_until(instant("2026-03-30T09:00:00+02:00"));
+    assert!(runs.iter().all(|run| row(run, "d001").outcome == Outcome::Unconfirmed));
+    let settled = stage.history();
+    let counting = settled.iter().filter(|run| !run.totals().node_hours.is_zero()).count();
+    assert_eq!(counting, 1, "{:#?}", settled.iter().map(Run::totals).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_one_rule_failed_to_stop_the_next_may_stop() {
+    let fleet = one().without_bulk();
+    let fault = Fault::on("PATCH", "/d001").times(2).answers(412);
+    let mut stage = Scenario::evenings().rule(NIGHTS).fleet(fleet).fault(fault).start();
+    let runs = stage.play_until(instant("2026-03-30T09:00:00+02:00"));
+    assert_eq!(row(run_of(&runs, "dev-evenings"), "d001").outcome, Outcome::Failed);
+    assert_eq!(row(run_of(&runs, "nights"), "d001").outcome, Outcome::Stopped);
+    let settled = stage.history();
+    assert_eq!(hours(&settled), run_of(&settled, "nights").totals().node_hours);
+}
+
+#[test]
+fn an_observing_rule_beside_an_enforcing_one_adds_nothing() {
+    let observer =
+        NIGHTS.replace("nights", "watch").replace("0 22", "0 19").replace("stop =", "mode = \"observe\"\nstop =");
+    let mut fired = Scenario::evenings().rule(&observer).fleet(one()).fire();
+    let total = fired.run_of("dev-evenings").totals();
+    assert_eq!(hours(&fired.runs), total.node_hours);
+    fired.stage.play_until(instant("2026-03-30T09:00:00+02:00"));
+    let settled = fired.stage.history();
+    assert_eq!(hours(&settled), run_of(&settled, "dev-evenings").totals().node_hours);
+    assert!(run_of(&settled, "watch").deployments.iter().all(|row| row.settlement.is_none()));
+}
+
+#[test]
+fn a_person_and_the_schedule_do_not_stop_one_rule_twice() {
+    let mut stage = Scenario::evenings().fleet(one()).start();
+    let claimed = stage.claim();
+    stage.wait(TimeDelta::seconds(2));
+    let refused = stage.fire_by_hand("dev-evenings").unwrap_err();
+    assert!(refused.to_string().contains("running already"), "{refused}");
+    stage.carry_out(claimed);
+    assert_eq!(stage.patches().len(), 1);
+}

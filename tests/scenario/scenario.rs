@@ -1,0 +1,162 @@
+//! A scenario as sentences: rules, a fleet, an instant, and what is in the way.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use offhours::simulator::{Fault, Fleet};
+
+use crate::fired::Fired;
+use crate::stage::Stage;
+
+/// Virtual time begins so long before the instant that a scenario names.
+pub const LEAD: TimeDelta = TimeDelta::minutes(10);
+
+/// Weekday evenings in Berlin over every group that begins with `dev-`.
+pub const EVENINGS: &str = r#"
+[[rule]]
+name = "dev-evenings"
+stop = "0 19 * * MON-FRI"
+until = "0 7 * * MON-FRI"
+max_stops = 300
+[rule.select]
+resource_groups = ["dev-*"]
+"#;
+
+const MAIN: &str = r#"
+timezone = "Europe/Berlin"
+schedules = "schedules"
+state_dir = "state"
+
+[connection.dev]
+service_key = "dev.json"
+
+[prices]
+currency = "EUR"
+capacity_unit = "0.95"
+source = "order form 4711"
+valid_from = 2026-01-01
+[prices.capacity_units_per_node_hour]
+"infer.s" = "0.90"
+"infer.m" = "1.552"
+
+[mail]
+directory = "mails"
+from = "offhours <offhours@example.com>"
+to = ["finops@example.com", "ops@example.com"]
+"#;
+
+/// What is set up before anything happens.
+pub struct Scenario {
+    rules: Vec<String>,
+    main: String,
+    pub fleet: Fleet,
+    pub at: DateTime<Utc>,
+    /// When virtual time begins, where that is not [`LEAD`] before.
+    pub begins: Option<DateTime<Utc>>,
+    pub faults: Vec<Fault>,
+    pub excused: Vec<&'static str>,
+}
+
+impl Scenario {
+    /// No rule and an empty tenant, on a Friday evening before Europe's clocks go forward.
+    pub fn new() -> Self {
+        Self {
+            rules: Vec::new(),
+            main: MAIN.to_owned(),
+            fleet: Fleet::new(),
+            at: instant("2026-03-27T19:00:00+01:00"),
+            begins: None,
+            faults: Vec::new(),
+            excused: Vec::new(),
+        }
+    }
+
+    /// With the rule [`EVENINGS`].
+    pub fn evenings() -> Self {
+        Self::new().rule(EVENINGS)
+    }
+
+    /// One more file of rules.
+    pub fn rule(mut self, text: &str) -> Self {
+        self.rules.push(text.to_owned());
+        self
+    }
+
+    /// [`EVENINGS`] with more keys of the rule, before its sections.
+    pub fn evenings_with(keys: &str) -> Self {
+        Self::new().rule(&EVENINGS.replace("max_stops = 300", keys))
+    }
+
+    /// [`EVENINGS`] with more sections of the rule.
+    pub fn evenings_and(sections: &str) -> Self {
+        Self::new().rule(&format!("{EVENINGS}{sections}"))
+    }
+
+    /// More sections of offhours.toml.
+    pub fn main(mut self, text: &str) -> Self {
+        self.main.push_str(text);
+        self
+    }
+
+    /// What the tenant has.
+    pub fn fleet(mut self, fleet: Fleet) -> Self {
+        self.fleet = fleet;
+        self
+    }
+
+    /// The instant that matters; virtual time begins [`LEAD`] before.
+    pub fn at(mut self, text: &str) -> Self {
+        self.at = instant(text);
+        self
+    }
+
+    /// What goes wrong between client and tenant.
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// Violations whose reason holds this text are provoked by the test itself.
+    pub fn excused(mut self, text: &'static str) -> Self {
+        self.excused.push(text);
+        self
+    }
+
+    /// Sets everything up.
+    pub fn start(self) -> Stage {
+        Stage::new(self)
+    }
+
+    /// Sets everything up, and lets what is due at the instant be carried out.
+    pub fn fire(self) -> Fired {
+        self.start().fire()
+    }
+
+    /// The same, where offhours slept over the instant and wakes so long after it.
+    pub fn fire_late(mut self, late: TimeDelta) -> Fired {
+        let at = self.at;
+        self.at = at + late;
+        let mut scenario = self;
+        scenario.begins = Some(at - LEAD);
+        scenario.fire()
+    }
+
+    /// Writes the files that a user writes.
+    pub fn write_files(&self, directory: &Path, service_key: &str) {
+        fs::create_dir(directory.join("schedules")).unwrap();
+        fs::write(directory.join("offhours.toml"), &self.main).unwrap();
+        for (index, rule) in self.rules.iter().enumerate() {
+            fs::write(directory.join(format!("schedules/{index:02}.toml")), rule).unwrap();
+        }
+        let key = directory.join("dev.json");
+        fs::write(&key, service_key).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+/// An instant with any offset.
+pub fn instant(text: &str) -> DateTime<Utc> {
+    text.parse::<DateTime<FixedOffset>>().unwrap_or_else(|error| panic!("{text}: {error}")).to_utc()
+}

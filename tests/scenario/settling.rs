@@ -1,0 +1,167 @@
+//! What ended an avoided cost: the second look at the tenant, after the window or before.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use offhours::clock;
+use offhours::domain::cron::Cron;
+use offhours::domain::run::{EndedBy, Row};
+use offhours::simulator::{Behaviour, Fault, Fleet, Moment, Redeployed};
+use rust_decimal::Decimal;
+
+use crate::fired::row;
+use crate::scenario::{LEAD, Scenario, instant};
+use crate::stage::Stage;
+
+const WINDOW_END: &str = "2026-03-30T07:00:00+02:00";
+
+fn one() -> Fleet {
+    Fleet::new().group("dev-a").running("d001", "infer.s").configuration("chat")
+}
+
+fn after_the_window() -> DateTime<Utc> {
+    instant(WINDOW_END) + TimeDelta::hours(1)
+}
+
+/// The row of d001 once everything is settled.
+fn settled(stage: &Stage) -> Row {
+    row(&stage.history()[0], "d001").clone()
+}
+
+fn ended_by(row: &Row) -> &EndedBy {
+    &row.settlement.as_ref().expect("settled").ended_by
+}
+
+/// People deploy the configuration again at this minute of every day.
+fn again_at(cron: &str) -> Redeployed {
+    Redeployed { cron: Cron::parse(cron).unwrap(), zone: clock::zone("Europe/Berlin").unwrap() }
+}
+
+#[test]
+fn a_weekend_over_the_spring_change_settles_at_its_projection() {
+    let mut stage = Scenario::evenings().fleet(one()).start();
+    stage.play_until(after_the_window());
+    let row = settled(&stage);
+    assert_eq!(*ended_by(&row), EndedBy::WindowEnd);
+    assert_eq!(row.avoided().cost, row.projected.cost);
+    // Friday 19:00:40 to Monday 07:00, an hour less for the clocks.
+    assert_eq!(row.avoided().node_hours.round_dp(2), Decimal::new(5899, 2));
+}
+
+#[test]
+fn a_replacement_ends_it_and_what_ran_after_it_is_a_leak() {
+    let mut stage = Scenario::evenings().fleet(one().redeployed(&again_at("0 12 * * *"))).start();
+    stage.play_until(after_the_window());
+    let row = settled(&stage);
+    assert!(matches!(ended_by(&row), EndedBy::Replacement(_)));
+    assert_eq!(row.avoided().to, Some(instant("2026-03-28T12:00:00+01:00")));
+    let leak = row.settlement.unwrap().leak.unwrap();
+    assert_eq!(leak.cost.node_hours, Decimal::from(42), "Saturday noon to Monday seven, an hour less");
+}
+
+#[test]
+fn what_is_deployed_in_the_morning_is_no_replacement() {
+    let mut stage = Scenario::evenings().fleet(one().redeployed(&again_at("0 7 * * MON-FRI"))).start();
+    stage.play_until(after_the_window());
+    assert_eq!(*ended_by(&settled(&stage)), EndedBy::WindowEnd);
+}
+
+/// Somebody deployed the configuration again after the instant, and before the late stop of the old deployment: the
+/// model ran all night, and nothing was avoided.
+#[test]
+fn a_replacement_made_before_a_late_stop_leaves_nothing_to_count() {
+    let fleet = one();
+    let fleet =
+        fleet.running("d002", "infer.s").configuration("chat").appears_at(Moment::After(LEAD + TimeDelta::hours(1)));
+    let mut fired = Scenario::evenings().fleet(fleet).fire_late(TimeDelta::hours(2));
+    fired.outcome("d002", "left", "created after").stopped(["d001"]);
+    fired.stage.play_until(after_the_window());
+    let row = settled(&fired.stage);
+    assert!(row.avoided().node_hours.is_zero(), "{row:#?}");
+    assert!(row.settlement.unwrap().leak.is_some());
+}
+
+#[test]
+fn a_replacement_that_was_stopped_in_its_turn_leaks_no_longer() {
+    let nights = r#"
+[[rule]]
+name = "saturdays"
+stop = "0 15 * * SAT"
+until = "0 7 * * MON-FRI"
+[rule.select]
+resource_groups = ["dev-*"]
+"#;
+    let mut stage = Scenario::evenings().rule(nights).fleet(one().redeployed(&again_at("0 12 28 3 *"))).start();
+    stage.play_until(after_the_window());
+    let leak = settled(&stage).settlement.unwrap().leak.unwrap();
+    assert_eq!(leak.cost.node_hours.round_dp(1), Decimal::from(3), "noon to three");
+}
+
+#[test]
+fn a_deletion_by_somebody_else_ends_it_when_it_was_last_seen() {
+    let mut stage = Scenario::evenings().fleet(one().deleted_at(Moment::After(TimeDelta::hours(12)))).start();
+    stage.wait_until(stage.at);
+    let claimed = stage.claim();
+    stage.carry_out(claimed);
+    stage.wait(TimeDelta::hours(3));
+    stage.settle();
+    let seen = stage.now();
+    stage.play_until(after_the_window());
+    let row = settled(&stage);
+    assert_eq!(*ended_by(&row), EndedBy::Deletion);
+    assert!((row.avoided().to.unwrap() - seen).abs() < TimeDelta::seconds(1), "nothing after the last look counts");
+}
+
+#[test]
+fn time_to_live_ends_it() {
+    let fleet = one().aged(TimeDelta::hours(24)).ttl("30h");
+    let mut stage = Scenario::evenings().fleet(fleet).start();
+    stage.play_until(after_the_window());
+    let row = settled(&stage);
+    assert_eq!(*ended_by(&row), EndedBy::Ttl);
+    assert_eq!(row.avoided().to, Some(stage.from + TimeDelta::hours(6)));
+    assert_eq!(row.avoided().cost, row.projected.cost, "the projection knew");
+}
+
+#[test]
+fn a_stop_that_never_came_true_counts_nothing() {
+    let mut stage = Scenario::evenings().fleet(one().behaviour(Behaviour::Stuck)).start();
+    stage.play_until(after_the_window());
+    let row = settled(&stage);
+    assert_eq!(*ended_by(&row), EndedBy::NeverConfirmed);
+    assert!(row.avoided().cost.is_none() && row.avoided().node_hours.is_zero());
+}
+
+#[test]
+fn a_daemon_that_was_down_at_the_end_of_the_window_settles_when_it_is_back() {
+    let mut fired = Scenario::evenings().fleet(one()).fire();
+    fired.stage.kill();
+    fired.stage.wait(TimeDelta::days(5));
+    fired.stage.start_process();
+    let round = fired.stage.settle();
+    assert_eq!((round.settled, round.overdue), (1, 0));
+    let row = settled(&fired.stage);
+    assert_eq!(row.avoided().to, Some(instant(WINDOW_END)));
+    assert_eq!(row.avoided().cost, row.projected.cost);
+    // What came due while it was down is in the ledger too.
+    fired.stage.claim();
+}
+
+#[test]
+fn while_ai_core_cannot_be_asked_nothing_is_settled() {
+    let mut fired = Scenario::evenings().fleet(one()).fire();
+    fired.stage.wait_until(after_the_window());
+    fired.stage.simulator.inject(Fault::on("GET", "/lm/deployments").times(3).answers(503));
+    let round = fired.stage.settle();
+    assert_eq!((round.settled, round.overdue), (0, 1));
+    assert!(row(&fired.stage.history()[0], "d001").settlement.is_none());
+    assert_eq!(fired.stage.settle().settled, 1);
+    fired.stage.claim();
+}
+
+#[test]
+fn a_list_that_broke_off_settles_nothing_as_deleted() {
+    let mut fired = Scenario::evenings().fleet(one()).fire();
+    fired.stage.wait(TimeDelta::hours(1));
+    fired.stage.simulator.inject(Fault::on("GET", "/lm/deployments").times(3).truncates());
+    assert_eq!(fired.stage.settle().settled, 0);
+    fired.stage.claim();
+}
