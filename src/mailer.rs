@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::ledger::outbox::QueuedMail;
@@ -15,6 +15,8 @@ use crate::mail::transport::{Courier, DeliveryError, Receipt};
 
 /// At most one mail a second, so that an outage's backlog does not look like an attack.
 const PAUSE_BETWEEN_MAILS: Duration = Duration::from_secs(1);
+/// Pause before what came of an attempt is written once more.
+const PAUSE_BEFORE_REWRITE: Duration = Duration::from_secs(10);
 
 /// Sends what is queued.
 #[derive(Debug, Clone)]
@@ -38,22 +40,40 @@ impl Mailer {
                 Ok(recipient) => courier.deliver(settings, &recipient, &bytes).await,
                 Err(error) => Err(DeliveryError::Address(error)),
             };
-            self.write_down(&mail, attempt).await?;
+            self.write_down(&mail, attempt).await;
             self.clock.pause(PAUSE_BETWEEN_MAILS).await;
         };
         courier.rest().await;
         Ok(next)
     }
 
-    async fn write_down(&self, mail: &QueuedMail, attempt: Result<Receipt, DeliveryError>) -> Result<(), LedgerError> {
+    /// Writes down what came of an attempt, again and again until it is on the disk: a mail whose delivery is not written
+    /// down would be sent once more, and on a full disk once a minute.
+    async fn write_down(&self, mail: &QueuedMail, attempt: Result<Receipt, DeliveryError>) {
+        let attempt = attempt.map(drop).map_err(|error| self.fate(mail, &error));
+        if attempt.is_ok() {
+            info!(mail = mail.id, "sent mail {} to {}: {}", mail.id, mail.recipient, mail.subject);
+        }
         let (id, now) = (mail.id, self.clock.now());
-        let error = match attempt {
-            Ok(_) => {
-                info!(mail = id, "sent mail {id} to {}: {}", mail.recipient, mail.subject);
-                return self.ledger.write(move |tx| tx.mail_sent(id, now)).await;
-            }
-            Err(error) => error,
-        };
+        loop {
+            let attempt = attempt.clone();
+            let written = self.ledger.write(move |tx| match attempt {
+                Ok(()) => tx.mail_sent(id, now),
+                Err((reason, next)) => tx.mail_failed(id, &reason, next, now),
+            });
+            let Err(error) = written.await else { return };
+            error!(
+                mail = id,
+                error = &error as &dyn std::error::Error,
+                "what came of mail {id} could not be written; no other is sent until it is"
+            );
+            self.clock.pause(PAUSE_BEFORE_REWRITE).await;
+        }
+    }
+
+    /// Why an attempt failed and when the next one is; none where the mail is given up.
+    fn fate(&self, mail: &QueuedMail, error: &DeliveryError) -> (String, Option<DateTime<Utc>>) {
+        let (id, now) = (mail.id, self.clock.now());
         let (next, fate) = match error.retry_after(mail.attempts + 1, now - mail.created_at) {
             Retry::After(pause) => {
                 let next = now + pause;
@@ -63,6 +83,6 @@ impl Mailer {
         };
         let reason = error.to_string();
         warn!(mail = id, "mail {id} to {} was not delivered: {reason}; {fate}", mail.recipient);
-        self.ledger.write(move |tx| tx.mail_failed(id, &reason, next, now)).await
+        (reason, next)
     }
 }

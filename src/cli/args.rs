@@ -61,6 +61,9 @@ pub enum Command {
     /// Send a test mail, or show the outbox
     #[command(subcommand)]
     Mail(Mail),
+    /// Back up the ledger, or check all that it promises
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// Run your rules against the simulator through days of virtual time, in seconds
     Rehearse(Rehearse),
     /// Rehearse a week on a built-in tenant: no account, no configuration, no network
@@ -232,6 +235,18 @@ pub enum Mail {
     Test,
     /// Show the outbox: waiting, given up, sent within a week
     Queue,
+}
+
+/// `ledger`
+#[derive(Debug, Subcommand)]
+pub enum Ledger {
+    /// Write a consistent copy, beside a running daemon
+    Backup {
+        /// The copy; must not exist
+        file: PathBuf,
+    },
+    /// Check the file, its references and what every ledger promises
+    Verify,
 }
 
 /// `rehearse`

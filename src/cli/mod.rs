@@ -19,6 +19,7 @@ mod explain;
 mod fire;
 mod history;
 mod hold;
+mod ledger;
 mod logging;
 mod mail;
 mod next;
@@ -81,6 +82,7 @@ impl Session {
             Command::History(args) => on_threads(history::history(self, &args)),
             Command::Report(args) => on_threads(report::report(self, &args)),
             Command::Mail(args) => on_threads(mail::mail(self, args)),
+            Command::Ledger(args) => ledger::ledger(self, args),
             Command::Rehearse(args) => rehearse::rehearse(self, &args),
             Command::Demo(args) => demo::demo(&args),
             Command::Simulator(args) => on_threads(simulator::simulator(self, &args)),

@@ -10,7 +10,7 @@ use crate::cli::{Session, output};
 use crate::config::Config;
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
-use crate::ledger::overview::{MailCounts, RECENT, RunHead, daemon};
+use crate::ledger::overview::{Daemon, MailCounts, RECENT, RunHead, daemon};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::report::clean::shorten;
 use crate::report::form::Form;
@@ -24,8 +24,7 @@ const LONGEST_ERROR: usize = 200;
 /// How things stand.
 #[derive(Debug, Default)]
 struct Status {
-    /// The daemon's process, where one runs; its number where its lock tells.
-    daemon: Option<Option<u32>>,
+    daemon: Daemon,
     /// False where there is no ledger yet.
     has_ledger: bool,
     rules: Vec<RuleStatus>,
@@ -94,9 +93,9 @@ impl Status {
         let zone = config.zone_or_utc();
         let form = Form { locale: config.locale(), zone: &zone };
         let mut text = match self.daemon {
-            Some(Some(pid)) => format!("the daemon runs, pid {pid}\n"),
-            Some(None) => "the daemon runs\n".to_owned(),
-            None => "the daemon does not run: nothing fires\n".to_owned(),
+            Daemon::Runs(Some(pid)) => format!("the daemon runs, pid {pid}\n"),
+            Daemon::Runs(None) => "the daemon runs\n".to_owned(),
+            Daemon::Absent => "the daemon does not run: nothing fires\n".to_owned(),
         };
         let _ = writeln!(text, "time zone data {zone_data}");
         if !self.has_ledger {
@@ -150,9 +149,13 @@ impl Status {
                 "next_firing": rule.next_firing.map(rfc3339),
             })
         });
+        let pid = match self.daemon {
+            Daemon::Runs(pid) => pid,
+            Daemon::Absent => None,
+        };
         json!({
-            "running": self.daemon.is_some(),
-            "pid": self.daemon.flatten(),
+            "running": self.daemon != Daemon::Absent,
+            "pid": pid,
             "version": env!("CARGO_PKG_VERSION"),
             "time_zone_data": zone_data,
             "state_dir": config.state_dir,
@@ -197,7 +200,7 @@ mod tests {
 
     use chrono::{DateTime, TimeDelta, Utc};
 
-    use super::Status;
+    use super::{Daemon, Status};
     use crate::config::{self, Config};
     use crate::domain::hold::Target;
     use crate::domain::id::{ConnectionName, ResourceGroup, RuleName};
@@ -294,7 +297,7 @@ mod tests {
         assert_eq!(json["rules"][0]["last_run"]["result"], serde_json::Value::Null);
         assert_eq!(json["rules"][2]["next_firing"], "2026-11-24T18:00:00Z");
         drop(lock);
-        assert_eq!(Status::draw_up(&config, now()).await.unwrap().daemon, None);
+        assert_eq!(Status::draw_up(&config, now()).await.unwrap().daemon, Daemon::Absent);
     }
 
     #[tokio::test]

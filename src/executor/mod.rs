@@ -160,8 +160,8 @@ impl Executor {
         loop {
             let (run, mails) = (run.clone(), mails.clone());
             let written = self.ledger.write(move |tx| {
-                tx.finish(id, &run)?;
-                tx.enqueue(&mails, run.finished_at)
+                // Concluded before, by a commit that only seemed to fail: its mails are queued with it.
+                if tx.finish(id, &run)? { tx.enqueue(&mails, run.finished_at) } else { Ok(()) }
             });
             match written.await {
                 Ok(()) => break,
@@ -203,7 +203,8 @@ impl Executor {
         let directory = self.ledger.directory().to_owned();
         let mut adopted = Vec::new();
         for run in open {
-            if lock::is_alive(&directory, &run.claim.executor) {
+            // Our own are alive even where somebody tidied our lock file away.
+            if run.claim.executor == *self.name || lock::is_alive(&directory, &run.claim.executor) {
                 continue;
             }
             let (candidate, name) = (run.clone(), self.name.to_string());

@@ -301,7 +301,8 @@ impl Task {
         requests: u32,
     ) -> Option<Answer> {
         let may_have_arrived = error.is_none_or(Error::outcome_is_unknown);
-        let failed = |error: &Error| Answer::Over(Fate::new(Outcome::Failed, format!("{}: {}", error.keyword(), error.short())));
+        let failed =
+            |error: &Error| Answer::Over(Fate::new(Outcome::Failed, format!("{}: {}", error.keyword(), error.short())));
         if let Some(error) = error {
             match error.keyword() {
                 "not_found" => return Some(Answer::Over(Fate::gone())),
@@ -349,12 +350,11 @@ fn was_changed(planned: &Deployment, seen: &Deployment) -> bool {
 }
 
 fn hold_or_ask(mut ticket: Ticket, question: &Question<'_>) -> Ticket {
-    match question.held(ticket.deployment()) {
-        Some(held) => ticket.progress = Progress::Over(Fate::left(&held)),
-        None => {
-            ticket.progress = Progress::Asked;
-            ticket.requested_at.get_or_insert(question.now);
-        }
+    if let Some(held) = question.held(ticket.deployment()) {
+        ticket.progress = Progress::Over(Fate::left(&held));
+    } else {
+        ticket.progress = Progress::Asked;
+        ticket.requested_at.get_or_insert(question.now);
     }
     ticket
 }

@@ -1,6 +1,6 @@
 //! What can be wrong with the ledger or the directory it lives in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A fault of the ledger; the program ends with exit code 5, or 75 where another instance is there.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,14 @@ pub enum LedgerError {
         /// The newest format known here.
         known: i64,
     },
+    /// A copy that cannot be written.
+    #[error("cannot write the backup `{}`", path.display())]
+    Backup {
+        /// The copy.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A value that no version of offhours writes.
     #[error("the ledger holds `{value}` where {wanted} belongs")]
     Value {
@@ -59,6 +67,17 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// The same error, or the plainer one where it shows that the file at `path` is damaged.
+    pub(super) fn of_file(self, path: &Path) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            Self::Sqlite(source) if matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) => {
+                Self::Damaged { path: path.to_owned(), source }
+            }
+            other => other,
+        }
+    }
+
     /// True where the file itself failed (disk full, I/O error): the connection must be opened anew, because after a
     /// failed sync nobody knows what is on the disk.
     pub fn distrusts_connection(&self) -> bool {

@@ -3,9 +3,11 @@
 //!
 //! SQLite in WAL mode with full sync: what [`Ledger::write`] has returned is on the disk. A claim is an `INSERT` that
 //! a unique key allows once; result and mails of a run are one transaction. Everything goes through [`Tx`], whose
-//! methods live beside their tables: [`runs`], [`rows`], [`holds`], [`outbox`], [`cursors`].
+//! methods live beside their tables: [`runs`], [`rows`], [`holds`], [`outbox`], [`cursors`]. [`backup`] copies it beside
+//! a running daemon, [`verify`] says whether a file is whole.
 
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 pub mod announced;
+pub mod backup;
 pub mod cursors;
 pub mod error;
 pub mod holds;
@@ -24,6 +27,7 @@ pub mod runs;
 pub mod settlements;
 pub mod traces;
 mod values;
+pub mod verify;
 
 pub use error::LedgerError;
 
@@ -33,6 +37,10 @@ pub const FILE: &str = "ledger.sqlite3";
 const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
 /// How long a write waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Statements kept prepared; there are fewer.
+const STATEMENTS: usize = 64;
+/// Pause before a new file is once more asked to keep a write-ahead log, while another process asks the same.
+const PAUSE_BEFORE_WAL: Duration = Duration::from_millis(20);
 
 /// A handle on the ledger; clones share one connection.
 #[derive(Debug, Clone)]
@@ -75,11 +83,12 @@ impl Ledger {
             return Ok(None);
         }
         let connection = connect(&path, Access::Read)?;
-        let found = version(&connection, &path)?;
-        if found != known_version() {
-            return Err(LedgerError::Newer { path, found, known: known_version() });
+        match version(&connection, &path)? {
+            // Another process is about to make it.
+            0 => Ok(None),
+            found if found == known_version() => Ok(Some(Self::new(path, Access::Read, connection))),
+            found => Err(LedgerError::Newer { path, found, known: known_version() }),
         }
-        Ok(Some(Self::new(path, Access::Read, connection)))
     }
 
     fn new(path: PathBuf, access: Access, connection: Connection) -> Self {
@@ -140,35 +149,71 @@ impl Inner {
         if !matches!(&done, Err(error) if LedgerError::distrusts_connection(error)) {
             *guard = Some(connection);
         }
-        done
+        done.map_err(|error| error.of_file(&self.path))
     }
 }
 
 fn prepare_directory(directory: &Path) -> Result<(), LedgerError> {
     let unusable = |source| LedgerError::Directory { path: directory.to_owned(), source };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
+    let is_new = !directory.exists();
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
     let mode = std::fs::metadata(directory).map_err(unusable)?.permissions().mode();
-    if mode & 0o022 != 0 { Err(LedgerError::Exposed(directory.to_owned())) } else { Ok(()) }
+    if mode & 0o022 != 0 {
+        return Err(LedgerError::Exposed(directory.to_owned()));
+    }
+    // SQLite makes files that others can read where the umask lets it; its log takes after the database.
+    let path = directory.join(FILE);
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        Ok(_) => {
+            // A file is only as durable as the entry that names it.
+            sync_directory(directory).map_err(unusable)?;
+            if is_new { directory.parent().map_or(Ok(()), sync_directory).map_err(unusable) } else { Ok(()) }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(unusable(error)),
+    }
+}
+
+fn sync_directory(directory: &Path) -> std::io::Result<()> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    File::open(directory)?.sync_all()
 }
 
 fn connect(path: &Path, access: Access) -> Result<Connection, LedgerError> {
-    let flags = match access {
-        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-        Access::Read => OpenFlags::SQLITE_OPEN_READ_WRITE,
-    };
     let set_up = || {
-        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        // `prepare_directory` has made the file; one that went away since is not made anew behind a daemon's back. A
+        // reader opens it for writing too, because it has to take part in the log.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.pragma_update(None, "foreign_keys", true)?;
         if access == Access::Read {
             connection.pragma_update(None, "query_only", true)?;
         } else {
-            connection.pragma_update(None, "journal_mode", "wal")?;
+            keep_log(&connection)?;
             connection.pragma_update(None, "synchronous", "full")?;
         }
         Ok(connection)
     };
     set_up().map_err(|source| opening_failed(path, source))
+}
+
+/// Asks for write-ahead logging. Two processes that ask a new file at once are told "busy" without having waited,
+/// because each could wait for the other for ever.
+fn keep_log(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let started = std::time::Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+                    && started.elapsed() < BUSY_TIMEOUT =>
+            {
+                std::thread::sleep(PAUSE_BEFORE_WAL);
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Tells a damaged file from a directory that cannot be used.

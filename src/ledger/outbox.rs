@@ -68,11 +68,12 @@ pub struct QueuedMail {
 }
 
 impl Tx<'_> {
-    /// Puts mails into the outbox, due at once.
+    /// Puts mails into the outbox, due at once. One that is there already, told by its Message-ID, stays as it is: after
+    /// a commit that failed at the very end, nobody knows whether it was written.
     pub fn enqueue(&self, mails: &[NewMail], now: DateTime<Utc>) -> Result<(), LedgerError> {
         let mut insert = self.0.prepare_cached(
             "INSERT INTO mail (subject, recipient, message_id, bytes, created_at, state, next_attempt_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?5)",
+             VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?5) ON CONFLICT (message_id) DO NOTHING",
         )?;
         for mail in mails {
             insert.execute(params![mail.subject, mail.recipient, mail.message_id, mail.bytes, to_ms(now)])?;
@@ -84,7 +85,9 @@ impl Tx<'_> {
     pub fn due_mail(&self, now: DateTime<Utc>) -> Result<Option<(QueuedMail, Vec<u8>)>, LedgerError> {
         self.0
             .prepare_cached(
-                "SELECT * FROM mail WHERE state = 'queued' AND next_attempt_at <= ?1 ORDER BY created_at, id LIMIT 1",
+                // The inner query keeps the bytes of a long backlog out of the sorting.
+                "SELECT * FROM mail WHERE id =
+                 (SELECT id FROM mail WHERE state = 'queued' AND next_attempt_at <= ?1 ORDER BY created_at, id LIMIT 1)",
             )?
             .query_row([to_ms(now)], |columns| Ok((mail(columns), columns.get("bytes")?)))
             .optional()?
@@ -129,8 +132,13 @@ impl Tx<'_> {
 
     /// The outbox: everything queued or given up, and what was sent since `since`, oldest first.
     pub fn outbox(&self, since: DateTime<Utc>) -> Result<Vec<QueuedMail>, LedgerError> {
-        let mut statement =
-            self.0.prepare("SELECT * FROM mail WHERE state <> 'sent' OR done_at >= ?1 ORDER BY created_at, id")?;
+        let mut statement = self.0.prepare_cached(
+            "SELECT id, subject, recipient, message_id, created_at, state, attempts, next_attempt_at, last_error, done_at
+             FROM mail WHERE id IN (SELECT id FROM mail WHERE state = 'queued'
+                                    UNION ALL SELECT id FROM mail WHERE state = 'dead'
+                                    UNION ALL SELECT id FROM mail WHERE state = 'sent' AND done_at >= ?1)
+             ORDER BY created_at, id",
+        )?;
         let mut found = statement.query([to_ms(since)])?;
         let mut mails = Vec::new();
         while let Some(columns) = found.next()? {

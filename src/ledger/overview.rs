@@ -61,13 +61,24 @@ impl Matches {
     }
 }
 
-/// The process that runs as daemon on `directory`, where one does; without a number where its lock tells none.
-pub fn daemon(directory: &Path) -> Option<Option<u32>> {
+/// Whether a daemon works on a state directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Daemon {
+    /// None does.
+    #[default]
+    Absent,
+    /// One does; its process, where its lock tells.
+    Runs(Option<u32>),
+}
+
+/// Looks whether a daemon holds the lock of `directory`.
+pub fn daemon(directory: &Path) -> Daemon {
     const NAME: &str = "daemon";
-    lock::is_alive(directory, NAME).then(|| {
-        let text = fs::read_to_string(directory.join(format!("{NAME}.lock"))).ok()?;
-        text.trim().strip_prefix("pid ")?.parse().ok()
-    })
+    if !lock::is_alive(directory, NAME) {
+        return Daemon::Absent;
+    }
+    let text = fs::read_to_string(directory.join(format!("{NAME}.lock"))).unwrap_or_default();
+    Daemon::Runs(text.trim().strip_prefix("pid ").and_then(|pid| pid.parse().ok()))
 }
 
 impl Tx<'_> {

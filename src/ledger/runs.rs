@@ -1,7 +1,7 @@
 //! Firings, claimed once for ever, and the runs they became.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Row as Columns, named_params, params};
+use rusqlite::{OptionalExtension, Row as Columns, named_params, params};
 
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::rule::Mode;
@@ -67,17 +67,33 @@ pub struct Filter {
 
 impl Tx<'_> {
     /// Claims a firing. The unique key on rule and instant makes it happen once for ever.
+    ///
+    /// A commit that fails at the very end may be on the disk all the same, and come to light when the file is opened
+    /// again. So a claim that the same executor made, and that nothing followed, is given to it once more: refused, it
+    /// would be carried out by nobody.
     pub fn claim(&self, new: &NewRun) -> Result<Claim, LedgerError> {
         let busy: bool = self
             .0
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM run WHERE open AND rule = ?1)")?
-            .query_row([new.firing.rule.as_str()], |row| row.get(0))?;
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM run WHERE open AND rule = ?1 AND scheduled_at <> ?2)")?
+            .query_row(params![new.firing.rule.as_str(), to_ms(new.firing.at)], |row| row.get(0))?;
         let skipped = busy.then_some(RunResult::Skipped);
         let reason = if busy { "skipped: the rule's previous run is still going" } else { "" };
         if !self.insert(new, skipped, reason, busy.then_some(new.started_at))? {
-            return Ok(Claim::Duplicate);
+            return Ok(self.untouched_claim(new)?.map_or(Claim::Duplicate, Claim::Taken));
         }
         Ok(if busy { Claim::Skipped } else { Claim::Taken(RunId(self.0.last_insert_rowid())) })
+    }
+
+    fn untouched_claim(&self, new: &NewRun) -> Result<Option<RunId>, LedgerError> {
+        let id = self
+            .0
+            .prepare_cached(
+                "SELECT id FROM run WHERE rule = ?1 AND scheduled_at = ?2 AND open AND executor = ?3 AND NOT resumed
+                 AND NOT EXISTS (SELECT 1 FROM deployment WHERE run = run.id)",
+            )?
+            .query_row(params![new.firing.rule.as_str(), to_ms(new.firing.at), new.executor], |row| row.get(0))
+            .optional()?;
+        Ok(id.map(RunId))
     }
 
     /// Records a firing that is not carried out. False where it was in the ledger already.
@@ -99,7 +115,7 @@ impl Tx<'_> {
                                   finished_at, result, reason, open, executor)
                  VALUES (:rule, :scheduled_at, :connection, :mode, :trigger, :window_from, :window_to, :started_at,
                          :finished_at, :result, :reason, :open, :executor)
-                 ON CONFLICT (rule, scheduled_at) DO NOTHING",
+                 ON CONFLICT DO NOTHING",
             )?
             .execute(named_params! {
                 ":rule": new.firing.rule.as_str(),
@@ -139,20 +155,28 @@ impl Tx<'_> {
         Ok(adopted == 1)
     }
 
-    /// Concludes a run with its result and rows.
-    pub fn finish(&self, id: RunId, run: &Run) -> Result<(), LedgerError> {
-        self.0
-            .prepare_cached("UPDATE run SET finished_at = ?2, result = ?3, reason = ?4, open = 0 WHERE id = ?1")?
+    /// Concludes a run with its result and rows. False where it was concluded before, and nothing is written: whoever
+    /// did that has queued its mails too.
+    pub fn finish(&self, id: RunId, run: &Run) -> Result<bool, LedgerError> {
+        let concluded = self
+            .0
+            .prepare_cached(
+                "UPDATE run SET finished_at = ?2, result = ?3, reason = ?4, open = 0 WHERE id = ?1 AND open",
+            )?
             .execute(params![id.0, to_ms(run.finished_at), run.result.as_str(), run.reason])?;
+        if concluded == 0 {
+            return Ok(false);
+        }
         for row in &run.deployments {
             self.put_row(id, row, Some(row.outcome))?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// All runs that were claimed and not concluded, oldest first.
     pub fn open_runs(&self) -> Result<Vec<OpenRun>, LedgerError> {
-        let mut statement = self.0.prepare("SELECT * FROM run WHERE open ORDER BY scheduled_at, id")?;
+        // The plus keeps SQLite from walking through all runs in order, where sorting the few open ones is cheaper.
+        let mut statement = self.0.prepare_cached("SELECT * FROM run WHERE open ORDER BY +scheduled_at, id")?;
         let mut found = statement.query([])?;
         let mut runs = Vec::new();
         while let Some(columns) = found.next()? {
@@ -174,15 +198,21 @@ impl Tx<'_> {
     pub fn history(&self, filter: &Filter) -> Result<Vec<Run>, LedgerError> {
         let mut statement = self.0.prepare_cached(
             "SELECT * FROM run
-             WHERE result IS NOT NULL AND scheduled_at >= :since AND scheduled_at < :before
-               AND (:rule IS NULL OR rule = :rule)
-             ORDER BY scheduled_at, id",
+             WHERE result IS NOT NULL AND scheduled_at >= :since AND scheduled_at < :before ORDER BY scheduled_at, id",
         )?;
-        let mut found = statement.query(named_params! {
-            ":since": filter.since.map_or(i64::MIN, to_ms),
-            ":before": filter.before.map_or(i64::MAX, to_ms),
-            ":rule": filter.rule.as_ref().map(RuleName::as_str),
-        })?;
+        // A statement of its own, because SQLite decides on an index before it knows whether there is a rule.
+        let mut of_rule = self.0.prepare_cached(
+            "SELECT * FROM run
+             WHERE rule = :rule AND result IS NOT NULL AND scheduled_at >= :since AND scheduled_at < :before
+             ORDER BY scheduled_at",
+        )?;
+        let (since, before) = (filter.since.map_or(i64::MIN, to_ms), filter.before.map_or(i64::MAX, to_ms));
+        let mut found = match &filter.rule {
+            Some(rule) => {
+                of_rule.query(named_params! { ":rule": rule.as_str(), ":since": since, ":before": before })?
+            }
+            None => statement.query(named_params! { ":since": since, ":before": before })?,
+        };
         let mut runs = Vec::new();
         while let Some(columns) = found.next()? {
             let id = RunId(columns.get("id")?);

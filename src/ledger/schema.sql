@@ -18,10 +18,17 @@ CREATE TABLE run (
   resumed      INTEGER NOT NULL DEFAULT 0,
   open         INTEGER NOT NULL,
   executor     TEXT    NOT NULL,
-  UNIQUE (rule, scheduled_at)
+  UNIQUE (rule, scheduled_at),
+  CHECK (open IN (0, 1)),
+  CHECK (open OR (result IS NOT NULL AND finished_at IS NOT NULL))
 ) STRICT;
-CREATE INDEX run_open ON run (rule) WHERE open;
+-- A rule has one run under way at most.
+CREATE UNIQUE INDEX run_open ON run (rule) WHERE open;
 CREATE INDEX run_by_start ON run (scheduled_at);
+-- What the clock is measured against.
+CREATE INDEX run_by_claim ON run (started_at);
+-- Where avoided costs wait for their second look.
+CREATE INDEX run_by_window ON run (window_to) WHERE NOT open AND mode = 'enforce';
 
 -- A deployment in a run. Written before its stop is asked for, completed with its outcome. What an hour costs is
 -- kept as it was at the decision, so that no later price rewrites the past.
@@ -55,6 +62,7 @@ CREATE TABLE deployment (
   seen_at            INTEGER,
   PRIMARY KEY (run, resource_group, id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX deployment_by_id ON deployment (id);
 
 -- The second look at an avoided cost, after its off window ended. The projected figure above stays.
 CREATE TABLE settlement (
@@ -99,21 +107,25 @@ CREATE TABLE hold (
   removed_at INTEGER
 ) STRICT;
 
--- The outbox: one row per recipient, its bytes rendered once.
+-- The outbox: one row per recipient, its bytes rendered once. They stand last, so that the other columns can be read
+-- without them.
 CREATE TABLE mail (
   id              INTEGER PRIMARY KEY,
   subject         TEXT    NOT NULL,
   recipient       TEXT    NOT NULL,
   message_id      TEXT    NOT NULL UNIQUE,
-  bytes           BLOB    NOT NULL,
   created_at      INTEGER NOT NULL,
   state           TEXT    NOT NULL,
   attempts        INTEGER NOT NULL DEFAULT 0,
   next_attempt_at INTEGER NOT NULL,
   last_error      TEXT,
-  done_at         INTEGER
+  done_at         INTEGER,
+  bytes           BLOB    NOT NULL,
+  CHECK (state IN ('queued', 'sent', 'dead')),
+  CHECK ((state = 'queued') = (done_at IS NULL))
 ) STRICT;
 CREATE INDEX mail_queued ON mail (next_attempt_at) WHERE state = 'queued';
+CREATE INDEX mail_done ON mail (state, done_at);
 
 -- What was sent once and must not be sent again: notices before a stop, reports over a period.
 CREATE TABLE announced (

@@ -47,7 +47,7 @@ impl Tx<'_> {
         let mut statement = self.0.prepare_cached(
             "SELECT d.*, r.connection, r.window_from, r.window_to, NULL AS ended_by
              FROM run r JOIN deployment d ON d.run = r.id
-             WHERE r.scheduled_at >= ?1 AND NOT r.open AND r.mode = 'enforce'
+             WHERE r.window_to >= ?1 AND NOT r.open AND r.mode = 'enforce'
                AND d.outcome IN ('stopped', 'unconfirmed')
                AND NOT EXISTS (SELECT 1 FROM settlement s
                                WHERE s.run = d.run AND s.resource_group = d.resource_group AND s.id = d.id)
@@ -71,7 +71,7 @@ impl Tx<'_> {
     pub fn next_settlement_at(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, LedgerError> {
         let next: Option<i64> = self.0.query_row(
             "SELECT min(r.window_to) FROM run r JOIN deployment d ON d.run = r.id
-             WHERE r.scheduled_at >= ?1 AND NOT r.open AND r.mode = 'enforce'
+             WHERE r.window_to >= ?1 AND NOT r.open AND r.mode = 'enforce'
                AND d.outcome IN ('stopped', 'unconfirmed')
                AND NOT EXISTS (SELECT 1 FROM settlement s
                                WHERE s.run = d.run AND s.resource_group = d.resource_group AND s.id = d.id)",
@@ -131,7 +131,11 @@ impl Tx<'_> {
         let amount = |n: &rust_decimal::Decimal| n.to_string();
         self.0
             .prepare_cached(
-                "INSERT OR REPLACE INTO settlement VALUES
+                "INSERT OR REPLACE INTO settlement
+                 (run, resource_group, id, settled_at, ended_by, avoided_from, avoided_to, node_hours, capacity_units,
+                  cost, state, replacement, leak_from, leak_to, leak_node_hours, leak_capacity_units, leak_cost,
+                  leak_state)
+                 VALUES
                  (:run, :resource_group, :id, :settled_at, :ended_by, :avoided_from, :avoided_to, :node_hours,
                   :capacity_units, :cost, :state, :replacement, :leak_from, :leak_to, :leak_node_hours,
                   :leak_capacity_units, :leak_cost, :leak_state)",

@@ -139,6 +139,8 @@ pub async fn ping(target: &PingTarget, sign: Sign) -> Result<(), PingError> {
     let mut builder = Client::builder()
         .redirect(Policy::custom(same_host))
         .timeout(Duration::from_secs(LIMIT))
+        // One version of HTTP whose traces are known to hold no URL.
+        .http1_only()
         .user_agent(concat!("offhours/", env!("CARGO_PKG_VERSION")));
     if url.scheme() == "http" {
         builder = builder.no_proxy();

@@ -1,4 +1,4 @@
-//! The vitals as OpenMetrics text, which Prometheus reads. Names follow its conventions: base units, `_total` for
+//! The vitals as `OpenMetrics` text, which Prometheus reads. Names follow its conventions: base units, `_total` for
 //! counters, no value where none is known.
 
 use std::fmt;

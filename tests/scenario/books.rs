@@ -180,12 +180,15 @@ fn a_month_recalculated_by_sql_agrees_to_the_cent() {
     nothing_is_counted_that_must_not_be(&stage);
 }
 
+/// From when to when a deployment's time was counted.
+type Counted = (DateTime<Utc>, DateTime<Utc>);
+
 /// What never holds for a real figure, whatever happened.
 fn nothing_is_counted_that_must_not_be(stage: &Stage) {
     let runs = stage.history();
     let journal = stage.simulator.journal();
     let there = stage.block_on(async { stage.simulator.statuses() });
-    let mut counted: BTreeMap<(String, String), Vec<(DateTime<Utc>, DateTime<Utc>)>> = BTreeMap::new();
+    let mut counted: BTreeMap<(String, String), Vec<Counted>> = BTreeMap::new();
     for (run, row) in real_rows(&runs) {
         let (window, avoided) = (run.off_window, row.avoided());
         if let Some(settlement) = &row.settlement

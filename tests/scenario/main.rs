@@ -2,7 +2,12 @@
 //! virtual time. What must never happen is judged by what the other side received: see [`invariants`], which every
 //! stage is held to when it is taken down.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what failed by where it failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what failed by where it failed"
+)]
 
 mod agreement;
 mod books;

@@ -56,7 +56,6 @@ pub struct Scenario {
     /// When virtual time begins, where that is not [`LEAD`] before.
     pub begins: Option<DateTime<Utc>>,
     pub faults: Vec<Fault>,
-    pub excused: Vec<&'static str>,
 }
 
 impl Scenario {
@@ -69,7 +68,6 @@ impl Scenario {
             at: instant("2026-03-27T19:00:00+01:00"),
             begins: None,
             faults: Vec::new(),
-            excused: Vec::new(),
         }
     }
 
@@ -87,11 +85,6 @@ impl Scenario {
     /// [`EVENINGS`] with more keys of the rule, before its sections.
     pub fn evenings_with(keys: &str) -> Self {
         Self::new().rule(&EVENINGS.replace("max_stops = 300", keys))
-    }
-
-    /// [`EVENINGS`] with more sections of the rule.
-    pub fn evenings_and(sections: &str) -> Self {
-        Self::new().rule(&format!("{EVENINGS}{sections}"))
     }
 
     /// More sections of offhours.toml.
@@ -115,12 +108,6 @@ impl Scenario {
     /// What goes wrong between client and tenant.
     pub fn fault(mut self, fault: Fault) -> Self {
         self.faults.push(fault);
-        self
-    }
-
-    /// Violations whose reason holds this text are provoked by the test itself.
-    pub fn excused(mut self, text: &'static str) -> Self {
-        self.excused.push(text);
         self
     }
 

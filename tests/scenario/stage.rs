@@ -43,7 +43,6 @@ pub struct Stage {
     pub clock: Clock,
     pub from: DateTime<Utc>,
     pub at: DateTime<Utc>,
-    pub excused: Vec<&'static str>,
     /// What must never be seen anywhere: the client's secret, and every token that was given.
     pub secrets: Arc<Mutex<Vec<String>>>,
     pub directory: TempDir,
@@ -86,7 +85,6 @@ impl Stage {
             clock,
             from,
             at: scenario.at,
-            excused: scenario.excused,
             secrets,
             directory,
             process: None,
@@ -147,7 +145,7 @@ impl Stage {
         self.wait_until(self.at);
         let runtime = &self.runtime;
         let Process { executor, agenda, .. } = self.process.as_mut().expect("offhours is not running");
-        runtime.block_on(executor.beat(agenda)).unwrap()
+        runtime.block_on(executor.beat(agenda)).unwrap().runs
     }
 
     /// Carries out claimed runs together.
@@ -309,7 +307,7 @@ async fn play(executor: &Executor, agenda: &mut Agenda, to: DateTime<Utc>) -> Ve
         let next = [agenda.next(), round].into_iter().flatten().min().filter(|next| *next <= to);
         let Some(next) = next else { break };
         wait_until(&clock, next).await;
-        let claimed = executor.beat(agenda).await.unwrap();
+        let claimed = executor.beat(agenda).await.unwrap().runs;
         let claimed = claimed.into_iter().map(|run| executor.carry_out(run, silent()));
         runs.extend(join_all(claimed).await);
         if round.is_some_and(|round| round <= clock.now()) {

@@ -73,7 +73,7 @@ fn t08_a_firing_during_the_rules_previous_run_is_skipped_and_told_once() {
     let second = stage.block_on(async {
         let beat = async {
             executor.clock.pause(std::time::Duration::from_secs(601)).await;
-            executor.beat(&mut agenda).await.unwrap()
+            executor.beat(&mut agenda).await.unwrap().runs
         };
         tokio::join!(run, beat).1
     });

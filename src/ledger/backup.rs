@@ -1,0 +1,64 @@
+//! A copy of the ledger, made beside a running daemon.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::ledger::error::LedgerError;
+use crate::ledger::verify::{Verdict, verify};
+use crate::ledger::{Access, FILE, connect, sync_directory};
+
+/// Copies the ledger in `directory` to `copy`, which must not exist, and verifies the copy. It is one consistent state,
+/// on the disk when this returns, and readable by its owner only. Blocks for as long as it takes to write.
+pub fn backup(directory: &Path, copy: &Path) -> Result<Verdict, LedgerError> {
+    let failed = |source| LedgerError::Backup { path: copy.to_owned(), source };
+    let ledger = directory.join(FILE);
+    // `connect` makes nothing, so that a missing ledger is an error and not an empty copy.
+    let connection = connect(&ledger, Access::Write)?;
+    // Reserved under its final name; written beside it, so that a half-written copy is never seen there.
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy).map_err(failed)?;
+    let unfinished = Unfinished { part: part_of(copy), copy: copy.to_owned(), done: false };
+    let made = || -> Result<Verdict, LedgerError> {
+        let _ = fs::remove_file(&unfinished.part);
+        // SQLite writes into an empty file, and keeps its mode.
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished.part).map_err(failed)?;
+        let name = unfinished.part.to_str().ok_or_else(|| failed(std::io::ErrorKind::InvalidFilename.into()))?;
+        connection.execute("VACUUM INTO ?1", [name]).map_err(|error| LedgerError::from(error).of_file(&ledger))?;
+        fs::File::open(&unfinished.part).and_then(|file| file.sync_all()).map_err(failed)?;
+        let verdict = verify(&unfinished.part)?;
+        fs::rename(&unfinished.part, copy).map_err(failed)?;
+        sync_directory(copy.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+        Ok(verdict)
+    };
+    let verdict = made()?;
+    unfinished.finish();
+    Ok(verdict)
+}
+
+fn part_of(copy: &Path) -> PathBuf {
+    let mut name = copy.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+/// A copy under way. Dropped before it is done, it leaves nothing behind.
+struct Unfinished {
+    part: PathBuf,
+    copy: PathBuf,
+    done: bool,
+}
+
+impl Unfinished {
+    fn finish(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = fs::remove_file(&self.part);
+            let _ = fs::remove_file(&self.copy);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Is a ledger whole? SQLite's own checks first, then what must hold in every ledger that offhours wrote.
+
+use std::path::Path;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::ledger::error::LedgerError;
+use crate::ledger::runs::Filter;
+use crate::ledger::values::from_ms;
+use crate::ledger::{Tx, known_version, opening_failed, version};
+
+/// What a ledger holds, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verdict {
+    /// Firings.
+    pub runs: i64,
+    /// Deployments in runs.
+    pub deployments: i64,
+    /// Mails.
+    pub mails: i64,
+    /// Sentences, one for each fault; none where it is whole.
+    pub faults: Vec<String>,
+}
+
+impl Verdict {
+    /// True where nothing is wrong.
+    pub fn is_whole(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// Read at once.
+const AT_ONCE: TimeDelta = TimeDelta::days(7);
+
+/// What must hold, and how many rows break it.
+const INVARIANTS: [(&str, &str); 7] = [
+    (
+        "runs that are over and have no result",
+        "SELECT count(*) FROM run WHERE NOT open AND (result IS NULL OR finished_at IS NULL)",
+    ),
+    (
+        "rules with more than one run under way",
+        "SELECT count(*) FROM (SELECT 1 FROM run WHERE open GROUP BY rule HAVING count(*) > 1)",
+    ),
+    ("off windows that end before they begin", "SELECT count(*) FROM run WHERE window_to < window_from"),
+    (
+        "deployments of runs that are over and have no outcome",
+        "SELECT count(*) FROM deployment JOIN run ON run.id = run WHERE NOT open AND outcome IS NULL",
+    ),
+    (
+        "confirmed stops without an instant",
+        "SELECT count(*) FROM deployment WHERE outcome = 'stopped' AND confirmed_at IS NULL",
+    ),
+    (
+        "figures that count where nothing was confirmed",
+        "SELECT count(*) FROM deployment WHERE outcome <> 'stopped' AND state IN ('projected', 'settled')",
+    ),
+    ("mails neither waiting nor done", "SELECT count(*) FROM mail WHERE (state = 'queued') <> (done_at IS NULL)"),
+];
+
+/// Looks at the ledger in `file` and changes nothing.
+pub fn verify(file: &Path) -> Result<Verdict, LedgerError> {
+    let failed = |error| opening_failed(file, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(file, flags).map_err(failed)?;
+    connection.busy_timeout(super::BUSY_TIMEOUT).map_err(failed)?;
+    connection.pragma_update(None, "query_only", true).map_err(failed)?;
+    let found = version(&connection, file)?;
+    if found != known_version() {
+        return Err(LedgerError::Newer { path: file.to_owned(), found, known: known_version() });
+    }
+    let tx = Tx(connection.transaction().map_err(failed)?);
+    tx.verdict().map_err(|error| error.of_file(file))
+}
+
+impl Tx<'_> {
+    fn verdict(&self) -> Result<Verdict, LedgerError> {
+        let mut faults = self.lines("PRAGMA integrity_check", |row| row.get(0))?;
+        faults.retain(|line| line != "ok");
+        if !faults.is_empty() {
+            // What is read from damaged pages proves nothing.
+            return Ok(Verdict { faults, ..Verdict::default() });
+        }
+        let orphans = self.lines("PRAGMA foreign_key_check", |row| {
+            Ok(format!("a row of `{}` belongs to nothing", row.get::<_, String>(0)?))
+        })?;
+        faults.extend(orphans);
+        for (what, query) in INVARIANTS {
+            let rows = self.count(query)?;
+            if rows > 0 {
+                faults.push(format!("{what}: {rows}"));
+            }
+        }
+        // Every word, instant and amount, through the readers that everybody uses.
+        let read = self
+            .open_runs()
+            .and_then(|_runs| self.read_history())
+            .and_then(|()| self.outbox(DateTime::UNIX_EPOCH))
+            .and_then(|_| self.cursors());
+        faults.extend(read.err().map(|error| error.to_string()));
+        Ok(Verdict {
+            runs: self.count("SELECT count(*) FROM run")?,
+            deployments: self.count("SELECT count(*) FROM deployment")?,
+            mails: self.count("SELECT count(*) FROM mail")?,
+            faults,
+        })
+    }
+
+    /// A week at a time, so that years do not have to fit into memory.
+    fn read_history(&self) -> Result<(), LedgerError> {
+        let range = "SELECT min(scheduled_at), max(scheduled_at) FROM run";
+        let (Some(first), Some(last)) = self.0.query_row(range, [], |row| Ok((row.get(0)?, row.get(1)?)))? else {
+            return Ok(());
+        };
+        let (mut since, last): (DateTime<Utc>, DateTime<Utc>) = (from_ms(first)?, from_ms(last)?);
+        while since <= last {
+            let before = since + AT_ONCE;
+            self.history(&Filter { since: Some(since), before: Some(before), rule: None })?;
+            since = before;
+        }
+        Ok(())
+    }
+
+    fn count(&self, query: &str) -> Result<i64, LedgerError> {
+        Ok(self.0.query_row(query, [], |row| row.get(0))?)
+    }
+
+    fn lines(
+        &self,
+        query: &str,
+        line: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<String>,
+    ) -> Result<Vec<String>, LedgerError> {
+        let mut statement = self.0.prepare(query)?;
+        let lines = statement.query_map([], line)?.collect::<Result<_, _>>()?;
+        Ok(lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::verify;
+    use crate::ledger::{FILE, Ledger};
+
+    #[test]
+    fn a_ledger_whose_rows_contradict_each_other_is_not_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Ledger::open(directory.path()).unwrap());
+        let file = directory.path().join(FILE);
+        assert!(verify(&file).unwrap().is_whole());
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA foreign_keys = off;
+                 INSERT INTO run (rule, scheduled_at, connection, mode, trigger, window_from, window_to, started_at, open, executor)
+                 VALUES ('r', 0, 'dev', 'enforce', 'schedule', 1, 0, 0, 1, 'x');
+                 INSERT INTO settlement (run, resource_group, id, settled_at, ended_by, node_hours, state)
+                 VALUES (9, 'dev-a', 'd001', 0, 'window-end', '0', 'settled');",
+            )
+            .unwrap();
+        drop(connection);
+        let faults = verify(&file).unwrap().faults;
+        assert_eq!(faults, ["a row of `settlement` belongs to nothing", "off windows that end before they begin: 1"]);
+    }
+}
