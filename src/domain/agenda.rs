@@ -15,6 +15,8 @@ pub struct Agenda {
     entries: Vec<Entry>,
     /// The earliest of all next firings, so that a beat on which nothing is due costs one comparison.
     next: Option<DateTime<Utc>>,
+    /// Made under a clock that cannot be right, so that where new rules begin means nothing.
+    provisional: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -39,9 +41,20 @@ impl Agenda {
             let after = known.map_or(now, |(_, after)| *after);
             Entry { after, next: rule.schedule.next_firing(after), rule: Arc::clone(rule) }
         });
-        let mut agenda = Self { entries: entries.collect(), next: None };
+        let mut agenda = Self { entries: entries.collect(), next: None, provisional: false };
         agenda.find_next();
         agenda
+    }
+
+    /// The same agenda, to be made anew once the clock is right.
+    #[must_use]
+    pub fn provisional(self) -> Self {
+        Self { provisional: true, ..self }
+    }
+
+    /// True where the clock could not be right when it was made.
+    pub fn is_provisional(&self) -> bool {
+        self.provisional
     }
 
     /// Each rule and the instant up to which it has been dealt with.

@@ -113,6 +113,10 @@ impl Schedule {
         let run = may_run.then_some(DueFiring { at: newest, on_time: late <= ON_TIME });
         if !may_run {
             instants.push_back(newest);
+            // The newest may be one too many.
+            if instants.len() > MOST_MISSED {
+                instants.pop_front();
+            }
         }
         Due { run, missed: instants.into() }
     }

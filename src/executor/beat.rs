@@ -53,9 +53,14 @@ impl Executor {
     /// The agenda of the configuration's rules, from the ledger's cursors. Rules that are new or changed begin now;
     /// those that are gone are forgotten, so that nothing of them is caught up when they return.
     pub async fn agenda(&self) -> Result<Agenda, LedgerError> {
-        let cursors = self.ledger.read(|tx| tx.cursors()).await?;
+        let (cursors, newest) = self.ledger.read(|tx| Ok((tx.cursors()?, tx.newest_instant()?))).await?;
         let known = cursors.iter().map(|(rule, cursor)| (rule.clone(), (cursor.schedule.clone(), cursor.after)));
-        let agenda = Agenda::new(&self.config.rules, &known.collect(), self.clock.now());
+        let now = self.clock.now();
+        let agenda = Agenda::new(&self.config.rules, &known.collect(), now);
+        if plausible(now, self.built, newest).is_err() {
+            // A rule that began in 1970 would have missed everything since.
+            return Ok(agenda.provisional());
+        }
         let wanted: BTreeMap<RuleName, Cursor> = agenda
             .cursors()
             .map(|(rule, after)| (rule.name.clone(), Cursor { schedule: fires_by(rule), after }))
@@ -80,6 +85,12 @@ impl Executor {
     /// Claims what is due and gives the runs to carry out. Until the claims are on the disk nothing has happened.
     pub async fn beat(&self, agenda: &mut Agenda) -> Result<Claimed, BeatError> {
         let now = self.clock.now();
+        if agenda.is_provisional() {
+            let newest = self.ledger.read(|tx| tx.newest_instant()).await?;
+            plausible(now, self.built, newest)?;
+            *agenda = self.agenda().await?;
+            info!("the clock is plausible now ({now}): rules that are new begin here");
+        }
         let due = agenda.due(now);
         if due.is_empty() {
             return Ok(Claimed::default());
@@ -140,7 +151,8 @@ fn claim_all(tx: &crate::ledger::Tx<'_>, entries: Vec<Entries>, now: DateTime<Ut
             }
         }
         if newly_missed {
-            warn!(rule = %entry.rule.name, "missed {} firings of rule {}: their time had passed when they were noticed", entry.missed.len(), entry.rule.name);
+            let firings = if entry.missed.len() == 1 { "1 firing" } else { &format!("{} firings", entry.missed.len()) };
+            warn!(rule = %entry.rule.name, "missed {firings} of rule {}: noticed when the time had passed", entry.rule.name);
             tx.enqueue(&entry.missed_mails, now)?;
         }
         if let Some((claim, mails)) = entry.run {

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The real daemon under clocks that run fast, jump and step back (Debian's libfaketime), against the simulator:
-# a week over both clock changes of Berlin, a host that slept, a catch-up, a clock that was put back.
-# Usage: tests/interop/faketime.sh     OFFHOURS names the binary; by default the debug build, built if need be.
+# Runs the real daemon under Debian's libfaketime: weeks across both clock changes, a suspended weekend, a late
+# evening, a clock that steps back, and one that starts in 1970.
+# Usage: tests/interop/faketime.sh [SCENARIO…]     OFFHOURS names the binary; by default the debug build, built if need be.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -9,9 +9,12 @@ if [ -z "${OFFHOURS:-}" ]; then
     (cd "$here/../.." && cargo build --quiet --locked --bin offhours)
     OFFHOURS=${CARGO_TARGET_DIR:-$here/../../target}/debug/offhours
 fi
-library=$(dpkg -L libfaketime 2>/dev/null | grep 'libfaketimeMT.so.1$' || true)
-if [ -z "$library" ]; then
-    apt-get install -y -qq faketime >/dev/null
-    library=$(dpkg -L libfaketime | grep 'libfaketimeMT.so.1$')
+
+library() { find /usr/lib -name libfaketimeMT.so.1 2>/dev/null | head -n 1; }
+if [ -z "$(library)" ]; then
+    log=$(mktemp)
+    { apt-get update && apt-get install -y faketime; } >"$log" 2>&1 || { cat "$log" >&2; exit 2; }
+    rm -f "$log"
 fi
-exec python3 "$here/faketime.py" "$OFFHOURS" "$library"
+
+exec python3 "$here/faketime.py" "$(realpath "$OFFHOURS")" "$(library)" "$@"
