@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::ledger::lock::OutboxLock;
 use crate::ledger::outbox::QueuedMail;
 use crate::ledger::{Ledger, LedgerError};
 use crate::mail::retry::Retry;
@@ -18,6 +20,10 @@ const PAUSE_BETWEEN_MAILS: Duration = Duration::from_secs(1);
 /// Pause before what came of an attempt is written once more.
 const PAUSE_BEFORE_REWRITE: Duration = Duration::from_secs(10);
 
+/// How often, and how far apart, it is looked whether another process has ended its deliveries.
+const MOST_LOOKS: u32 = 50;
+const PAUSE_BEFORE_LOOK: Duration = Duration::from_millis(200);
+
 /// Sends what is queued.
 #[derive(Debug, Clone)]
 pub struct Mailer {
@@ -25,13 +31,20 @@ pub struct Mailer {
     pub ledger: Ledger,
     /// The time.
     pub clock: Clock,
+    /// Cancelled when offhours is being stopped: the mail under way is finished, and no other is begun.
+    pub shutdown: CancellationToken,
 }
 
 impl Mailer {
-    /// Makes one attempt for each mail that is due and gives the instant of the next that will be.
+    /// Makes one attempt for each mail that is due and gives the instant of the next that will be. Where another process
+    /// is delivering for longer than a moment, it is left to that.
     pub async fn deliver_due(&self, settings: &Settings) -> Result<Option<DateTime<Utc>>, LedgerError> {
+        let Some(_only) = self.take_turn().await? else { return Ok(Some(self.clock.now())) };
         let mut courier = Courier::default();
         let next = loop {
+            if self.shutdown.is_cancelled() {
+                break None;
+            }
             let now = self.clock.now();
             let Some((mail, bytes)) = self.ledger.read(move |tx| tx.due_mail(now)).await? else {
                 break self.ledger.read(|tx| tx.next_mail_at()).await?;
@@ -41,10 +54,24 @@ impl Mailer {
                 Err(error) => Err(DeliveryError::Address(error)),
             };
             self.write_down(&mail, attempt).await;
-            self.clock.pause(PAUSE_BETWEEN_MAILS).await;
+            if self.shutdown.run_until_cancelled(self.clock.pause(PAUSE_BETWEEN_MAILS)).await.is_none() {
+                break None;
+            }
         };
         courier.rest().await;
         Ok(next)
+    }
+
+    async fn take_turn(&self) -> Result<Option<OutboxLock>, LedgerError> {
+        for _ in 0..MOST_LOOKS {
+            if let Some(turn) = OutboxLock::take(self.ledger.directory())? {
+                return Ok(Some(turn));
+            }
+            if self.shutdown.run_until_cancelled(self.clock.pause(PAUSE_BEFORE_LOOK)).await.is_none() {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// Writes down what came of an attempt, again and again until it is on the disk: a mail whose delivery is not written
@@ -67,7 +94,9 @@ impl Mailer {
                 error = &error as &dyn std::error::Error,
                 "what came of mail {id} could not be written; no other is sent until it is"
             );
-            self.clock.pause(PAUSE_BEFORE_REWRITE).await;
+            if self.shutdown.run_until_cancelled(self.clock.pause(PAUSE_BEFORE_REWRITE)).await.is_none() {
+                return;
+            }
         }
     }
 

@@ -31,7 +31,11 @@ pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
 
     if let Some(settings) = &executor.config.mail {
         // What cannot be delivered now stays in the outbox, for the daemon.
-        let mailer = Mailer { ledger: executor.ledger.clone(), clock: executor.clock.clone() };
+        let mailer = Mailer {
+            ledger: executor.ledger.clone(),
+            clock: executor.clock.clone(),
+            shutdown: executor.shutdown.clone(),
+        };
         mailer.deliver_due(settings).await?;
     }
     if session.json {

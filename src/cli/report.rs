@@ -1,5 +1,7 @@
 //! `offhours report`: the avoided costs of a period.
 
+use tokio_util::sync::CancellationToken;
+
 use crate::accounting::period::{Books, reserved_nodes};
 use crate::accounting::settle;
 use crate::aicore::Options;
@@ -38,7 +40,8 @@ pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
                 tx.enqueue(&mails, now)
             })
             .await?;
-        Mailer { ledger, clock: session.clock.clone() }.deliver_due(settings).await?;
+        let mailer = Mailer { ledger, clock: session.clock.clone(), shutdown: CancellationToken::new() };
+        mailer.deliver_due(settings).await?;
     }
     let text = match if session.json { Format::Json } else { args.format } {
         Format::Text => content.text,

@@ -115,8 +115,9 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
             Some(ended) = daemon.runs.join_next() => daemon.run_ended(ended),
         }
     }
-    daemon.drain().await;
-    if tokio::time::timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+    let deadline = Instant::now() + GRACE;
+    daemon.drain(deadline).await;
+    if tokio::time::timeout_at(deadline, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
         warn!("a mail was under way and is sent again by the next start");
     }
     Ok(())
@@ -265,12 +266,12 @@ impl Daemon {
         format!("{} rules, {running} runs under way, {next}", self.agenda.cursors().count())
     }
 
-    async fn drain(&mut self) {
+    async fn drain(&mut self, deadline: Instant) {
         info!("stopping: nothing more is asked of AI Core");
         systemd::stopping();
         self.shutdown.cancel();
         let ends = async { while self.runs.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, ends).await.is_err() {
+        if tokio::time::timeout_at(deadline, ends).await.is_err() {
             warn!("{} runs did not end in time; the next start resumes them", self.runs.len());
             self.runs.shutdown().await;
         }

@@ -20,15 +20,15 @@ pub async fn work(mut executors: watch::Receiver<Executor>) {
         let shutdown = executor.shutdown.clone();
         let mut wait = LONGEST_WAIT;
         if let Some(settings) = &executor.config.mail {
-            let mailer = Mailer { ledger: executor.ledger.clone(), clock: executor.clock.clone() };
-            // Cut off in the middle, a mail is sent again: once too often rather than never.
-            match shutdown.run_until_cancelled(mailer.deliver_due(settings)).await {
-                None => return,
-                Some(Ok(next)) => {
+            let (ledger, clock) = (executor.ledger.clone(), executor.clock.clone());
+            let mailer = Mailer { ledger, clock, shutdown: shutdown.clone() };
+            // A mail that is cut off in the middle is sent again, so the daemon waits for its end as long as it can.
+            match mailer.deliver_due(settings).await {
+                Ok(next) => {
                     let until = next.map(|next| (next - executor.clock.now()).to_std().unwrap_or_default());
                     wait = until.map_or(LONGEST_WAIT, |until| until.clamp(SHORTEST_WAIT, LONGEST_WAIT));
                 }
-                Some(Err(failure)) => {
+                Err(failure) => {
                     error!(error = &failure as &dyn std::error::Error, "the outbox could not be read");
                 }
             }

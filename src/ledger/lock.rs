@@ -32,6 +32,23 @@ impl DaemonLock {
     }
 }
 
+/// The lock of the one process that delivers mails at a time: two would send the same mail twice.
+#[derive(Debug)]
+pub struct OutboxLock {
+    _file: File,
+}
+
+impl OutboxLock {
+    /// Takes it; none where another process has it, which then delivers what is due.
+    pub fn take(directory: &Path) -> Result<Option<Self>, LedgerError> {
+        match lock(directory, "outbox") {
+            Ok(file) => Ok(Some(Self { _file: file })),
+            Err(LedgerError::Held { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// The lock of one process that carries out runs, under a name that no other process ever has.
 #[derive(Debug)]
 pub struct ExecutorLock {

@@ -122,7 +122,9 @@ impl Rehearsal {
         let stage = Stage { executor, clock, to };
         stage.play(&mut on_run).await?;
         if let Some(settings) = &stage.executor.config.mail {
-            Mailer { ledger: ledger.clone(), clock: stage.clock.clone() }.deliver_due(settings).await?;
+            let (ledger, clock) = (ledger.clone(), stage.clock.clone());
+            let mailer = Mailer { ledger, clock, shutdown: CancellationToken::new() };
+            mailer.deliver_due(settings).await?;
         }
         let notes = reserved_nodes(&stage.executor.config, &stage.executor.tenants).await;
         for simulator in simulators {

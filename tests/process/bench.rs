@@ -167,6 +167,8 @@ impl Bench {
         let key: Value = serde_json::from_str(&self.simulator.service_key()).unwrap();
         let mut secrets = vec![key["clientsecret"].as_str().unwrap().to_owned()];
         secrets.extend(self.tokens.lock().unwrap().iter().cloned());
+        // As it is, and as AUTH PLAIN and AUTH LOGIN write it.
+        secrets.extend([PASSWORD, AUTH_PLAIN, AUTH_LOGIN].map(str::to_owned));
         secrets
     }
 
@@ -296,6 +298,20 @@ pub fn waits_until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// `[mail]` into files.
 pub const MAIL_TO_FILES: &str =
     "[mail]\nfrom = \"offhours@example.com\"\nto = [\"a@example.com\"]\ndirectory = \"outbox\"\n";
+
+/// `[mail]` to a server on this port of the loopback, with a login whose password is [`PASSWORD`].
+pub fn mail_to(port: u16) -> String {
+    format!(
+        "[mail]\nfrom = \"offhours@example.com\"\nto = [\"a@example.com\"]\nsmtp = \"smtp://127.0.0.1:{port}\"\n\
+         username = \"offhours\"\npassword_file = \"smtp-password\"\n"
+    )
+}
+
+/// The password of the mail server.
+pub const PASSWORD: &str = "canary-7f3a9b-smtp";
+/// Base64 of NUL, `offhours`, NUL, the password.
+pub const AUTH_PLAIN: &str = "AG9mZmhvdXJzAGNhbmFyeS03ZjNhOWItc210cA==";
+const AUTH_LOGIN: &str = "Y2FuYXJ5LTdmM2E5Yi1zbXRw";
 
 /// A fleet of `count` deployments in `dev-a` that take a second to stop.
 pub fn fleet(count: usize) -> Fleet {

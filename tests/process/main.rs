@@ -9,5 +9,9 @@
 )]
 
 mod bench;
+mod disks;
 mod kills;
 mod life;
+mod mails;
+#[path = "../support/smtp.rs"]
+mod smtp;

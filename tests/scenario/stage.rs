@@ -257,7 +257,7 @@ impl Stage {
     /// Writes the mails that are due into their directory, and says how many there are.
     pub fn deliver(&self) -> usize {
         let ledger = Ledger::open(&self.config.state_dir).unwrap();
-        let mailer = Mailer { ledger, clock: self.clock.clone() };
+        let mailer = Mailer { ledger, clock: self.clock.clone(), shutdown: tokio_util::sync::CancellationToken::new() };
         self.block_on(mailer.deliver_due(self.config.mail.as_ref().unwrap())).unwrap();
         std::fs::read_dir(self.mails()).map_or(0, Iterator::count)
     }
