@@ -193,9 +193,9 @@ async fn t7_a_clock_of_1970_fires_nothing_and_leaves_nothing_to_catch_up() {
     assert!(matches!(failure, BeatError::Clock(Implausible::BeforeBuild { .. })), "{failure}");
     // The time comes from the network at 20:00: the rule is new and begins now. Nothing of fifty years was missed.
     let right = at(&boot, berlin("2026-11-23T20:00:00"));
-    assert!(right.beat(&mut agenda).await.unwrap().is_empty());
+    assert!(right.beat(&mut agenda).await.unwrap().runs.is_empty());
     assert!(history(&right).await.is_empty());
-    let next = at(&boot, berlin("2026-11-24T19:00:00")).beat(&mut agenda).await.unwrap();
+    let next = at(&boot, berlin("2026-11-24T19:00:00")).beat(&mut agenda).await.unwrap().runs;
     assert_eq!(names(&next), ["evenings@2026-11-24T18:00:00Z"]);
 }
 
@@ -204,7 +204,7 @@ async fn t7_a_clock_days_behind_or_years_ahead_of_the_ledger_fires_nothing() {
     let directory = TempDir::new().unwrap();
     let monday = executor(directory.path(), EVENINGS, berlin("2026-11-23T18:00:00"));
     let mut agenda = monday.agenda().await.unwrap();
-    assert!(monday.beat(&mut agenda).await.unwrap().is_empty());
+    assert!(monday.beat(&mut agenda).await.unwrap().runs.is_empty());
     for (now, restarted) in
         [("2026-11-20T19:00:00", true), ("2028-11-27T19:00:00", true), ("2028-11-27T19:00:00", false)]
     {
@@ -215,7 +215,7 @@ async fn t7_a_clock_days_behind_or_years_ahead_of_the_ledger_fires_nothing() {
     }
     assert!(history(&monday).await.is_empty());
     let right = at(&monday, berlin("2026-11-23T19:00:00"));
-    assert_eq!(names(&right.beat(&mut agenda).await.unwrap()), ["evenings@2026-11-23T18:00:00Z"]);
+    assert_eq!(names(&right.beat(&mut agenda).await.unwrap().runs), ["evenings@2026-11-23T18:00:00Z"]);
 }
 
 #[tokio::test]
@@ -228,7 +228,7 @@ async fn t7_a_rule_added_under_a_clock_days_behind_begins_when_the_clock_is_righ
     let mut agenda = behind.agenda().await.unwrap();
     assert!(behind.beat(&mut agenda).await.is_err());
     let right = at(&behind, berlin("2026-11-23T19:00:00"));
-    assert_eq!(names(&right.beat(&mut agenda).await.unwrap()), ["evenings@2026-11-23T18:00:00Z"]);
+    assert_eq!(names(&right.beat(&mut agenda).await.unwrap().runs), ["evenings@2026-11-23T18:00:00Z"]);
     assert_eq!(history(&right).await.len(), 0, "nothing was missed");
 }
 
@@ -237,11 +237,11 @@ async fn t8_a_firing_while_the_rule_is_running_is_skipped_once() {
     let directory = TempDir::new().unwrap();
     let noon = executor(directory.path(), EVENINGS, berlin("2026-11-23T12:00:00"));
     let mut agenda = noon.agenda().await.unwrap();
-    let monday = at(&noon, berlin("2026-11-23T19:00:00")).beat(&mut agenda).await.unwrap();
+    let monday = at(&noon, berlin("2026-11-23T19:00:00")).beat(&mut agenda).await.unwrap().runs;
     assert_eq!(monday.len(), 1);
     let tuesday = at(&noon, berlin("2026-11-24T19:00:00"));
     for _ in 0..3 {
-        assert!(tuesday.beat(&mut agenda).await.unwrap().is_empty());
+        assert!(tuesday.beat(&mut agenda).await.unwrap().runs.is_empty());
     }
     assert_eq!(history(&noon).await, [("evenings@2026-11-24T18:00:00Z".to_owned(), RunResult::Skipped)]);
 }
@@ -253,7 +253,7 @@ async fn t9_a_thousand_rules_of_one_second_are_claimed_at_once() {
     let noon = executor(directory.path(), &rules, berlin("2026-11-23T12:00:00"));
     let mut agenda = noon.agenda().await.unwrap();
     let began = Instant::now();
-    let runs = at(&noon, berlin("2026-11-23T19:00:00")).beat(&mut agenda).await.unwrap();
+    let runs = at(&noon, berlin("2026-11-23T19:00:00")).beat(&mut agenda).await.unwrap().runs;
     assert_eq!(runs.len(), 1_000);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
