@@ -9,3 +9,9 @@
 
 #[path = "../process/bench.rs"]
 mod bench;
+mod exits;
+mod outputs;
+mod said;
+mod secrets;
+#[path = "../support/smtp.rs"]
+mod smtp;
