@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::domain::zone::Zone;
 
@@ -31,15 +31,16 @@ impl Clock {
         Self::Virtual { start, origin: tokio::time::Instant::now() }
     }
 
-    /// The time now.
+    /// The time now, in whole milliseconds: the ledger keeps no more, and a figure must not change by being read back.
     #[allow(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn now(&self) -> DateTime<Utc> {
-        match self {
+        let now = match self {
             Self::System => Utc::now(),
             Self::Virtual { start, origin } => {
                 *start + TimeDelta::from_std(origin.elapsed()).unwrap_or(TimeDelta::zero())
             }
-        }
+        };
+        now.trunc_subsecs(3)
     }
 
     /// Waits for `duration`. The time a suspended host sleeps does not count, so this is for pauses, not for

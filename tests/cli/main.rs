@@ -9,4 +9,9 @@
 
 #[path = "../process/bench.rs"]
 mod bench;
-mod codes;
+mod exits;
+mod outputs;
+mod said;
+mod secrets;
+#[path = "../support/smtp.rs"]
+mod smtp;

@@ -1,0 +1,305 @@
+//! Whole outputs, reviewed like prose.
+
+use chrono::TimeDelta;
+use insta::assert_snapshot;
+use offhours::simulator::Fleet;
+use serde_json::Value;
+
+use crate::bench::{Bench, MAIL_TO_FILES, Said, names, waits_until};
+use crate::said::{fits, flowing, masked};
+
+/// A tenant with something of everything a plan can say.
+fn tenant() -> Fleet {
+    let mut fleet = Fleet::new()
+        .group("dev-a")
+        .running("d001", "infer.s")
+        .configuration("chat")
+        .running("d002", "infer.m")
+        .configuration("a-configuration-with-a-rather-long-name-keep")
+        .running("d003", "mystery.xl")
+        .configuration("search")
+        .model("d004", "gpt-4o")
+        .running("d005", "infer.s")
+        .aged(TimeDelta::minutes(5))
+        .group("dev-b")
+        .label("ext.ai.sap.com/offhours", "off")
+        .running("d101", "infer.s")
+        .group("prod-a")
+        .running("d201", "infer.s");
+    fleet.deployments.iter_mut().for_each(|spec| spec.stop_after = TimeDelta::milliseconds(300));
+    fleet
+}
+
+const RULES: &str = r#"
+[[rule]]
+name = "evenings"
+description = "Nobody uses the dev models after seven"
+stop = "0 19 * * MON-FRI"
+until = "0 7 * * MON-FRI"
+[rule.select]
+resource_groups = ["dev-*", "prod-a"]
+[rule.exclude]
+configurations = ["*-keep"]
+
+[[rule]]
+name = "watch"
+stop = "30 22 * * *"
+until = "0 6 * * *"
+mode = "observe"
+max_stops = 1
+[rule.select]
+resource_groups = ["dev-a"]
+"#;
+
+const REST: &str = r#"
+[protect]
+resource_groups = ["prod*"]
+[prices]
+currency = "EUR"
+capacity_unit = "0.95"
+source = "order form 4711"
+valid_from = 2026-01-01
+[prices.capacity_units_per_node_hour]
+"infer.s" = "0.90"
+"infer.m" = "1.552"
+"#;
+
+fn bench() -> Bench {
+    let bench = Bench::new(tenant(), RULES);
+    bench.configure(&format!("{REST}{MAIL_TO_FILES}"));
+    bench
+}
+
+#[test]
+fn check_shows_firings_or_every_fault() {
+    let bench = bench();
+    assert_snapshot!("check", masked(&bench.transcript(&["check"])));
+    let json = bench.run(&["check", "--json"]).ends(0).json();
+    assert_eq!(json["rules"][0]["rule"], "evenings");
+
+    bench.write("schedules/rules.toml", &RULES.replace("name = \"watch\"", "nmae = \"watch\"").replace("0 19", "0 25"));
+    let said = bench.transcript(&["check"]);
+    assert_snapshot!("check_bad", said);
+    assert!(said.ends_with("[exit 3]\n"));
+}
+
+#[test]
+fn next_shows_instants() {
+    let bench = bench();
+    let arguments = ["next", "30 2 * * *", "--timezone", "Europe/Berlin", "--from", "2026-10-24", "--count", "3"];
+    assert_snapshot!("next", bench.transcript(&arguments));
+    let json = bench.run(&[&arguments[..], &["--json"]].concat()).ends(0).json();
+    assert_eq!(json.as_array().unwrap().len(), 3);
+    assert_snapshot!("next_bad_zone", bench.transcript(&["next", "30 2 * * *", "--timezone", "Europe/Berln"]));
+    assert_snapshot!("next_bad_cron", bench.transcript(&["next", "30 25 * * *", "--timezone", "UTC"]));
+}
+
+#[test]
+fn plan_says_what_it_would_stop_and_why_it_leaves_the_rest_and_sends_no_change() {
+    let bench = bench();
+    let text = bench.transcript(&["plan"]);
+    fits(&text);
+    assert_snapshot!("plan", masked(&text));
+    let json = bench.run(&["plan", "evenings", "--json"]).ends(0).json();
+    let rows = json.as_array().unwrap();
+    assert_eq!(rows.len(), 7);
+    for row in rows {
+        let mut keys: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        let mut wanted = [
+            "rule",
+            "connection",
+            "resource_group",
+            "id",
+            "configuration_id",
+            "configuration_name",
+            "scenario_id",
+            "executable_id",
+            "status",
+            "decision",
+            "reason",
+            "nodes",
+            "capacity_units_per_hour",
+        ];
+        wanted.sort_unstable();
+        assert_eq!(keys, wanted, "as design.md has them");
+    }
+    let of = |id: &str| rows.iter().find(|row| row["id"] == id).unwrap().clone();
+    assert_eq!(
+        (of("d001")["decision"].clone(), of("d001")["capacity_units_per_hour"].clone()),
+        ("stop".into(), "0.9".into())
+    );
+    assert_eq!(of("d003")["capacity_units_per_hour"], Value::Null);
+    assert_eq!(of("d001")["nodes"], serde_json::json!([{"plan": "infer.s", "count": 1}]));
+    assert!(bench.asked().is_empty());
+    bench.judge();
+}
+
+#[test]
+fn explain_gives_the_first_reason_of_each_rule() {
+    let bench = bench();
+    for (name, id) in [("explain", "d001"), ("explain_held_out", "d101"), ("explain_unknown", "d999")] {
+        assert_snapshot!(name, masked(&bench.transcript(&["explain", id])));
+    }
+}
+
+#[test]
+fn fire_and_what_it_leaves_behind() {
+    let bench = bench();
+    let text = bench.transcript(&["fire", "evenings"]);
+    fits(&text);
+    // Where a line is broken depends on how large the figures are at this hour.
+    let flowing = flowing(&text);
+    for part in [
+        "d# chat dev-a stopped EUR #.#",
+        "d# search dev-a stopped #.# node hours",
+        "left: # excluded, # opted out by label, # protected, # token-billed, # younger than min_age",
+        "evenings@#-#-#T#:#:#Z done: # stopped, # not confirmed, # left, EUR #.# avoided (estimate)",
+        "evenings: listing deployments # to stop, # left confirming # of #",
+    ] {
+        assert!(flowing.contains(part), "`{part}` is not in: {flowing}");
+    }
+    let text = bench.transcript(&["history"]);
+    fits(&text);
+    assert_snapshot!("history", masked(&text));
+    let text = bench.transcript(&["mail", "queue"]);
+    fits(&text);
+    assert!(masked(&text).contains("# sent a@example.com offhours: # stopped, EUR #.#"), "{text}");
+
+    // Observed: exits well, stops nothing.
+    waits_until("another second", || crate::bench::now().timestamp_subsec_millis() < 100);
+    let observed = bench.run(&["fire", "watch", "--json"]).ends(0).json();
+    assert_eq!((&observed["result"], &observed["totals"]["stopped"]), (&"done".into(), &0.into()));
+
+    let history = bench.run(&["history", "--json"]).ends(0).json();
+    assert_eq!(history.as_array().unwrap().len(), 2);
+    shape_of_a_run(&history[0]);
+    shape_of_a_run(&observed);
+    assert_eq!(history[1], observed, "fire --json prints one run of history --json");
+    assert_eq!(bench.run(&["history", "--rule", "watch", "--json"]).ends(0).json().as_array().unwrap().len(), 1);
+    bench.judge();
+}
+
+/// The fields that design.md promises; more may come.
+fn shape_of_a_run(run: &Value) {
+    for key in [
+        "firing",
+        "rule",
+        "connection",
+        "scheduled_for",
+        "trigger",
+        "started_at",
+        "finished_at",
+        "result",
+        "reason",
+        "off_window",
+        "deployments",
+        "totals",
+    ] {
+        assert!(run.get(key).is_some(), "{key} is missing in {run:#}");
+    }
+    for deployment in run["deployments"].as_array().unwrap() {
+        for key in [
+            "resource_group",
+            "id",
+            "configuration_id",
+            "configuration_name",
+            "scenario_id",
+            "outcome",
+            "reason",
+            "requested_at",
+            "confirmed_at",
+            "nodes",
+            "avoided",
+        ] {
+            assert!(deployment.get(key).is_some(), "{key} is missing in {deployment:#}");
+        }
+        for key in ["from", "to", "node_hours", "capacity_units", "cost", "currency", "state"] {
+            assert!(deployment["avoided"].get(key).is_some(), "{key} is missing in {deployment:#}");
+        }
+    }
+    for key in ["stopped", "unconfirmed", "failed", "left", "node_hours", "capacity_units", "cost"] {
+        assert!(run["totals"].get(key).is_some(), "{key} is missing in {run:#}");
+    }
+}
+
+#[test]
+fn the_forms_of_a_report_agree() {
+    let bench = bench();
+    bench.run(&["fire", "evenings"]).ends(0);
+    let form = |name: &str| bench.run(&["report", "--period", "today", "--format", name]).ends(0).out;
+    let (text, html, csv, json) = (form("text"), form("html"), form("csv"), form("json"));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let total = bench.run(&["history", "--json"]).json()[0]["totals"]["cost"].as_str().unwrap().to_owned();
+    assert!(json.to_string().contains(&total), "{json:#} lacks {total}");
+    for (what, form) in [("text", &text), ("html", &html), ("csv", &csv)] {
+        assert!(form.contains(&total), "the {what} lacks {total}:\n{form}");
+    }
+    bench.run(&["report", "--period", "today", "--output", "today.html", "--format", "html"]).ends(0);
+    assert!(std::fs::read_to_string(bench.path("today.html")).unwrap().contains(&total));
+    let mails = bench.outbox().len();
+    bench.run(&["report", "--period", "today", "--mail"]).ends(0);
+    assert_eq!(bench.outbox().len(), mails + 1);
+}
+
+#[test]
+fn holds_are_added_listed_and_removed_beside_a_running_daemon() {
+    let bench = bench();
+    let daemon = bench.daemon();
+    let add =
+        ["hold", "add", "--resource-group", "dev-a", "--until", "2099-01-01T07:00", "--reason", "a training runs"];
+    assert_snapshot!("hold_add", bench.transcript(&add));
+    let text = bench.transcript(&["hold", "list"]);
+    fits(&text);
+    assert_snapshot!("hold_list", text);
+    let plan = bench.run(&["plan", "evenings", "--json"]).ends(0).json();
+    assert!(plan[0]["reason"].as_str().unwrap().contains("held"), "{plan:#}");
+    assert_snapshot!("hold_remove", bench.transcript(&["hold", "remove", "1"]));
+    assert_snapshot!("hold_remove_again", bench.transcript(&["hold", "remove", "1"]));
+    assert_eq!(bench.run(&["hold", "list", "--json"]).ends(0).json(), serde_json::json!([]));
+
+    let without_end = bench.run(&["hold", "add", "--resource-group", "dev-a", "--reason", "x"]).ends(2);
+    assert!(without_end.err.contains("--until <TIME>"), "{}", without_end.err);
+    assert!(daemon.ends().success());
+}
+
+#[test]
+fn a_test_mail_arrives() {
+    let bench = bench();
+    assert!(bench.run(&["mail", "test"]).ends(0).out.starts_with("a@example.com: sent"));
+    assert!(bench.outbox()[0].contains("Subject: offhours: test mail"));
+    assert_eq!(names(&bench.path("outbox")).len(), 1);
+    assert_snapshot!("mail_queue_empty", bench.transcript(&["mail", "queue"]));
+    assert_snapshot!("history_empty", masked(&bench.transcript(&["history"])));
+}
+
+#[test]
+fn papers_are_printed() {
+    let bench = bench();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(bench.run(&["completions", shell]).ends(0).out.contains("offhours"));
+    }
+    let man = bench.run(&["man"]).ends(0).out;
+    assert!(man.contains(".TH offhours 1"), "{man}");
+    for file in ["rules", "offhours"] {
+        let schema: Value = bench.run(&["schema", file]).ends(0).json();
+        assert!(schema["$schema"].as_str().unwrap().contains("json-schema.org"));
+    }
+    assert_snapshot!("help", bench.transcript(&["--help"]));
+}
+
+#[test]
+fn a_name_that_is_none_brings_the_nearest() {
+    let bench = bench();
+    assert_snapshot!("unknown_rule", bench.transcript(&["fire", "evenigns"]));
+    assert!(bench.asked().is_empty());
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let bench = bench();
+    for arguments in [&["check"][..], &["plan"], &["history"], &["--help"], &["nonsense"]] {
+        let said = Said::of(bench.command(arguments).env("NO_COLOR", "1").output().unwrap());
+        assert!(!(said.out + &said.err).contains('\x1b'), "{arguments:?}");
+    }
+}
