@@ -196,6 +196,7 @@ fn its_tables_of_keys_are_those_of_the_loader() {
     same_keys("`[prices]`", &of("prices"));
     same_keys("`[mail]`", &of("mail"));
     same_keys("`[[report]]`", &of("report")["items"]);
+    same_keys("`[monitoring]`", &of("monitoring"));
 }
 
 #[test]

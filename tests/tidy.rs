@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The floors of the house. A module names lower floors and itself, never its own floor or a higher one.
 const FLOORS: [(u8, &[&str]); 7] = [
     (0, &["domain"]),
-    (1, &["aicore", "clock", "heartbeat", "host", "ledger", "mail", "report", "secret", "simulator"]),
+    (1, &["aicore", "clock", "heartbeat", "host", "ledger", "mail", "monitor", "report", "secret", "simulator"]),
     (2, &["config"]),
     (3, &["accounting", "executor", "mailer"]),
     (4, &["daemon", "rehearsal"]),
@@ -27,14 +27,15 @@ const KNOWN: &[(&str, &str)] = &[
 ];
 
 /// Crates that only these modules may name.
-const CONFINED: [(&str, &[&str]); 7] = [
-    ("reqwest", &["aicore"]),
+const CONFINED: [(&str, &[&str]); 8] = [
+    ("reqwest", &["aicore", "monitor"]),
     ("lettre", &["mail"]),
     ("tokio_cron_scheduler", &["heartbeat"]),
     ("rusqlite", &["ledger"]),
-    ("axum", &["simulator"]),
+    ("axum", &["monitor", "simulator"]),
     ("toml", &["config", "simulator"]),
     ("sd_notify", &["host"]),
+    ("prometheus_client", &["monitor"]),
 ];
 
 /// Lines after which a file asks to be two.
