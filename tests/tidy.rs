@@ -32,10 +32,10 @@ const CONFINED: [(&str, &[&str]); 8] = [
     ("lettre", &["mail"]),
     ("tokio_cron_scheduler", &["heartbeat"]),
     ("rusqlite", &["ledger"]),
-    ("axum", &["simulator", "monitor"]),
-    ("prometheus_client", &["monitor"]),
+    ("axum", &["monitor", "simulator"]),
     ("toml", &["config", "simulator"]),
     ("sd_notify", &["host"]),
+    ("prometheus_client", &["monitor"]),
 ];
 
 /// Lines after which a file asks to be two.
