@@ -25,6 +25,7 @@ use crate::ledger::runs::{Claim, OpenRun};
 use crate::ledger::{Ledger, LedgerError};
 
 pub mod beat;
+mod look;
 mod notice;
 pub mod post;
 pub mod progress;

@@ -85,6 +85,10 @@ impl Tx<'_> {
     }
 
     fn untouched_claim(&self, new: &NewRun) -> Result<Option<RunId>, LedgerError> {
+        // Nobody tries a person's firing again by itself: a second one is a second one, and the first is under way.
+        if new.trigger == Trigger::Manual {
+            return Ok(None);
+        }
         let id = self
             .0
             .prepare_cached(

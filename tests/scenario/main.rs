@@ -17,6 +17,7 @@ mod fired;
 mod fleets;
 mod invariants;
 mod overlap;
+mod random;
 mod recovery;
 mod scenario;
 mod settling;
