@@ -73,8 +73,12 @@ pub enum FireError {
 }
 
 impl Executor {
-    /// Claims a firing of `rule` at this very second and carries it out.
+    /// Claims a firing of `rule` at this very second and carries it out. A run of the rule that was cut off by a crash is
+    /// finished first: where no daemon runs, nobody else would do it.
     pub async fn fire(&self, rule: &Arc<Rule>, observer: Observer) -> Result<Run, FireError> {
+        for orphan in self.adopt(|open| open.claim.firing.rule == rule.name).await? {
+            self.carry_out(orphan, Arc::clone(&observer)).await;
+        }
         let now = self.clock.now();
         let at = DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now);
         let claim = self.claim_of(rule, at, Trigger::Manual, now);
@@ -200,7 +204,12 @@ impl Executor {
 
     /// Takes over the runs whose executor is no more, for [`Self::carry_out`] to finish.
     pub async fn orphans(&self) -> Result<Vec<OpenRun>, LedgerError> {
-        let open = self.ledger.read(|tx| tx.open_runs()).await?;
+        self.adopt(|_| true).await
+    }
+
+    async fn adopt(&self, wanted: impl Fn(&OpenRun) -> bool) -> Result<Vec<OpenRun>, LedgerError> {
+        let mut open = self.ledger.read(|tx| tx.open_runs()).await?;
+        open.retain(wanted);
         let directory = self.ledger.directory().to_owned();
         let mut adopted = Vec::new();
         for run in open {

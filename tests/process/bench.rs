@@ -111,6 +111,15 @@ impl Bench {
         Daemon { child: command.spawn().unwrap(), log }
     }
 
+    /// Starts the daemon as the last argument of `wrapper`, in the same surroundings.
+    pub fn daemon_within(&self, wrapper: &mut Command) -> Daemon {
+        let mut command = Command::new(wrapper.get_program());
+        command.args(wrapper.get_args()).args([env!("CARGO_BIN_EXE_offhours"), "run"]);
+        command.current_dir(self.home.path()).stdin(Stdio::null());
+        command.env_clear().env("HOME", self.home.path()).env("USER", "ada").env("PATH", "/usr/bin:/bin");
+        self.daemon_as(command)
+    }
+
     /// Waits until the tenant was asked something that `wanted` accepts, `times` times.
     pub fn waits_for_request(&self, what: &str, times: usize, wanted: impl Fn(&Entry) -> bool) {
         waits_until(what, || self.simulator.journal().iter().filter(|entry| wanted(entry)).count() >= times);
@@ -129,6 +138,12 @@ impl Bench {
     pub fn history(&self) -> Vec<Run> {
         let Ok(Some(ledger)) = Ledger::open_to_read(&self.state()) else { return Vec::new() };
         self.runtime.block_on(ledger.read(|tx| tx.history(&Filter::default()))).unwrap_or_default()
+    }
+
+    /// How many runs are under way.
+    pub fn open_runs(&self) -> usize {
+        let Ok(Some(ledger)) = Ledger::open_to_read(&self.state()) else { return 0 };
+        self.runtime.block_on(ledger.read(|tx| tx.open_runs())).map_or(usize::MAX, |runs| runs.len())
     }
 
     /// The mails in the ledger.

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use offhours::domain::run::RunResult;
 use offhours::simulator::Fault;
 
-use crate::bench::{Bench, fires_soon, fleet};
+use crate::bench::{Bench, fires_soon, fleet, idle_rule};
 
 /// Starts the daemon again and expects the one run to come out whole.
 fn comes_out_whole(bench: &Bench, stopped: usize) {
@@ -65,6 +65,22 @@ fn between_single_stops() {
     let mut asked = bench.asked();
     asked.sort();
     assert_eq!(asked, ["d001", "d002", "d003", "d003", "d004"]);
+}
+
+// Who works without a daemon has nothing else that would finish the run that was cut off.
+#[test]
+fn a_fire_that_was_killed_is_finished_by_the_next_one() {
+    let slow = fleet(2).each(|spec| spec.stop_after = TimeDelta::seconds(3));
+    let bench = Bench::new(slow, &idle_rule("evening"));
+    let fire = bench.daemon_as(bench.command(&["fire", "evening"]));
+    bench.waits_for_patch();
+    fire.kill();
+    let said = bench.run(&["fire", "evening"]).ends(0);
+    let results: Vec<_> = bench.history().iter().map(|run| (run.result, run.resumed, run.totals().stopped)).collect();
+    assert_eq!(results, [(RunResult::Done, true, 2), (RunResult::Done, false, 0)], "{}", said.err);
+    assert_eq!(bench.asked(), ["d001", "d002"]);
+    assert_eq!(bench.outbox().len(), 2);
+    bench.judge();
 }
 
 #[test]

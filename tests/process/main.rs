@@ -12,6 +12,8 @@ mod bench;
 mod disks;
 mod kills;
 mod life;
+mod loops;
 mod mails;
+mod order;
 #[path = "../support/smtp.rs"]
 mod smtp;

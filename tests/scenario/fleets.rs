@@ -173,6 +173,7 @@ fn a_rule_fired_twice_by_hand_in_one_second_runs_once() {
     let silent = offhours::executor::progress::silent;
     let (first, second) =
         stage.block_on(async { tokio::join!(executor.fire(&rule, silent()), executor.fire(&rule, silent())) });
-    assert!(first.is_ok() && second.is_err(), "{second:?}");
+    // Which of the two comes first is nobody's business.
+    assert!(first.is_ok() != second.is_ok(), "{first:?}\n{second:?}");
     assert_eq!(stage.patches().len(), 1);
 }

@@ -1,0 +1,253 @@
+//! A ledger of every released form, kept and read for ever. `tests/golden/ledger-v1.sqlite3` was written once, by
+//! `GOLDEN=write INSTA_UPDATE=always cargo test --test ledger_golden`; a later version must read out of it what the snapshot says.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what failed by where it failed")]
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use offhours::domain::avoided::{Avoided, Basis};
+use offhours::domain::deployment::Nodes;
+use offhours::domain::hold::Target;
+use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
+use offhours::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
+use offhours::domain::rule::Mode;
+use offhours::domain::run::{EndedBy, Firing, Leak, OBSERVED, Outcome, Row, Run, RunResult, Settlement, Trigger};
+use offhours::domain::schedule::OffWindow;
+use offhours::ledger::announced::Announcement;
+use offhours::ledger::backup::backup;
+use offhours::ledger::cursors::Cursor;
+use offhours::ledger::outbox::NewMail;
+use offhours::ledger::runs::{Claim, Filter, NewRun};
+use offhours::ledger::verify::verify;
+use offhours::ledger::{FILE, Ledger, LedgerError, Tx};
+use offhours::report::json_run;
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ledger-v1.sqlite3")
+}
+
+fn evening() -> DateTime<Utc> {
+    "2026-11-23T18:00:00Z".parse().unwrap()
+}
+
+fn claim(rule: &str, night: i64, trigger: Trigger, mode: Mode) -> NewRun {
+    let from = evening() + TimeDelta::days(night);
+    NewRun {
+        firing: Firing { rule: RuleName::new(rule).unwrap(), at: from },
+        connection: ConnectionName::new("dev").unwrap(),
+        mode,
+        trigger,
+        off_window: OffWindow { from, to: from + TimeDelta::hours(12) },
+        started_at: from + TimeDelta::milliseconds(250),
+        executor: "executor-golden".to_owned(),
+    }
+}
+
+fn priced() -> HourlyRate {
+    let price = CapacityUnitPrice {
+        amount: "0.95".parse().unwrap(),
+        currency: Currency::from_code("EUR").unwrap(),
+        source: "order form 4711".to_owned(),
+        valid_from: "2026-01-01".parse().unwrap(),
+    };
+    HourlyRate { nodes: 2, charge: Charge::Metered { capacity_units: "1.8".parse().unwrap(), price: Some(price) } }
+}
+
+fn row(new: &NewRun, number: usize, outcome: Outcome, rate: HourlyRate) -> Row {
+    let at = new.off_window.from;
+    let stopped = outcome == Outcome::Stopped;
+    let confirmed_at = stopped.then(|| at + TimeDelta::milliseconds(42_125));
+    let projected = confirmed_at.map_or_else(Avoided::nothing, |confirmed| {
+        Avoided::count(&rate, new.off_window, confirmed, new.off_window.to, Basis::Projected)
+    });
+    Row {
+        resource_group: ResourceGroup::new("dev-a").unwrap(),
+        id: DeploymentId::new(format!("d{number:03}")).unwrap(),
+        configuration_id: format!("c{number}"),
+        configuration_name: number.is_multiple_of(2).then(|| format!("ünïcode {number}")),
+        scenario_id: number.is_multiple_of(3).then(|| "scenario".to_owned()),
+        outcome,
+        reason: if stopped { String::new() } else { format!("{outcome}: for a reason") },
+        requested_at: (outcome != Outcome::Left).then(|| at + TimeDelta::seconds(1)),
+        confirmed_at,
+        expires_at: (number == 1).then(|| at + TimeDelta::days(3)),
+        nodes: vec![Nodes { plan: "infer.s".to_owned(), count: rate.nodes }],
+        rate,
+        projected,
+        settlement: None,
+    }
+}
+
+fn run(new: &NewRun, result: RunResult, deployments: Vec<Row>) -> Run {
+    Run {
+        firing: new.firing.clone(),
+        connection: new.connection.clone(),
+        mode: new.mode,
+        trigger: new.trigger,
+        started_at: new.started_at,
+        finished_at: new.started_at + TimeDelta::minutes(1),
+        result,
+        reason: if result == RunResult::Done { String::new() } else { format!("{result}: for a reason") },
+        off_window: new.off_window,
+        resumed: false,
+        deployments,
+    }
+}
+
+/// Something of everything that version 1 writes.
+fn fill(tx: &Tx<'_>) -> Result<(), LedgerError> {
+    let take = |new: &NewRun| match tx.claim(new)? {
+        Claim::Taken(id) => Ok::<_, LedgerError>(id),
+        other => panic!("{other:?}"),
+    };
+    let charges = [
+        Charge::Unpriced { plan: "mystery.xl".to_owned() },
+        Charge::TokenBilled,
+        Charge::Nothing { reason: "nothing was running" },
+    ];
+    let first = claim("evenings", 0, Trigger::Schedule, Mode::Enforce);
+    let id = take(&first)?;
+    let mut rows: Vec<Row> = Outcome::ALL.iter().enumerate().map(|(n, &o)| row(&first, n + 1, o, priced())).collect();
+    rows.extend(
+        charges
+            .into_iter()
+            .enumerate()
+            .map(|(n, charge)| row(&first, n + 11, Outcome::Stopped, HourlyRate { nodes: 1, charge })),
+    );
+    tx.request(id, &rows[..1])?;
+    tx.finish(id, &run(&first, RunResult::Partial, rows.clone()))?;
+    let replaced = DeploymentId::new("d901").unwrap();
+    let (cut, to) = (first.off_window.from + TimeDelta::hours(3), first.off_window.to);
+    let settlement = Settlement {
+        at: to + TimeDelta::seconds(5),
+        ended_by: EndedBy::Replacement(replaced.clone()),
+        avoided: Avoided::count(&priced(), first.off_window, rows[0].confirmed_at.unwrap(), cut, Basis::Settled),
+        leak: Some(Leak { id: replaced, cost: Avoided::count(&priced(), first.off_window, cut, to, Basis::Settled) }),
+    };
+    tx.settle(id, &rows[0], &settlement)?;
+    tx.settle(id, &rows[6], &Settlement { ended_by: EndedBy::WindowEnd, leak: None, ..settlement })?;
+
+    let observed = claim("watch", 0, Trigger::Manual, Mode::Observe);
+    let left = Row { reason: OBSERVED.to_owned(), ..row(&observed, 1, Outcome::Left, priced()) };
+    let id = take(&observed)?;
+    tx.finish(id, &run(&observed, RunResult::Done, vec![left]))?;
+    for (night, result) in [(1, RunResult::Failed), (2, RunResult::Blocked)] {
+        let new = claim("evenings", night, Trigger::CatchUp, Mode::Enforce);
+        let id = take(&new)?;
+        tx.finish(id, &run(&new, result, Vec::new()))?;
+    }
+    tx.record(&claim("evenings", 3, Trigger::CatchUp, Mode::Enforce), RunResult::Missed, "missed: for a reason")?;
+    let interrupted = claim("evenings", 4, Trigger::Schedule, Mode::Enforce);
+    let id = take(&interrupted)?;
+    tx.request(id, &[row(&interrupted, 1, Outcome::Unconfirmed, priced())])?;
+    tx.interrupt(id, interrupted.started_at + TimeDelta::seconds(3))?;
+    assert_eq!(tx.claim(&claim("evenings", 5, Trigger::Schedule, Mode::Enforce))?, Claim::Skipped);
+    take(&claim("weekends", 4, Trigger::Schedule, Mode::Enforce))?;
+
+    let mails: Vec<NewMail> = (1..=3)
+        .map(|n| NewMail {
+            subject: format!("subject {n}"),
+            recipient: "Ada <ada@example.com>".to_owned(),
+            message_id: format!("<{n}@offhours.invalid>"),
+            bytes: format!("Subject: {n}\r\n\r\nbody\r\n").into_bytes(),
+        })
+        .collect();
+    tx.enqueue(&mails, evening())?;
+    tx.mail_sent(1, evening() + TimeDelta::seconds(2))?;
+    tx.mail_failed(2, "451 later", Some(evening() + TimeDelta::minutes(5)), evening())?;
+    tx.mail_failed(3, "550 no such user", None, evening())?;
+
+    let targets = [
+        Target::Deployment(DeploymentId::new("d001").unwrap()),
+        Target::ResourceGroup(ResourceGroup::new("dev-a").unwrap()),
+        Target::Configuration("chat".to_owned()),
+        Target::Rule(RuleName::new("evenings").unwrap()),
+    ];
+    for target in &targets {
+        tx.add_hold(target, evening() + TimeDelta::days(9), "a training", "ada", evening())?;
+    }
+    tx.remove_hold(2, evening() + TimeDelta::hours(1))?;
+    let cursor = Cursor { schedule: "0 18 * * * UTC".to_owned(), after: evening() + TimeDelta::days(5) };
+    tx.move_cursor(&RuleName::new("evenings").unwrap(), &cursor)?;
+    tx.announce(Announcement::Report, "weekly", evening())?;
+    Ok(())
+}
+
+/// All of it, in the forms that people and programs see.
+fn read(tx: &Tx<'_>) -> Result<String, LedgerError> {
+    let mut text = String::new();
+    for run in tx.history(&Filter::default())? {
+        let _ = writeln!(text, "{:#}", json_run(&run));
+    }
+    for open in tx.open_runs()? {
+        let _ = writeln!(text, "open: {} by {}", open.claim.firing, open.claim.executor);
+    }
+    for mail in tx.outbox(DateTime::UNIX_EPOCH)? {
+        let _ = writeln!(
+            text,
+            "mail {}: {} {} {} {} after {} tries, next {}, done {:?}, {:?}",
+            mail.id,
+            mail.state.as_str(),
+            mail.subject,
+            mail.recipient,
+            mail.message_id,
+            mail.attempts,
+            mail.next_attempt_at,
+            mail.done_at,
+            mail.last_error
+        );
+    }
+    let later = evening() + TimeDelta::minutes(6);
+    let due = tx.due_mail(later)?.unwrap();
+    let _ = writeln!(text, "due: {} {:?}", due.0.id, String::from_utf8_lossy(&due.1));
+    for hold in tx.holds_in(evening(), later + TimeDelta::hours(9))? {
+        let _ =
+            writeln!(text, "hold {}: {} until {} by {}: {}", hold.id, hold.target, hold.until, hold.by, hold.reason);
+    }
+    let _ = writeln!(text, "in force later: {}", tx.holds(later + TimeDelta::hours(9))?.len());
+    for (rule, cursor) in tx.cursors()? {
+        let _ = writeln!(text, "cursor {rule}: {} after {}", cursor.schedule, cursor.after);
+    }
+    let _ = writeln!(text, "announced: {:?}", tx.newest_announcement(Announcement::Report, "weekly")?);
+    let _ = writeln!(text, "unsettled: {}", tx.unsettled(evening() + TimeDelta::days(1))?.len());
+    let _ = writeln!(text, "newest: {:?}", tx.newest_instant()?);
+    Ok(text)
+}
+
+#[tokio::test]
+async fn the_ledger_of_version_one_is_read_for_ever() {
+    if std::env::var_os("GOLDEN").is_some_and(|wish| wish == "write") {
+        let directory = tempfile::tempdir().unwrap();
+        Ledger::open(directory.path()).unwrap().write(fill).await.unwrap();
+        let _ = std::fs::remove_file(golden());
+        std::fs::create_dir_all(golden().parent().unwrap()).unwrap();
+        backup(directory.path(), &golden()).unwrap();
+    }
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::copy(golden(), directory.path().join(FILE)).unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    insta::assert_snapshot!("golden_ledger_v1", ledger.read(read).await.unwrap());
+    drop(ledger);
+    assert!(verify(&directory.path().join(FILE)).unwrap().is_whole());
+}
+
+// Until version 1 is released its form may change, and then the file is written anew.
+#[tokio::test]
+async fn brought_up_to_date_it_has_the_form_of_a_new_one() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::copy(golden(), old.path().join(FILE)).unwrap();
+    let form = |directory: &Path| {
+        drop(Ledger::open(directory).unwrap());
+        let connection = rusqlite::Connection::open(directory.join(FILE)).unwrap();
+        let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
+        let form = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?)));
+        form.unwrap().collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    assert_eq!(
+        form(old.path()),
+        form(new.path()),
+        "write it anew: GOLDEN=write INSTA_UPDATE=always cargo test --test ledger_golden"
+    );
+}
