@@ -1,4 +1,4 @@
-//! kill -9 again and again: at random, at each write, sync and send in turn, and after the disk has failed. Run by `tests/interop/kill.sh`.
+//! kill -9 again and again: at random, at each write, sync and send in turn, and after the disk has failed. Run by `tests/kill.sh`.
 //!
 //! A rule fires every few seconds, deployments keep appearing, and the daemon is killed in the midst of it. In the end
 //! it is left alone, and then the books must agree: each firing once, each stop once, each mail once.
@@ -77,7 +77,7 @@ impl Count {
 }
 
 #[test]
-#[ignore = "minutes; tests/interop/kill.sh runs it"]
+#[ignore = "minutes; tests/kill.sh runs it"]
 fn a_daemon_that_is_killed_all_the_time_does_everything_once() {
     let kills = std::env::var("KILLS").ok().map_or(KILLS, |text| text.parse().unwrap());
     let seed = std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |text| text.parse().unwrap());

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Kills the daemon again and again, at random and at each write, sync and send in turn, and compares the books of the
 # tenant, the mail server and the ledger: no firing twice, no stop repeated, no mail lost.
-# Usage: tests/interop/kill.sh [KILLS]; 150 kills take about two minutes, 10000 about two hours. SEED=n repeats a run.
+# Usage: tests/kill.sh [KILLS]; 150 kills take about two minutes, 10000 about two hours. SEED=n repeats a run.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-command -v strace >/dev/null || { echo "kill.sh: strace is needed: apt-get install strace" >&2; exit 2; }
-cd "$here/../.."
+command -v strace >/dev/null || apt-get install -y -qq strace >/dev/null
+cd "$here/.."
 KILLS=${1:-150} exec cargo test --quiet --test process -- --ignored --exact --nocapture \
     loops::a_daemon_that_is_killed_all_the_time_does_everything_once
