@@ -76,8 +76,9 @@ impl Executor {
     /// Claims a firing of `rule` at this very second and carries it out. A run of the rule that was cut off by a crash is
     /// finished first: where no daemon runs, nobody else would do it.
     pub async fn fire(&self, rule: &Arc<Rule>, observer: Observer) -> Result<Run, FireError> {
+        let mut finished = None;
         for orphan in self.adopt(|open| open.claim.firing.rule == rule.name).await? {
-            self.carry_out(orphan, Arc::clone(&observer)).await;
+            finished = Some(self.carry_out(orphan, Arc::clone(&observer)).await);
         }
         let now = self.clock.now();
         let at = DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now);
@@ -86,7 +87,10 @@ impl Executor {
         match self.ledger.write(move |tx| tx.claim(&written)).await? {
             Claim::Taken(id) => Ok(self.carry_out(OpenRun { id, claim }, observer).await),
             Claim::Skipped => Err(FireError::Running(rule.name.clone())),
-            Claim::Duplicate => Err(FireError::Twice(rule.name.clone())),
+            // What was cut off in this very second and is finished now is what was wanted.
+            Claim::Duplicate => {
+                finished.filter(|run| run.firing.at == at).ok_or_else(|| FireError::Twice(rule.name.clone()))
+            }
         }
     }
 
