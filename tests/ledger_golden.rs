@@ -49,7 +49,7 @@ fn priced() -> HourlyRate {
     let price = CapacityUnitPrice {
         amount: "0.95".parse().unwrap(),
         currency: Currency::from_code("EUR").unwrap(),
-        source: "order form 4711".to_owned(),
+        source: "order form 4711".into(),
         valid_from: "2026-01-01".parse().unwrap(),
     };
     HourlyRate { nodes: 2, charge: Charge::Metered { capacity_units: "1.8".parse().unwrap(), price: Some(price) } }

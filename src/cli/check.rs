@@ -204,7 +204,7 @@ async fn check_online<'a>(
         if plan.rows.iter().all(|(_, planned)| planned.is_empty()) {
             found.push((&**rule, "matches no deployment now".to_owned()));
         }
-        for (group, error) in &plan.survey.failed {
+        for (group, error) in &plan.gaps.failed {
             found.push((&**rule, format!("resource group `{}` could not be listed: {error}", group.id)));
         }
         let unpriced =

@@ -59,7 +59,7 @@ fn say<'a>(plan: &'a RulePlan, id: &DeploymentId, at: DateTime<Utc>) -> Said<'a>
     let planned = plan.rows.iter().flat_map(|(_, planned)| planned).find(|planned| planned.deployment.id == *id);
     let (decision, reason) = match planned {
         Some(planned) => words(&planned.decision),
-        None if plan.survey.failed.is_empty() => {
+        None if plan.gaps.failed.is_empty() => {
             ("leave", "not selected: it is in none of the rule's resource groups".to_owned())
         }
         None => ("leave", "unknown: a resource group of the rule could not be listed".to_owned()),

@@ -15,7 +15,7 @@ use crate::domain::deployment::Group;
 use crate::domain::hold::Hold;
 use crate::domain::plan::{Decision, Planned, Question};
 use crate::domain::rule::{Mode, Rule};
-use crate::executor::survey::{Survey, survey};
+use crate::executor::survey::{Gaps, survey};
 use crate::ledger::Ledger;
 use crate::report::clean::shorten;
 use crate::report::form::Form;
@@ -24,7 +24,7 @@ use crate::report::table;
 /// What one rule would do.
 pub struct RulePlan {
     pub rule: Arc<Rule>,
-    pub survey: Survey,
+    pub gaps: Gaps,
     pub rows: Vec<(Group, Vec<Planned>)>,
 }
 
@@ -47,7 +47,7 @@ pub async fn plan(session: &Session, args: &Plan) -> Result<Exit, Failure> {
         let texts = plans.iter().map(|plan| text(plan, at, &Form { locale, zone: &plan.rule.schedule.zone }));
         output::print(&texts.collect::<Vec<_>>().join("\n"))?;
     }
-    let complete = plans.iter().all(|plan| plan.survey.failed.is_empty());
+    let complete = plans.iter().all(|plan| plan.gaps.failed.is_empty());
     Ok(if complete { Exit::Well } else { Exit::Problem })
 }
 
@@ -70,8 +70,8 @@ pub async fn plans(
         readers.push((rule.connection.clone(), reader.clone()));
         let survey = survey(&reader, rule, &config.prices, at).await?;
         let question = Question { rule, protect: &config.protect, holds: &holds, scheduled: at, now: at };
-        let rows = survey.plan(&question, &config.prices);
-        plans.push(RulePlan { rule: Arc::clone(rule), survey, rows });
+        let (rows, gaps) = survey.plan(&question, &config.prices);
+        plans.push(RulePlan { rule: Arc::clone(rule), gaps, rows });
     }
     Ok(plans)
 }
@@ -157,14 +157,14 @@ fn text(plan: &RulePlan, at: DateTime<Utc>, form: &Form<'_>) -> String {
         let most = rule.max_stops;
         let _ = writeln!(text, "blocked: that is more than max_stops = {most}, so that the run would stop nothing");
     }
-    for (group, error) in &plan.survey.failed {
+    for (group, error) in &plan.gaps.failed {
         let _ = writeln!(text, "{} could not be listed: {error}", group.id);
     }
     let date = rule.schedule.zone.wall_clock(at).date();
     if rule.schedule.skip.contains(&date) {
         let _ = writeln!(text, "note: {date} is in `skip`: the rule does not fire on that date by itself");
     }
-    for note in &plan.survey.notes {
+    for note in &plan.gaps.notes {
         let _ = writeln!(text, "note: {note}");
     }
     text

@@ -145,7 +145,7 @@ mod tests {
         let price = CapacityUnitPrice {
             amount: decimal(price),
             currency: Currency::from_code("EUR").unwrap(),
-            source: "order form".to_owned(),
+            source: "order form".into(),
             valid_from: "2026-01-01".parse().unwrap(),
         };
         HourlyRate { nodes: 1, charge: Charge::Metered { capacity_units: decimal(capacity_units), price: Some(price) } }

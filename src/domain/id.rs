@@ -1,7 +1,9 @@
-//! Names that must not be mixed up. A value of these types has passed its check; nothing later checks again.
+//! Names that must not be mixed up. A value of these types has passed its check; nothing later checks again. A clone
+//! shares its text: a resource group's id stands in each of its deployments.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Why a text is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -9,7 +11,7 @@ use std::str::FromStr;
 pub struct BadId {
     kind: &'static str,
     rule: &'static str,
-    text: String,
+    text: Arc<str>,
 }
 
 fn shown(text: &str) -> String {
@@ -20,11 +22,11 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $valid:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Checks `text` and keeps it.
-            pub fn new(text: impl Into<String>) -> Result<Self, BadId> {
+            pub fn new(text: impl Into<Arc<str>>) -> Result<Self, BadId> {
                 let text = text.into();
                 let valid: fn(&str) -> bool = $valid;
                 if valid(&text) { Ok(Self(text)) } else { Err(BadId { kind: $kind, rule: $rule, text }) }

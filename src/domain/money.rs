@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -65,7 +66,7 @@ pub struct PricePeriod {
     /// Price of one capacity unit.
     pub capacity_unit: Decimal,
     /// Where the price is written down; printed under every figure.
-    pub source: String,
+    pub source: Arc<str>,
     /// Capacity units per node hour by resource plan or instance type.
     pub capacity_units_per_node_hour: BTreeMap<String, Decimal>,
 }
@@ -121,7 +122,7 @@ pub struct CapacityUnitPrice {
     /// Its currency.
     pub currency: Currency,
     /// `source` of the price period.
-    pub source: String,
+    pub source: Arc<str>,
     /// `valid_from` of the price period.
     pub valid_from: NaiveDate,
 }
@@ -165,7 +166,7 @@ fn metered(nodes: &[Nodes], period: Option<&PricePeriod>, instance_types: &Insta
     let price = period.map(|period| CapacityUnitPrice {
         amount: period.capacity_unit,
         currency: period.currency,
-        source: period.source.clone(),
+        source: Arc::clone(&period.source),
         valid_from: period.valid_from,
     });
     Charge::Metered { capacity_units, price }

@@ -143,7 +143,7 @@ mod tests {
         let price = CapacityUnitPrice {
             amount: Decimal::ONE,
             currency: Currency::from_code("EUR").unwrap(),
-            source: "test".to_owned(),
+            source: "test".into(),
             valid_from: "2026-01-01".parse().unwrap(),
         };
         let rate =

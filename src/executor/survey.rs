@@ -18,29 +18,26 @@ const LISTS_AT_ONCE: usize = 64;
 /// What a tenant looked like to one rule.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// Groups that could be listed.
-    pub groups: Vec<Surveyed>,
-    /// Groups that could not, and why.
-    pub failed: Vec<(Group, Error)>,
+    /// The groups that could be listed, and their deployments.
+    groups: Vec<(Group, Vec<Deployment>)>,
     /// Capacity units of the tenant's own instance types.
-    pub instance_types: InstanceTypes,
-    /// What a reader of the report should know about how far the survey can be relied on.
-    pub notes: Vec<String>,
+    instance_types: InstanceTypes,
+    gaps: Gaps,
 }
 
-/// One listed group.
-#[derive(Debug)]
-pub struct Surveyed {
-    /// The group.
-    pub group: Group,
-    /// Its deployments.
-    pub deployments: Vec<Deployment>,
+/// How far a survey can be relied on.
+#[derive(Debug, Default)]
+pub struct Gaps {
+    /// Groups that could not be listed, and why.
+    pub failed: Vec<(Group, Error)>,
+    /// What else a reader of the report should know.
+    pub notes: Vec<String>,
 }
 
 /// Looks at every group that `rule` selects.
 pub async fn survey(reader: &Reader, rule: &Rule, prices: &Prices, at: DateTime<Utc>) -> Result<Survey, Error> {
     let mut survey = Survey::default();
-    let groups = groups(reader, rule, &mut survey.notes).await?;
+    let groups = groups(reader, rule, &mut survey.gaps.notes).await?;
     let lists = futures_util::stream::iter(groups)
         .map(|group| async move { (reader.deployments(&group.id, None).await, group) })
         .buffer_unordered(LISTS_AT_ONCE);
@@ -48,28 +45,27 @@ pub async fn survey(reader: &Reader, rule: &Rule, prices: &Prices, at: DateTime<
         match listing {
             Ok(listing) => {
                 if !listing.consistent {
-                    survey
-                        .notes
-                        .push(format!("list_inconsistent: the list of `{}` changed while it was read", group.id));
+                    let note = format!("list_inconsistent: the list of `{}` changed while it was read", group.id);
+                    survey.gaps.notes.push(note);
                 }
                 if listing.refused_ids > 0 {
-                    survey.notes.push(format!(
+                    survey.gaps.notes.push(format!(
                         "{} deployments of `{}` have malformed ids and were left",
                         listing.refused_ids, group.id
                     ));
                 }
-                survey.groups.push(Surveyed { group, deployments: listing.deployments });
+                survey.groups.push((group, listing.deployments));
             }
-            Err(error) => survey.failed.push((group, error)),
+            Err(error) => survey.gaps.failed.push((group, error)),
         }
     }
-    survey.groups.sort_by(|a, b| a.group.id.cmp(&b.group.id));
-    survey.failed.sort_by(|a, b| a.0.id.cmp(&b.0.id));
+    survey.groups.sort_by(|a, b| a.0.id.cmp(&b.0.id));
+    survey.gaps.failed.sort_by(|a, b| a.0.id.cmp(&b.0.id));
     if survey.lacks_prices(prices, at) {
         // Without them the figure is unpriced, which is no reason not to stop.
         match reader.instance_types().await {
             Ok(types) => survey.instance_types = types,
-            Err(error) => survey.notes.push(format!("instance types could not be read: {error}")),
+            Err(error) => survey.gaps.notes.push(format!("instance types could not be read: {error}")),
         }
     }
     Ok(survey)
@@ -97,22 +93,24 @@ async fn groups(reader: &Reader, rule: &Rule, notes: &mut Vec<String>) -> Result
 }
 
 impl Survey {
-    /// Decides for every deployment of a listed group.
-    pub fn plan(&self, question: &Question<'_>, prices: &Prices) -> Vec<(Group, Vec<Planned>)> {
-        let decide = |surveyed: &Surveyed| {
-            let planned = surveyed.deployments.iter().map(|deployment| Planned {
-                decision: question.decide(&surveyed.group, deployment),
-                rate: HourlyRate::of(deployment, prices, &self.instance_types, question.scheduled),
-                deployment: deployment.clone(),
+    /// Decides for every deployment of a listed group. What is left of the survey is what it could not see.
+    pub fn plan(self, question: &Question<'_>, prices: &Prices) -> (Vec<(Group, Vec<Planned>)>, Gaps) {
+        let Self { groups, instance_types, gaps } = self;
+        let decide = |(group, deployments): (Group, Vec<Deployment>)| {
+            let planned = deployments.into_iter().map(|deployment| Planned {
+                decision: question.decide(&group, &deployment),
+                rate: HourlyRate::of(&deployment, prices, &instance_types, question.scheduled),
+                deployment,
             });
-            (surveyed.group.clone(), planned.collect())
+            let planned = planned.collect();
+            (group, planned)
         };
-        self.groups.iter().map(decide).collect()
+        (groups.into_iter().map(decide).collect(), gaps)
     }
 
     fn lacks_prices(&self, prices: &Prices, at: DateTime<Utc>) -> bool {
         let listed = prices.at(at).map(|period| &period.capacity_units_per_node_hour);
-        let running = self.groups.iter().flat_map(|g| &g.deployments).filter(|d| d.status.can_be_stopped());
+        let running = self.groups.iter().flat_map(|(_, deployments)| deployments).filter(|d| d.status.can_be_stopped());
         running
             .flat_map(|deployment| &deployment.nodes)
             .any(|nodes| nodes.count > 0 && !listed.is_some_and(|prices| prices.contains_key(&nodes.plan)))

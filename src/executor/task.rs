@@ -19,7 +19,7 @@ use crate::domain::run::{OBSERVED, Outcome, Row, Run, RunResult, result_of};
 use crate::domain::schedule::OffWindow;
 use crate::executor::progress::{Observer, Step};
 use crate::executor::stop::WINDOW_ENDED;
-use crate::executor::survey::{Survey, survey};
+use crate::executor::survey::{Gaps, Survey, survey};
 use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
 use crate::ledger::Ledger;
 use crate::ledger::LedgerError;
@@ -103,7 +103,7 @@ impl Task {
                 return Ok(failed.with_unconfirmed(earlier, "AI Core could not be asked again"));
             }
         };
-        let (mut groups, gone) = match self.tickets(&survey, earlier.clone()).await {
+        let (mut groups, gone, gaps) = match self.tickets(survey, earlier.clone()).await {
             Ok(tickets) => tickets,
             Err(error) => {
                 let failed = Ended::failed(format!("ledger: nothing more was asked for, because {error}"));
@@ -122,16 +122,21 @@ impl Task {
         });
         join_all(work).await.into_iter().collect::<Result<Vec<()>, Interrupted>>()?;
         let window = self.window();
-        let tickets = groups.iter().flat_map(|group| group.tickets.values());
-        let rows: Vec<Row> = tickets.map(|ticket| ticket.row(window)).chain(gone).collect();
+        let listed = groups.len();
+        let tickets = groups.into_iter().flat_map(|group| group.tickets.into_values());
+        let rows: Vec<Row> = tickets.map(|ticket| ticket.into_row(window)).chain(gone).collect();
         Ok(match blocked {
             Some(reason) => Ended { result: RunResult::Blocked, reason, rows },
-            None => ended(&survey, rows),
+            None => ended(listed, &gaps, rows),
         })
     }
 
     /// Decides for everything that was listed. What was asked for earlier and is not listed any more is gone.
-    async fn tickets(&self, survey: &Survey, earlier: Vec<Row>) -> Result<(Vec<GroupTickets>, Vec<Row>), LedgerError> {
+    async fn tickets(
+        &self,
+        survey: Survey,
+        earlier: Vec<Row>,
+    ) -> Result<(Vec<GroupTickets>, Vec<Row>, Gaps), LedgerError> {
         let now = self.clock.now();
         let holds = self.ledger.read(move |tx| tx.holds(now)).await?;
         let question = Question {
@@ -147,18 +152,19 @@ impl Task {
             .map(|row| ((row.resource_group.clone(), row.id.clone()), row))
             .collect();
         let mut groups = Vec::new();
-        for (group, planned) in survey.plan(&question, &self.config.prices) {
+        let (planned, gaps) = survey.plan(&question, &self.config.prices);
+        for (group, planned) in planned {
             let scheduled = self.window().from;
             let tickets = planned.into_iter().filter_map(|planned| {
                 let id = planned.deployment.id.clone();
                 let earlier = earlier.remove(&(group.id.clone(), id.clone()));
                 let is_news = earlier.is_some() || !was_off_long_before(&planned.deployment, scheduled);
-                is_news.then(|| (id, Ticket::new(planned, earlier)))
+                is_news.then(|| (id, Ticket::new(planned, earlier.map(Box::new))))
             });
             let tickets = tickets.collect();
             groups.push(GroupTickets { group, listed_at: now, tickets });
         }
-        let unread = |row: &Row| survey.failed.iter().any(|(group, _)| group.id == row.resource_group);
+        let unread = |row: &Row| gaps.failed.iter().any(|(group, _)| group.id == row.resource_group);
         let lost = earlier.into_values().map(|row| {
             let (outcome, reason) = if unread(&row) {
                 (Outcome::Unconfirmed, "unconfirmed: its resource group could not be listed again".to_owned())
@@ -168,7 +174,7 @@ impl Task {
             Row { outcome, reason, ..row }
         });
         let lost = lost.collect();
-        Ok((groups, lost))
+        Ok((groups, lost, gaps))
     }
 
     /// The guards over a whole run: `max_stops`, then observe mode. Gives the reason of a blocked run. An observing rule
@@ -205,9 +211,8 @@ fn was_off_long_before(deployment: &Deployment, scheduled: DateTime<Utc>) -> boo
         && deployment.completed_at.is_some_and(|at| at < scheduled - RECENTLY)
 }
 
-fn ended(survey: &Survey, rows: Vec<Row>) -> Ended {
-    let listed = survey.groups.len();
-    let mut result = result_of(&rows, survey.failed.len(), listed + survey.failed.len());
+fn ended(listed: usize, gaps: &Gaps, rows: Vec<Row>) -> Ended {
+    let mut result = result_of(&rows, gaps.failed.len(), listed + gaps.failed.len());
     let mut reasons = Vec::new();
     let too_late = rows.iter().filter(|row| row.outcome == Outcome::Left && row.reason == WINDOW_ENDED).count();
     if too_late > 0 {
@@ -219,8 +224,8 @@ fn ended(survey: &Survey, rows: Vec<Row>) -> Ended {
             result = if did_something { RunResult::Partial } else { RunResult::Missed };
         }
     }
-    if let Some((group, error)) = survey.failed.first() {
-        let (failed, all) = (survey.failed.len(), listed + survey.failed.len());
+    if let Some((group, error)) = gaps.failed.first() {
+        let (failed, all) = (gaps.failed.len(), listed + gaps.failed.len());
         reasons.push(format!(
             "{}: {failed} of {all} resource groups could not be listed; `{}`: {error}",
             error.keyword(),
@@ -236,6 +241,6 @@ fn ended(survey: &Survey, rows: Vec<Row>) -> Ended {
     if !not_off.is_empty() {
         reasons.push(not_off.join(", "));
     }
-    reasons.extend(survey.notes.iter().cloned());
+    reasons.extend(gaps.notes.iter().cloned());
     Ended { result, reason: reasons.join("; "), rows }
 }

@@ -61,7 +61,7 @@ pub struct Ticket {
     /// When a stop was first asked for, also by the run's earlier executor.
     pub requested_at: Option<DateTime<Utc>>,
     /// What an earlier executor of the same run wrote down when it asked: rate and nodes of a deployment that ran.
-    pub earlier: Option<Row>,
+    pub earlier: Option<Box<Row>>,
 }
 
 /// How far a deployment has come in a run.
@@ -79,7 +79,7 @@ impl Ticket {
     /// A ticket for a planned deployment; what the plan leaves is over at once.
     ///
     /// `earlier` is what the run's earlier executor wrote down before it asked: what is on its way off now is ours.
-    pub fn new(planned: Planned, earlier: Option<Row>) -> Self {
+    pub fn new(planned: Planned, earlier: Option<Box<Row>>) -> Self {
         let deployment = &planned.deployment;
         let runs_on = deployment.status.can_be_stopped() && !deployment.is_asked_to_stop();
         let progress = match &planned.decision {
@@ -106,25 +106,32 @@ impl Ticket {
 
     /// The row for the ledger: final where its fate is known, else what is known before the request.
     pub fn row(&self, window: OffWindow) -> Row {
-        let deployment = self.deployment();
-        let (outcome, reason, confirmed_at) = match &self.progress {
-            Progress::Over(fate) => (fate.outcome, fate.reason.clone(), fate.confirmed_at),
+        self.clone().into_row(window)
+    }
+
+    /// The same, of a ticket that is at its end.
+    pub fn into_row(self, window: OffWindow) -> Row {
+        let Planned { deployment, rate, .. } = self.planned;
+        let (outcome, reason, confirmed_at) = match self.progress {
+            Progress::Over(fate) => (fate.outcome, fate.reason, fate.confirmed_at),
             Progress::ToStop | Progress::Asked => (Outcome::Unconfirmed, String::new(), None),
         };
-        let rate = self.earlier.as_ref().map_or(&self.planned.rate, |row| &row.rate).clone();
-        let nodes = self.earlier.as_ref().map_or(&deployment.nodes, |row| &row.nodes).clone();
         let expires_at = deployment.expires_at();
         let end = expires_at.map_or(window.to, |expiry| expiry.min(window.to));
+        let (rate, nodes) = match self.earlier {
+            Some(row) => (row.rate, row.nodes),
+            None => (rate, deployment.nodes),
+        };
         let projected = match confirmed_at {
             Some(at) if outcome == Outcome::Stopped => Avoided::count(&rate, window, at, end, Basis::Projected),
             _ => Avoided::nothing(),
         };
         Row {
-            resource_group: deployment.resource_group.clone(),
-            id: deployment.id.clone(),
-            configuration_id: deployment.configuration_id.clone(),
-            configuration_name: deployment.configuration_name.clone(),
-            scenario_id: deployment.scenario_id.clone(),
+            resource_group: deployment.resource_group,
+            id: deployment.id,
+            configuration_id: deployment.configuration_id,
+            configuration_name: deployment.configuration_name,
+            scenario_id: deployment.scenario_id,
             outcome,
             reason,
             requested_at: self.requested_at,

@@ -78,7 +78,7 @@ impl Tx<'_> {
                 ":per_hour": per_hour,
                 ":price": price.map(|p| p.amount.to_string()),
                 ":currency": price.map(|p| p.currency.code()),
-                ":price_source": price.map(|p| p.source.as_str()),
+                ":price_source": price.map(|p| &*p.source),
                 ":price_valid_from": price.map(|p| p.valid_from.to_string()),
                 ":avoided_from": row.projected.from.map(to_ms),
                 ":avoided_to": row.projected.to.map(to_ms),

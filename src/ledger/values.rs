@@ -1,6 +1,8 @@
 //! How values of the domain stand in columns, and back. A column that holds what no version writes is an error, never
 //! a guess.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use rusqlite::Row as Columns;
 use rust_decimal::Decimal;
@@ -99,7 +101,7 @@ fn price(columns: &Columns<'_>) -> Result<Option<CapacityUnitPrice>, LedgerError
     Ok(Some(CapacityUnitPrice {
         amount,
         currency,
-        source: columns.get::<_, Option<String>>("price_source")?.unwrap_or_default(),
+        source: columns.get::<_, Option<Arc<str>>>("price_source")?.unwrap_or_default(),
         valid_from: parsed(columns, "price_valid_from", "a date", str::parse)?,
     }))
 }

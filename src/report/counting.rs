@@ -74,7 +74,7 @@ pub(super) fn section<'a>(rows: impl IntoIterator<Item = &'a Row>, attached: boo
     let mut seen = BTreeSet::new();
     for row in rows {
         if let Charge::Metered { price: Some(price), .. } = &row.rate.charge
-            && seen.insert((price.valid_from, price.source.as_str(), price.currency.code(), price.amount))
+            && seen.insert((price.valid_from, &*price.source, price.currency.code(), price.amount))
         {
             prices.push(price);
         }

@@ -1,7 +1,7 @@
 //! The state of a tenant. It changes when it is asked, never by a timer: [`World::catch_up`] lets everything happen
 //! that was due by then, in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -10,6 +10,9 @@ use crate::simulator::fleet::{Fleet, FleetGroup, Tenant};
 use crate::simulator::live::{Event, Live};
 use crate::simulator::spec::Spec;
 
+/// The how many-th deployment of the simulation.
+type Place = u64;
+
 /// A tenant now.
 #[derive(Debug)]
 pub(super) struct World {
@@ -17,7 +20,15 @@ pub(super) struct World {
     pub(super) groups: Vec<FleetGroup>,
     pub(super) base_url: String,
     pub(super) start: DateTime<Utc>,
-    lives: Vec<Live>,
+    /// By the order in which they came.
+    lives: BTreeMap<Place, Live>,
+    /// Which of them are in a group.
+    places: BTreeMap<String, BTreeSet<Place>>,
+    /// What is next for each that has something coming.
+    agenda: BTreeSet<(DateTime<Utc>, Place)>,
+    /// What may have been changed since the agenda was written.
+    touched: BTreeMap<Place, Option<DateTime<Utc>>>,
+    came: Place,
     /// Group and configuration id, to a deployment that shows what comes of it.
     configurations: BTreeMap<(String, String), Spec>,
     made: u64,
@@ -30,54 +41,98 @@ impl World {
             let key = (spec.group.clone(), spec.configuration_id.clone());
             configurations.entry(key).or_insert_with(|| spec.clone());
         }
-        let lives = fleet.deployments.into_iter().map(|spec| Live::from_fleet(spec, start)).collect();
-        Self { tenant: fleet.tenant, groups: fleet.groups, base_url, start, lives, configurations, made: 0 }
+        let mut world = Self {
+            tenant: fleet.tenant,
+            groups: fleet.groups,
+            base_url,
+            start,
+            lives: BTreeMap::new(),
+            places: BTreeMap::new(),
+            agenda: BTreeSet::new(),
+            touched: BTreeMap::new(),
+            came: 0,
+            configurations,
+            made: 0,
+        };
+        for spec in fleet.deployments {
+            world.add(Live::from_fleet(spec, start));
+        }
+        world
+    }
+
+    fn add(&mut self, live: Live) {
+        self.came += 1;
+        self.places.entry(live.spec.group.clone()).or_default().insert(self.came);
+        self.lives.insert(self.came, live);
+        self.touched.insert(self.came, None);
+    }
+
+    /// Writes down what is next for each deployment that was changed.
+    fn write_agenda(&mut self) {
+        for (place, planned) in std::mem::take(&mut self.touched) {
+            if let Some(at) = planned {
+                self.agenda.remove(&(at, place));
+            }
+            let Some(live) = self.lives.get(&place) else { continue };
+            if let Some((at, _)) = live.next_event() {
+                self.agenda.insert((at, place));
+            } else if live.gone {
+                // Nothing comes of it, and a year of redeployments would be kept.
+                self.places.entry(live.spec.group.clone()).or_default().remove(&place);
+                self.lives.remove(&place);
+            }
+        }
     }
 
     /// Lets everything happen that was due by `now`.
     pub(super) fn catch_up(&mut self, now: DateTime<Utc>) {
-        let due = |(index, live): (usize, &Live)| {
-            let (at, event) = live.next_event().filter(|(at, _)| *at <= now)?;
-            Some((at, index, event))
-        };
-        while let Some((at, index, event)) =
-            self.lives.iter().enumerate().filter_map(due).min_by_key(|one| (one.0, one.1))
-        {
-            self.lives[index].happen(event, at);
-            if event == Event::StopEnds
-                && let Some(after) = self.tenant.tidied_after
-            {
-                self.lives[index].plan_leaving(at + after);
+        self.write_agenda();
+        while let Some((at, place)) = self.agenda.first().copied().filter(|(at, _)| *at <= now) {
+            self.agenda.pop_first();
+            self.touched.insert(place, None);
+            let tidied_after = self.tenant.tidied_after;
+            let replaced = self.lives.get_mut(&place).and_then(|live| {
+                let (_, event) = live.next_event()?;
+                live.happen(event, at);
+                if let (Event::StopEnds, Some(after)) = (event, tidied_after) {
+                    live.plan_leaving(at + after);
+                }
+                (event == Event::Redeploy).then(|| live.clone())
+            });
+            if let Some(live) = replaced {
+                let spec = live.replacement(self.new_id());
+                self.add(Live::created(spec, at, self.start));
             }
-            if event == Event::Redeploy {
-                let id = self.new_id();
-                let spec = self.lives[index].replacement(id);
-                self.lives.push(Live::created(spec, at, self.start));
-            }
+            self.write_agenda();
         }
-        // Nothing comes of what is gone, and a year of redeployments would be walked through at each request.
-        self.lives.retain(|live| !live.gone || live.next_event().is_some());
+    }
+
+    fn living_in<'a>(&'a self, group: &str) -> impl Iterator<Item = (Place, &'a Live)> {
+        let places = self.places.get(group).into_iter().flatten();
+        places.filter_map(|place| Some((*place, self.lives.get(place)?)))
     }
 
     /// The deployments of a group that the API shows at `now`, in the order in which they came.
-    pub(super) fn visible<'a>(&'a self, group: &'a str, now: DateTime<Utc>) -> impl Iterator<Item = &'a Live> {
-        self.lives.iter().filter(move |live| live.spec.group == group && live.is_visible(now))
+    pub(super) fn visible<'a>(&'a self, group: &str, now: DateTime<Utc>) -> impl Iterator<Item = &'a Live> {
+        self.living_in(group).map(|(_, live)| live).filter(move |live| live.is_visible(now))
     }
 
     /// One deployment, where the API shows it at `now`.
     pub(super) fn find(&self, group: &str, id: &str, now: DateTime<Utc>) -> Option<&Live> {
-        self.lives.iter().find(|live| live.spec.group == group && live.spec.id == id && live.is_visible(now))
+        self.visible(group, now).find(|live| live.spec.id == id)
     }
 
     /// The same, to change it.
     pub(super) fn find_mut(&mut self, group: &str, id: &str, now: DateTime<Utc>) -> Option<&mut Live> {
-        let wanted = |live: &&mut Live| live.spec.group == group && live.spec.id == id && live.is_visible(now);
-        self.lives.iter_mut().find(wanted)
+        let (place, live) = self.living_in(group).find(|(_, live)| live.spec.id == id && live.is_visible(now))?;
+        let planned = live.next_event().map(|(at, _)| at);
+        self.touched.entry(place).or_insert(planned);
+        self.lives.get_mut(&place)
     }
 
     /// Every deployment that the API shows at `now`: group, id and status.
     pub(super) fn statuses(&self, now: DateTime<Utc>) -> Vec<(String, String, Status)> {
-        let shown = self.lives.iter().filter(|live| live.is_visible(now));
+        let shown = self.lives.values().filter(|live| live.is_visible(now));
         shown.map(|live| (live.spec.group.clone(), live.spec.id.clone(), live.status.clone())).collect()
     }
 
@@ -89,22 +144,24 @@ impl World {
     /// Somebody creates a deployment. Its id is given back.
     pub(super) fn create(&mut self, spec: Spec, at: DateTime<Utc>) -> String {
         let id = spec.id.clone();
+        self.announce(&spec);
+        self.add(Live::created(spec, at, self.start));
+        id
+    }
+
+    /// A configuration and a group come into being with the first deployment that has them.
+    fn announce(&mut self, spec: &Spec) {
         let key = (spec.group.clone(), spec.configuration_id.clone());
         self.configurations.entry(key).or_insert_with(|| spec.clone());
         if !self.groups.iter().any(|group| group.id == spec.group) {
             self.groups.push(FleetGroup::new(&spec.group));
         }
-        self.lives.push(Live::created(spec, at, self.start));
-        id
     }
 
     /// Puts a deployment in place as a fleet would have had it from the start.
     pub(super) fn place(&mut self, spec: Spec) {
-        let live = Live::from_fleet(spec.clone(), self.start);
-        self.create(spec, self.start);
-        if let Some(last) = self.lives.last_mut() {
-            *last = live;
-        }
+        self.announce(&spec);
+        self.add(Live::from_fleet(spec, self.start));
     }
 
     /// Somebody deletes a deployment outright, whatever its status. False where it is not there.

@@ -41,7 +41,7 @@ pub fn priced(capacity_units: &str, amount: &str, currency: &str) -> Charge {
     let price = CapacityUnitPrice {
         amount: decimal(amount),
         currency: Currency::from_code(currency).unwrap(),
-        source: "order form 4711".to_owned(),
+        source: "order form 4711".into(),
         valid_from: "2026-01-01".parse().unwrap(),
     };
     Charge::Metered { capacity_units: decimal(capacity_units), price: Some(price) }
