@@ -8,17 +8,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::domain::deployment::{Deployment, Status};
 use crate::domain::id::DeploymentId;
 
-/// Pause before the first look.
-pub const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// Pause before the first look. Some stops are over at once, and a person may be waiting for `offhours fire`.
+pub const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Longest pause between two looks.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How far AI Core's clock and ours may differ before its times are not believed.
 pub const PLAUSIBLE_SKEW: TimeDelta = TimeDelta::minutes(2);
 
-/// The pause before look number `round` (from 0): each half as long again as the one before.
+/// The pause before look number `round` (from 0): each twice as long as the one before, up to [`LONGEST_PAUSE`]. A stop
+/// of two minutes is seen at the tenth look.
 pub fn pause_before(round: u32) -> Duration {
-    let factor = 1.5_f64.powi(i32::try_from(round.min(20)).unwrap_or(20));
-    FIRST_PAUSE.mul_f64(factor).min(LONGEST_PAUSE)
+    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(round)).min(LONGEST_PAUSE)
 }
 
 /// What became of a stop that was asked for.
@@ -141,9 +141,11 @@ pub fn confirmed_at(deployment: &Deployment, requested_at: DateTime<Utc>, seen_a
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use chrono::{DateTime, Utc};
 
-    use super::{LONGEST_PAUSE, Verdict, Watch, pause_before};
+    use super::{FIRST_PAUSE, LONGEST_PAUSE, Verdict, Watch, pause_before};
     use crate::domain::deployment::{Deployment, Status};
     use crate::domain::id::{DeploymentId, ResourceGroup};
 
@@ -201,7 +203,16 @@ mod tests {
 
     #[test]
     fn looks_grow_apart() {
-        assert!((1..30).all(|round| pause_before(round) >= pause_before(round - 1)));
+        let looks_within = |seconds| {
+            let pauses = (0..40).map(pause_before);
+            let at = pauses.scan(Duration::ZERO, |waited, pause| {
+                *waited += pause;
+                Some(*waited)
+            });
+            at.filter(|at| *at <= Duration::from_secs(seconds)).count()
+        };
+        assert_eq!(pause_before(0), FIRST_PAUSE);
+        assert_eq!((looks_within(1), looks_within(120)), (2, 9));
         assert_eq!(pause_before(1_000_000), LONGEST_PAUSE);
     }
 }
