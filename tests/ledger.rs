@@ -38,7 +38,7 @@ fn row(run: &NewRun) -> Row {
     let price = CapacityUnitPrice {
         amount: "0.95".parse().unwrap(),
         currency: Currency::from_code("EUR").unwrap(),
-        source: "order form 4711".to_owned(),
+        source: "order form 4711".into(),
         valid_from: "2026-01-01".parse().unwrap(),
     };
     let rate =

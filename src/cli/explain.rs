@@ -28,7 +28,7 @@ pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure>
     let plans = plans(session, &config, &config.rules, at).await?;
     let said: Vec<Said> = plans.iter().map(|plan| say(plan, &id, at)).collect();
     if session.json {
-        output::print_json(&said.iter().map(|said| said.json(&id)).collect::<Vec<_>>())?;
+        output::print_json_list(said.iter().map(|said| said.json(&id)))?;
     } else {
         let mut text: String = said.iter().map(|said| said.line(config.locale())).collect();
         if said.iter().all(|said| !said.found) {

@@ -28,7 +28,7 @@ pub async fn history(session: &Session, args: &History) -> Result<Exit, Failure>
         None => Vec::new(),
     };
     if session.json {
-        output::print_json(&runs.iter().map(report::json_run).collect::<Vec<_>>())?;
+        output::print_json_list(runs.iter().map(report::json_run))?;
         return Ok(Exit::Well);
     }
     if runs.is_empty() {

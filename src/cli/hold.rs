@@ -59,7 +59,7 @@ async fn list(session: &Session, config: &Config) -> Result<Exit, Failure> {
         None => Vec::new(),
     };
     if session.json {
-        output::print_json(&holds.iter().map(json_hold).collect::<Vec<_>>())?;
+        output::print_json_list(holds.iter().map(json_hold))?;
     } else if holds.is_empty() {
         output::print("no holds are in force\n")?;
     } else {

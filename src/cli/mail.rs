@@ -68,7 +68,7 @@ async fn queue(session: &Session, config: &Config) -> Result<Exit, Failure> {
                 "done_at": mail.done_at.map(rfc3339),
             })
         });
-        output::print_json(&rows.collect::<Vec<_>>())?;
+        output::print_json_list(rows)?;
     } else if mails.is_empty() {
         output::print("the outbox is empty, and nothing was sent within a week\n")?;
     } else {

@@ -1,25 +1,47 @@
 //! Standard output: text and JSON, and readers that close their end early.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, StdoutLock, Write};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer as _};
+use serde_json::Serializer;
+use serde_json::ser::PrettyFormatter;
 
 use crate::cli::exit::Failure;
 
-/// Prints text. A reader that has gone away (`| head`) is no failure.
+type Json = Serializer<BufWriter<StdoutLock<'static>>, PrettyFormatter<'static>>;
+
+/// Prints text.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = anstream::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    judge(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+/// Prints a value as JSON.
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    write_json(|json| value.serialize(json))
+}
+
+/// Prints values as one list in JSON. Each is made when its turn comes, so that they are never in memory together.
+pub fn print_json_list(values: impl IntoIterator<Item = impl Serialize>) -> Result<(), Failure> {
+    write_json(|json| json.collect_seq(values))
+}
+
+fn write_json(write: impl FnOnce(&mut Json) -> serde_json::Result<()>) -> Result<(), Failure> {
+    let mut json = Serializer::pretty(BufWriter::new(io::stdout().lock()));
+    let written = write(&mut json).map_err(io::Error::from).and_then(|()| {
+        let mut stdout = json.into_inner();
+        stdout.write_all(b"\n")?;
+        stdout.flush()
+    });
+    judge(written)
+}
+
+/// A reader that has gone away (`| head`) is no failure.
+fn judge(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::Io { what: "cannot write to standard output".to_owned(), source: error })
         }
         _ => Ok(()),
     }
-}
-
-/// Prints a value as JSON.
-pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::Io { what: "cannot write JSON".to_owned(), source: error.into() })?;
-    print(&(text + "\n"))
 }

@@ -41,7 +41,7 @@ pub async fn plan(session: &Session, config: &Config, rules: &[Arc<Rule>], at: D
             let rows = fired.iter().flat_map(|run| &run.rows);
             rows.map(move |row| json_row(rule, row))
         });
-        return output::print_json(&rows.collect::<Vec<_>>());
+        return output::print_json_list(rows);
     }
     let texts = plans.iter().map(|(rule, fired)| text(rule, fired.as_ref(), config));
     output::print(&texts.collect::<Vec<_>>().join("\n"))
@@ -109,7 +109,7 @@ pub async fn explain(session: &Session, config: &Config, id: &DeploymentId, at: 
                 "confirmed_at": trace.row.confirmed_at.map(rfc3339),
             })
         });
-        return output::print_json(&rows.collect::<Vec<_>>());
+        return output::print_json_list(rows);
     }
     if traces.is_empty() {
         return output::print(&format!("no run up to {} saw a deployment `{id}`\n", rfc3339(at)));

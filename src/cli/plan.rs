@@ -21,6 +21,9 @@ use crate::report::clean::shorten;
 use crate::report::form::Form;
 use crate::report::table;
 
+/// A table of more rows is no longer read; what would be stopped comes first.
+const MOST_ROWS: usize = 2_000;
+
 /// What one rule would do.
 pub struct RulePlan {
     pub rule: Arc<Rule>,
@@ -41,7 +44,7 @@ pub async fn plan(session: &Session, args: &Plan) -> Result<Exit, Failure> {
     }
     let plans = plans(session, &config, &rules, at).await?;
     if session.json {
-        output::print_json(&plans.iter().flat_map(json_rows).collect::<Vec<_>>())?;
+        output::print_json_list(plans.iter().flat_map(json_rows))?;
     } else {
         let locale = config.locale();
         let texts = plans.iter().map(|plan| text(plan, at, &Form { locale, zone: &plan.rule.schedule.zone }));
@@ -71,7 +74,7 @@ pub async fn plans(
         let survey = survey(&reader, rule, &config.prices, at).await?;
         let question = Question { rule, protect: &config.protect, holds: &holds, scheduled: at, now: at };
         let (rows, gaps) = survey.plan(&question, &config.prices);
-        plans.push(RulePlan { rule: Arc::clone(rule), gaps, rows });
+        plans.push(RulePlan { rule: Arc::clone(rule), gaps, rows: rows.collect() });
     }
     Ok(plans)
 }
@@ -93,9 +96,9 @@ async fn holds(config: &Config, at: DateTime<Utc>) -> Result<Vec<Hold>, Failure>
     }
 }
 
-fn json_rows(plan: &RulePlan) -> Vec<Value> {
+fn json_rows(plan: &RulePlan) -> impl Iterator<Item = Value> {
     let rows = plan.rows.iter().flat_map(|(_, planned)| planned);
-    rows.map(|planned| {
+    rows.map(move |planned| {
         let deployment = &planned.deployment;
         let (decision, reason) = words(&planned.decision);
         json!({
@@ -114,7 +117,6 @@ fn json_rows(plan: &RulePlan) -> Vec<Value> {
             "capacity_units_per_hour": planned.rate.capacity_units().map(|units| units.normalize().to_string()),
         })
     })
-    .collect()
 }
 
 /// A decision in the words of the design.
@@ -133,7 +135,7 @@ fn text(plan: &RulePlan, at: DateTime<Utc>, form: &Form<'_>) -> String {
     rows.sort_by_key(|planned| planned.decision != Decision::Stop);
     if !rows.is_empty() {
         let mut table = table::plain(&["DECISION", "GROUP", "DEPLOYMENT", "CONFIGURATION", "COST, OR WHY NOT"]);
-        for planned in &rows {
+        for planned in rows.iter().take(MOST_ROWS) {
             let (decision, reason) = words(&planned.decision);
             let why = if planned.decision == Decision::Stop { per_hour(planned) } else { reason };
             table.add_row([
@@ -146,6 +148,9 @@ fn text(plan: &RulePlan, at: DateTime<Utc>, form: &Form<'_>) -> String {
         }
         table::keep_whole(&mut table, &[0, 1, 2]);
         text.push_str(&table::finished(&table));
+        if let Some(more) = rows.len().checked_sub(MOST_ROWS).filter(|more| *more > 0) {
+            let _ = writeln!(text, "and {more} more, which `--json` lists");
+        }
     }
     let stop = rows.iter().filter(|planned| planned.decision == Decision::Stop).count();
     let would = match rule.mode {

@@ -1,4 +1,8 @@
-//! `offhours simulator`: a simulated AI Core over HTTP, for practice and for other clients.
+//! `offhours simulator`: a simulated AI Core over HTTP, for practice and for other clients. At its end it says what it
+//! was asked.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use crate::cli::args::Simulator as Args;
 use crate::cli::exit::{Exit, Failure};
@@ -17,8 +21,25 @@ pub async fn simulator(session: &Session, args: &Args) -> Result<Exit, Failure> 
         .map_err(Failure::io(format!("cannot listen on {}", args.listen)))?;
     output::print(&format!("listening on {}\n{}\n", simulator.base_url(), simulator.service_key()))?;
     Signals::listen().map_err(Failure::io("signals cannot be listened to"))?.next().await;
+    let account = account(&simulator);
     simulator.shutdown().await;
+    output::print(&account)?;
     Ok(Exit::Well)
+}
+
+/// What the simulator was asked, by method, and which of it nobody should have sent.
+fn account(simulator: &Simulator) -> String {
+    let journal = simulator.journal();
+    let mut methods: BTreeMap<&str, usize> = BTreeMap::new();
+    for entry in &journal {
+        *methods.entry(entry.method.as_str()).or_default() += 1;
+    }
+    let methods: Vec<String> = methods.iter().map(|(method, count)| format!("{count} {method}")).collect();
+    let mut text = format!("answered {} requests: {}\n", journal.len(), methods.join(", "));
+    for violation in simulator.violations() {
+        let _ = writeln!(text, "nobody should have sent {violation}");
+    }
+    text
 }
 
 /// Reads a fleet file.

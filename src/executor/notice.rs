@@ -69,6 +69,6 @@ impl Executor {
         let holds = self.ledger.read(move |tx| tx.holds_in(at, at)).await?;
         let question = Question { rule, protect: &self.config.protect, holds: &holds, scheduled: at, now: at };
         let (groups, _) = seen.plan(&question, &self.config.prices);
-        Ok(Some(groups.into_iter().flat_map(|(_, planned)| planned).collect()))
+        Ok(Some(groups.flat_map(|(_, planned)| planned).collect()))
     }
 }

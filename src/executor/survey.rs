@@ -93,10 +93,11 @@ async fn groups(reader: &Reader, rule: &Rule, notes: &mut Vec<String>) -> Result
 }
 
 impl Survey {
-    /// Decides for every deployment of a listed group. What is left of the survey is what it could not see.
-    pub fn plan(self, question: &Question<'_>, prices: &Prices) -> (Vec<(Group, Vec<Planned>)>, Gaps) {
+    /// Decides for every deployment of a listed group, one group after the other. What is left of the survey is what it
+    /// could not see.
+    pub fn plan(self, question: &Question<'_>, prices: &Prices) -> (impl Iterator<Item = (Group, Vec<Planned>)>, Gaps) {
         let Self { groups, instance_types, gaps } = self;
-        let decide = |(group, deployments): (Group, Vec<Deployment>)| {
+        let decide = move |(group, deployments): (Group, Vec<Deployment>)| {
             let planned = deployments.into_iter().map(|deployment| Planned {
                 decision: question.decide(&group, &deployment),
                 rate: HourlyRate::of(&deployment, prices, &instance_types, question.scheduled),
@@ -105,7 +106,7 @@ impl Survey {
             let planned = planned.collect();
             (group, planned)
         };
-        (groups.into_iter().map(decide).collect(), gaps)
+        (groups.into_iter().map(decide), gaps)
     }
 
     fn lacks_prices(&self, prices: &Prices, at: DateTime<Utc>) -> bool {

@@ -1,0 +1,67 @@
+"""100 resource groups of 20 deployments, 50 ms per request: stop all, and see each stopped."""
+
+import os
+import subprocess
+import sys
+
+from lib import FLOOR, OFFHOURS, ROOT, RULE, WORK, Simulator, fleet, fresh, measure, median, site, table, verdict
+
+GROUPS, DEPLOYMENTS, CONNECTIONS = 100, 20, 16
+
+
+def python_with_sdk():
+    """A virtual environment with SAP's SDK, made once."""
+    venv = WORK / "venv"
+    if not (venv / "ready").exists():
+        if subprocess.run([sys.executable, "-m", "venv", venv], capture_output=True).returncode:
+            # Debian's python3 comes without it.
+            subprocess.run(["apt-get", "install", "-y", "-qq", "python3-venv"], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+        subprocess.run([venv / "bin/pip", "install", "-q", "--disable-pip-version-check", "sap-ai-sdk-core"], check=True)
+        (venv / "ready").touch()
+    return str(venv / "bin/python")
+
+
+def contestants(how, place, key_file, config, python):
+    script = str(ROOT / "bench" / "sdk.py")
+    yield "floor", [FLOOR, key_file, how, str(CONNECTIONS)]
+    yield "offhours", [OFFHOURS, "fire", "all", "--config", config]
+    yield "SDK, threads", [python, script, key_file, how, str(CONNECTIONS)]
+    yield "SDK, sequential", [python, script, key_file, how, "1"]
+
+
+def run(rounds, only=None):
+    python = python_with_sdk()
+    env = {"PATH": os.environ["PATH"], "HOME": str(WORK), "NO_PROXY": "*"}
+    good = True
+    for how in ["bulk", "single"]:
+        found = {}
+        for _ in range(rounds):
+            for number in range(4):
+                place = fresh("stop-run")
+                with Simulator(fleet(place, GROUPS, DEPLOYMENTS, bulk=how == "bulk")) as simulator:
+                    config = site(place / "site", simulator.key, RULE.format(groups="dev-*"))
+                    name, command = list(contestants(how, place, str(place / "site/key.json"), config, python))[number]
+                    if only and not any(word in name for word in only):
+                        continue
+                    took = measure(command, env=env)
+                took.requests = simulator.requests
+                found.setdefault(name, []).append(took)
+        middle = {name: {what: median([getattr(one, what) for one in all]) for what in ["wall", "cpu", "memory", "requests"]} for name, all in found.items()}
+        print(f"stop run, {how}: {GROUPS} groups x {DEPLOYMENTS} deployments, 50 ms a request, medians of {rounds}\n")
+        ours = middle["offhours"]
+        rows = [
+            [name, f"{one['wall']:.2f} s", f"{one['wall'] / ours['wall']:.2f}", f"{one['cpu']:.2f} s", f"{one['memory']:.0f} MiB", f"{one['requests']:.0f}"]
+            for name, one in middle.items()
+        ]
+        table(["contestant", "wall", "x offhours", "CPU", "peak memory", "requests"], rows)
+        if len(middle) < 4:
+            continue
+        threads = 2 if how == "bulk" else 1.3
+        good &= verdict("wall against the floor", ours["wall"] / middle["floor"]["wall"], 1.3, unit=" x")
+        good &= verdict("faster than the sequential script", middle["SDK, sequential"]["wall"] / ours["wall"], 25, unit=" x", at_most=False)
+        good &= verdict("faster than the threaded script", middle["SDK, threads"]["wall"] / ours["wall"], threads, unit=" x", at_most=False)
+        good &= verdict("peak memory", ours["memory"], 40, unit=" MiB")
+        good &= verdict("requests against the scripts'", ours["requests"] / min(middle[name]["requests"] for name in middle if "SDK" in name), 1, unit=" x")
+        print()
+    return good
