@@ -1,6 +1,7 @@
 //! The report of a period, drawn up from the ledger.
 
 use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
 
 use crate::config::Config;
 use crate::domain::hold::Hold;
@@ -48,27 +49,37 @@ impl Books {
             std::iter::successors(Some(dates), |dates| Some(dates.before())).take(TREND_LENGTH).collect();
         spans.reverse();
         let (from, to) = dates.instants(zone);
-        let oldest = spans.first().map_or(from, |dates| dates.instants(zone).0);
+        let earlier: Vec<(DateTime<Utc>, DateTime<Utc>)> =
+            spans.iter().filter(|span| **span != dates).map(|span| span.instants(zone)).collect();
+        let oldest = earlier.first().map_or(from, |(from, _)| *from);
+        let currency = currency(config, now);
         let name = format!("{}..{}", dates.from, dates.to);
-        let (runs, holds, given_up, sent_at) = match ledger {
+        let (runs, holds, given_up, sent_at, amounts) = match ledger {
             Some(ledger) => {
-                let filter = Filter { since: Some(oldest), before: Some(to), rule: None };
+                let filter = Filter { since: Some(from), before: Some(to), rule: None };
                 let name = name.clone();
                 ledger
                     .read(move |tx| {
                         let sent_at = tx.newest_announcement(Announcement::Period, &name)?;
-                        Ok((tx.history(&filter)?, tx.holds_in(from, to)?, tx.mails_given_up(from)?, sent_at))
+                        // Of the earlier periods only the sums are wanted, and only from the first run on.
+                        let first = tx.first_firing(oldest, to)?;
+                        let known = |(from, to): &(DateTime<Utc>, DateTime<Utc>)| match first {
+                            Some(first) if first < *to => tx.avoided_between(*from, *to, currency).map(Some),
+                            _ => Ok(None),
+                        };
+                        let amounts: Vec<Option<Decimal>> = earlier.iter().map(known).collect::<Result<_, _>>()?;
+                        let (holds, given_up) = (tx.holds_in(from, to)?, tx.mails_given_up(from)?);
+                        Ok((tx.history(&filter)?, holds, given_up, sent_at, amounts))
                     })
                     .await?
             }
-            None => (Vec::new(), Vec::new(), 0, None),
+            None => (Vec::new(), Vec::new(), 0, None, Vec::new()),
         };
         if given_up > 0 {
             notes.push(format!("{given_up} reports could not be delivered: see `offhours mail queue`"));
         }
         notes.extend(barren_rules(ledger, config, dates, from, to).await?);
-        let trend = trend(&runs, &spans, zone, currency(config, now));
-        let runs: Vec<Run> = runs.into_iter().filter(|run| run.firing.at >= from).collect();
+        let trend = trend(&runs, &spans, &amounts, currency);
         let restates = sent_at.filter(|sent_at| changed_since(&runs, *sent_at));
         let locale = config.locale();
         let label = label(dates, &Form { locale, zone });
@@ -160,15 +171,17 @@ fn currency(config: &Config, now: DateTime<Utc>) -> Option<Currency> {
     config.prices.at(now).map(|period| period.currency)
 }
 
-fn trend(runs: &[Run], spans: &[Dates], zone: &Zone, currency: Option<Currency>) -> Trend {
-    let first = runs.first().map(|run| run.firing.at);
-    let points = spans.iter().map(|dates| {
-        let (from, to) = dates.instants(zone);
+/// The points of `spans`, of which the last is the report's own. `earlier` are the amounts of the others.
+fn trend(runs: &[Run], spans: &[Dates], earlier: &[Option<Decimal>], currency: Option<Currency>) -> Trend {
+    let points = spans.iter().enumerate().map(|(index, dates)| {
         let label = short_label(*dates);
-        if first.is_none_or(|first| first >= to) {
-            return TrendPoint { label, amount: None };
+        if index + 1 < spans.len() {
+            return TrendPoint::known(label, earlier.get(index).copied().flatten());
         }
-        let own = runs.iter().filter(|run| run.mode == Mode::Enforce && run.firing.at >= from && run.firing.at < to);
+        if runs.is_empty() && earlier.iter().all(Option::is_none) {
+            return TrendPoint::known(label, None);
+        }
+        let own = runs.iter().filter(|run| run.mode == Mode::Enforce);
         TrendPoint::of(label, &Sum::of(own.flat_map(|run| &run.deployments)), currency)
     });
     Trend { currency, points: points.collect() }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Row as Columns, named_params, params};
+use rusqlite::{named_params, params};
 
 use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup};
 use crate::domain::run::{Outcome, Row};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
+use crate::ledger::named::{Named, Places};
 use crate::ledger::runs::RunId;
 use crate::ledger::settlements::settlement;
 use crate::ledger::values::{
@@ -100,16 +101,17 @@ impl Tx<'_> {
              FROM deployment d LEFT JOIN settlement s USING (run, resource_group, id)
              WHERE d.run = ?1 ORDER BY d.resource_group, d.id",
         )?;
+        let places = Places::of(&statement);
         let mut found = statement.query([run.0])?;
         let mut rows = Vec::new();
         while let Some(columns) = found.next()? {
-            rows.push(row(columns)?);
+            rows.push(row(&places.on(columns))?);
         }
         Ok(rows)
     }
 }
 
-pub(super) fn row(columns: &Columns<'_>) -> Result<Row, LedgerError> {
+pub(super) fn row(columns: &impl Named) -> Result<Row, LedgerError> {
     let outcome: Option<String> = columns.get("outcome")?;
     let nodes: String = columns.get("nodes")?;
     Ok(Row {

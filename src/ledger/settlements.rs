@@ -1,13 +1,14 @@
 //! Avoided costs whose second look is due, and what it came to.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Row as Columns, named_params, params};
+use rusqlite::{named_params, params};
 
 use crate::domain::id::{ConnectionName, DeploymentId};
 use crate::domain::run::{EndedBy, Leak, Row, Settlement};
 use crate::domain::schedule::OffWindow;
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
+use crate::ledger::named::Named;
 use crate::ledger::rows::row;
 use crate::ledger::runs::RunId;
 use crate::ledger::values::{LEAK, SETTLED, avoided, from_ms, instant, optional_instant, parsed, to_ms, wrong};
@@ -177,8 +178,8 @@ impl Tx<'_> {
 }
 
 /// The settlement in a row that joins `deployment` and `settlement`.
-pub(super) fn settlement(columns: &Columns<'_>) -> Result<Option<Settlement>, LedgerError> {
-    let Some(word) = columns.get::<_, Option<String>>("ended_by")? else { return Ok(None) };
+pub(super) fn settlement(columns: &impl Named) -> Result<Option<Settlement>, LedgerError> {
+    let Some(word) = columns.get::<Option<String>>("ended_by")? else { return Ok(None) };
     let replacement: Option<String> = columns.get("replacement")?;
     let replacement =
         replacement.map(|id| DeploymentId::new(id.as_str()).map_err(|_| wrong(id, "a deployment id"))).transpose()?;
@@ -191,7 +192,7 @@ pub(super) fn settlement(columns: &Columns<'_>) -> Result<Option<Settlement>, Le
         _ => return Err(wrong(word, "what ended an avoided cost")),
     };
     let leak = match replacement {
-        Some(id) if columns.get::<_, Option<String>>("leak_state")?.is_some() => {
+        Some(id) if columns.get::<Option<String>>("leak_state")?.is_some() => {
             Some(Leak { id, cost: avoided(columns, &LEAK)? })
         }
         _ => None,

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use rusqlite::Row as Columns;
 use rust_decimal::Decimal;
 
 use crate::domain::avoided::{Avoided, Money, State};
 use crate::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
 use crate::ledger::error::LedgerError;
+use crate::ledger::named::Named;
 
 /// The charges that are written down without a reason of their own.
 const NOTHING: &str = "nothing was running";
@@ -28,7 +28,7 @@ pub fn wrong(value: impl std::fmt::Display, wanted: &'static str) -> LedgerError
 
 /// Reads a column through a parser of the domain.
 pub fn parsed<T, E>(
-    columns: &Columns<'_>,
+    columns: &impl Named,
     name: &str,
     wanted: &'static str,
     parse: impl FnOnce(&str) -> Result<T, E>,
@@ -37,20 +37,20 @@ pub fn parsed<T, E>(
     parse(&text).map_err(|_| wrong(text, wanted))
 }
 
-pub fn instant(columns: &Columns<'_>, name: &str) -> Result<DateTime<Utc>, LedgerError> {
+pub fn instant(columns: &impl Named, name: &str) -> Result<DateTime<Utc>, LedgerError> {
     from_ms(columns.get(name)?)
 }
 
-pub fn optional_instant(columns: &Columns<'_>, name: &str) -> Result<Option<DateTime<Utc>>, LedgerError> {
-    columns.get::<_, Option<i64>>(name)?.map(from_ms).transpose()
+pub fn optional_instant(columns: &impl Named, name: &str) -> Result<Option<DateTime<Utc>>, LedgerError> {
+    columns.get::<Option<i64>>(name)?.map(from_ms).transpose()
 }
 
-pub fn decimal(columns: &Columns<'_>, name: &str) -> Result<Option<Decimal>, LedgerError> {
+pub fn decimal(columns: &impl Named, name: &str) -> Result<Option<Decimal>, LedgerError> {
     let text: Option<String> = columns.get(name)?;
     text.map(|text| text.parse().map_err(|_| wrong(text, "a decimal"))).transpose()
 }
 
-fn currency(columns: &Columns<'_>) -> Result<Option<Currency>, LedgerError> {
+fn currency(columns: &impl Named) -> Result<Option<Currency>, LedgerError> {
     let code: Option<String> = columns.get("currency")?;
     code.map(|code| Currency::from_code(&code).ok_or_else(|| wrong(code, "a currency"))).transpose()
 }
@@ -81,14 +81,14 @@ pub fn price_of(charge: &Charge) -> Option<&CapacityUnitPrice> {
 }
 
 /// The hourly rate of a row of `deployment`.
-pub fn rate(columns: &Columns<'_>) -> Result<HourlyRate, LedgerError> {
+pub fn rate(columns: &impl Named) -> Result<HourlyRate, LedgerError> {
     let charge: String = columns.get("charge")?;
     let charge = match charge.as_str() {
         "metered" => Charge::Metered {
             capacity_units: decimal(columns, "capacity_units_per_hour")?.unwrap_or_default(),
             price: price(columns)?,
         },
-        "unpriced" => Charge::Unpriced { plan: columns.get::<_, Option<String>>("charge_note")?.unwrap_or_default() },
+        "unpriced" => Charge::Unpriced { plan: columns.get::<Option<String>>("charge_note")?.unwrap_or_default() },
         "token-billed" => Charge::TokenBilled,
         "nothing" => Charge::Nothing { reason: NOTHING },
         other => return Err(wrong(other, "a charge")),
@@ -96,18 +96,18 @@ pub fn rate(columns: &Columns<'_>) -> Result<HourlyRate, LedgerError> {
     Ok(HourlyRate { nodes: columns.get("node_count")?, charge })
 }
 
-fn price(columns: &Columns<'_>) -> Result<Option<CapacityUnitPrice>, LedgerError> {
+fn price(columns: &impl Named) -> Result<Option<CapacityUnitPrice>, LedgerError> {
     let (Some(amount), Some(currency)) = (decimal(columns, "price")?, currency(columns)?) else { return Ok(None) };
     Ok(Some(CapacityUnitPrice {
         amount,
         currency,
-        source: columns.get::<_, Option<Arc<str>>>("price_source")?.unwrap_or_default(),
+        source: columns.get::<Option<Arc<str>>>("price_source")?.unwrap_or_default(),
         valid_from: parsed(columns, "price_valid_from", "a date", str::parse)?,
     }))
 }
 
 /// An avoided cost from columns with a common prefix: none (projected), `s_` (settled) or `leak_`.
-pub fn avoided(columns: &Columns<'_>, names: &AvoidedColumns) -> Result<Avoided, LedgerError> {
+pub fn avoided(columns: &impl Named, names: &AvoidedColumns) -> Result<Avoided, LedgerError> {
     let cost = match (decimal(columns, names.cost)?, currency(columns)?) {
         (Some(amount), Some(currency)) => Some(Money { amount: currency.round(amount), currency }),
         _ => None,
@@ -118,7 +118,7 @@ pub fn avoided(columns: &Columns<'_>, names: &AvoidedColumns) -> Result<Avoided,
         node_hours: decimal(columns, names.node_hours)?.unwrap_or_default(),
         capacity_units: decimal(columns, names.capacity_units)?,
         cost,
-        state: state(&columns.get::<_, String>(names.state)?)?,
+        state: state(&columns.get::<String>(names.state)?)?,
     })
 }
 

@@ -34,6 +34,11 @@ pub struct TrendPoint {
 }
 
 impl TrendPoint {
+    /// A point that has been added up before.
+    pub fn known(label: impl Into<String>, amount: Option<Decimal>) -> Self {
+        Self { label: label.into(), amount }
+    }
+
     /// The point of a period's sum, in `currency` where there is one.
     pub fn of(label: impl Into<String>, sum: &Sum, currency: Option<Currency>) -> Self {
         let amount = match currency {

@@ -133,6 +133,14 @@ pub fn every_form_shows_one_total(stage: &Stage, span: Span) -> Decimal {
         .map(|record| record[cost].parse::<Decimal>().unwrap())
         .sum();
     assert_eq!(in_csv, total, "CSV");
+    let (from, to) = span.dates(zone.wall_clock(stage.now()).date()).instants(&zone);
+    let in_trends = |currency| {
+        let executor = stage.executor();
+        stage.block_on(executor.ledger.read(move |tx| tx.avoided_between(from, to, currency))).unwrap()
+    };
+    assert_eq!(currency.map_or(total, |currency| in_trends(Some(currency))), total, "the trends of later reports");
+    let hours: Decimal = real_rows(books.runs()).map(|(_, row)| row.avoided().node_hours).sum();
+    assert_eq!(in_trends(None), hours, "the trends where there is no price");
     total
 }
 
