@@ -52,7 +52,8 @@ impl Connection {
     fn ask(&mut self, method: &str, path: &str, group: Option<&str>, body: Option<(&str, String)>) -> Value {
         let (kind, body) = body.unwrap_or_default();
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n", self.host, body.len());
-        let headers = [("Content-Type", kind), ("AI-Resource-Group", group.unwrap_or("")), ("Authorization", &self.token)];
+        let headers =
+            [("Content-Type", kind), ("AI-Resource-Group", group.unwrap_or("")), ("Authorization", &self.token)];
         for (name, value) in headers.into_iter().filter(|(_, value)| !value.is_empty()) {
             head.push_str(&format!("{name}: {value}\r\n"));
         }

@@ -4,15 +4,19 @@ use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
 use crate::cli::args::LogFormat;
 
-/// Starts logging to standard error. `level` holds unless `RUST_LOG` says otherwise.
-pub fn start(format: LogFormat, level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("offhours={level},warn")));
+/// Starts logging to standard error. `level` holds unless `RUST_LOG` says otherwise: a level, or levels of modules.
+pub fn start(format: LogFormat, level: LevelFilter) {
+    let asked: Option<Targets> = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
+    let usual = || Targets::new().with_default(LevelFilter::WARN).with_target("offhours", level);
+    let filter = asked.unwrap_or_else(usual);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Json => tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).boxed(),
         LogFormat::Auto if is_the_journal() => match tracing_journald::layer() {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::Parser;
+use tracing::level_filters::LevelFilter;
 use tracing::warn;
 
 use crate::cli::args::{Cli, Command};
@@ -55,7 +56,7 @@ pub fn main() -> Exit {
             return exit;
         }
     };
-    let level = if matches!(cli.command, Command::Run) { "info" } else { "warn" };
+    let level = if matches!(cli.command, Command::Run) { LevelFilter::INFO } else { LevelFilter::WARN };
     logging::start(cli.log_format, level);
     crate::aicore::install_crypto();
     let session = Session { config: cli.config, json: cli.json, clock: Clock::System };

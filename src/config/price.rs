@@ -95,7 +95,13 @@ fn several(section: &Section<'_, PricesKeys>) -> Vec<PricePeriod> {
         let complete = (valid_from, own.or(shared), capacity_unit, source);
         if let (Some(valid_from), Some(currency), Some(capacity_unit), Some(Text(source))) = complete {
             let capacity_units_per_node_hour = plans;
-            periods.push(PricePeriod { valid_from, currency, capacity_unit, source: source.into(), capacity_units_per_node_hour });
+            periods.push(PricePeriod {
+                valid_from,
+                currency,
+                capacity_unit,
+                source: source.into(),
+                capacity_units_per_node_hour,
+            });
         }
     }
     periods.sort_by_key(|period| period.valid_from);
