@@ -178,6 +178,9 @@ fn overlaps(rules: &[Arc<Rule>], now: DateTime<Utc>) -> Vec<(Option<&Rule>, Stri
     // Each pair once; thousands of rules are not compared with each other.
     const MOST_RULES: usize = 300;
     let mut found = Vec::new();
+    if rules.len() > MOST_RULES {
+        found.push((None, format!("only the first {MOST_RULES} rules were looked through for overlaps")));
+    }
     for (index, rule) in rules.iter().enumerate().take(MOST_RULES) {
         for other in rules.iter().take(MOST_RULES).skip(index + 1) {
             if let Some(at) = overlap(rule, other, now) {

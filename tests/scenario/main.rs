@@ -19,6 +19,7 @@ mod invariants;
 mod overlap;
 mod random;
 mod recovery;
+mod reports;
 mod scenario;
 mod settling;
 mod stage;
