@@ -162,6 +162,10 @@ impl Daemon {
     }
 
     fn take_up(&mut self, Claimed { runs, recorded }: Claimed) {
+        if !recorded.is_empty() {
+            // A firing that was missed has left its mails in the outbox.
+            self.news.send_modify(|_| {});
+        }
         for (rule, result) in recorded {
             self.vitals.recorded(&rule, result);
             if result == RunResult::Missed {

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use offhours::aicore::Options;
 use offhours::clock::Clock;
 use offhours::config;
-use offhours::domain::agenda::Agenda;
+use offhours::domain::agenda::{Agenda, fires_by};
 use offhours::domain::cron::Cron;
 use offhours::domain::plausible::Implausible;
 use offhours::domain::run::RunResult;
@@ -114,6 +114,18 @@ fn t5_what_is_late_runs_once_and_the_rest_is_missed() {
         let due = busy.due(utc("2016-11-23T12:00:00Z"), utc("2026-11-23T12:00:03Z"));
         assert_eq!((due.run.is_some(), due.missed.len()), (runs, MOST_MISSED), "{until}");
     }
+}
+
+#[test]
+fn a_rule_whose_stop_time_was_edited_starts_afresh_and_another_goes_on() {
+    let rule_at = |stop: &str| Arc::new(rule("evenings", schedule(stop, Some("0 7 * * *"), "Europe/Berlin")));
+    let (was, is) = (rule_at("0 19 * * *"), rule_at("0 18 * * *"));
+    let cursors = BTreeMap::from([(was.name.clone(), (fires_by(&was), berlin("2026-11-22T19:00:00")))]);
+    let due = |rule: &Arc<_>, now| Agenda::new(std::slice::from_ref(rule), &cursors, now).due(now).len();
+    let now = berlin("2026-11-23T18:30:00");
+    assert_eq!(due(&is, now), 0, "the new time of this day is over already");
+    assert_eq!(Agenda::new(&[is], &cursors, now).next(), Some(berlin("2026-11-24T18:00:00")));
+    assert_eq!(due(&was, berlin("2026-11-23T20:00:00")), 1, "nobody touched it, and it is an hour late");
 }
 
 #[test]

@@ -115,7 +115,8 @@ impl Spec {
         let mut found = BTreeSet::new();
         if self.fixed {
             // Each time of each day once: when the clock first shows it, or else when it first shows something later.
-            let (first, last) = (shown[0].1, shown[shown.len() - 1].1);
+            // The last look may be one at the repeated hour, which shows less than the ones before.
+            let (first, last) = (shown[0].1, shown.iter().map(|(_, wall)| *wall).max().unwrap());
             let mut next = 0;
             let mut time = first;
             while time <= last {
