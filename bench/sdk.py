@@ -32,10 +32,8 @@ def stop(group):
     else:
         for one in running:
             client.deployment.modify(one.id, target_status=TargetStatus.STOPPED, resource_group=group)
-    while True:
+    while any(one.status != Status.STOPPED for one in client.deployment.query(resource_group=group).resources):
         time.sleep(0.5)
-        if all(one.status == Status.STOPPED for one in client.deployment.query(resource_group=group).resources):
-            return
 
 
 groups = [group.resource_group_id for group in client.resource_groups.query().resources]

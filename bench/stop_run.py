@@ -22,29 +22,31 @@ def python_with_sdk():
     return str(venv / "bin/python")
 
 
-def contestants(how, place, key_file, config, python):
+def contestants(python):
+    """Each with the command that does the work, made of a service key, `bulk` or `single`, and a configuration."""
     script = str(ROOT / "bench" / "sdk.py")
-    yield "floor", [FLOOR, key_file, how, str(CONNECTIONS)]
-    yield "offhours", [OFFHOURS, "fire", "all", "--config", config]
-    yield "SDK, threads", [python, script, key_file, how, str(CONNECTIONS)]
-    yield "SDK, sequential", [python, script, key_file, how, "1"]
+    return {
+        "floor": lambda key, how, config: [FLOOR, key, how, str(CONNECTIONS)],
+        "offhours": lambda key, how, config: [OFFHOURS, "fire", "all", "--config", config],
+        "SDK, threads": lambda key, how, config: [python, script, key, how, str(CONNECTIONS)],
+        "SDK, sequential": lambda key, how, config: [python, script, key, how, "1"],
+    }
 
 
 def run(rounds, only=None):
-    python = python_with_sdk()
+    everybody = contestants(python_with_sdk())
     env = {"PATH": os.environ["PATH"], "HOME": str(WORK), "NO_PROXY": "*"}
     good = True
     for how in ["bulk", "single"]:
         found = {}
         for _ in range(rounds):
-            for number in range(4):
+            for name, command in everybody.items():
+                if only and name not in only:
+                    continue
                 place = fresh("stop-run")
                 with Simulator(fleet(place, GROUPS, DEPLOYMENTS, bulk=how == "bulk")) as simulator:
                     config = site(place / "site", simulator.key, RULE.format(groups="dev-*"))
-                    name, command = list(contestants(how, place, str(place / "site/key.json"), config, python))[number]
-                    if only and not any(word in name for word in only):
-                        continue
-                    took = measure(command, env=env)
+                    took = measure(command(str(place / "site/key.json"), how, config), env=env)
                 took.requests = simulator.requests
                 found.setdefault(name, []).append(took)
         middle = {name: {what: median([getattr(one, what) for one in all]) for what in ["wall", "cpu", "memory", "requests"]} for name, all in found.items()}
@@ -62,6 +64,8 @@ def run(rounds, only=None):
         good &= verdict("faster than the sequential script", middle["SDK, sequential"]["wall"] / ours["wall"], 25, unit=" x", at_most=False)
         good &= verdict("faster than the threaded script", middle["SDK, threads"]["wall"] / ours["wall"], threads, unit=" x", at_most=False)
         good &= verdict("peak memory", ours["memory"], 40, unit=" MiB")
-        good &= verdict("requests against the scripts'", ours["requests"] / min(middle[name]["requests"] for name in middle if "SDK" in name), 1, unit=" x")
+        # One more is the question whether the tenant takes bulk changes, which the scripts' authors knew.
+        scripts = min(middle[name]["requests"] for name in middle if "SDK" in name)
+        good &= verdict("requests more than the scripts'", ours["requests"] - scripts, 1)
         print()
     return good
