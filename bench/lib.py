@@ -136,5 +136,6 @@ def table(heads, rows):
 def verdict(what, reached, target, *, unit="", at_most=True):
     """One line: what was reached, what was wanted, and whether that is so."""
     good = reached <= target if at_most else reached >= target
-    print(f"{'ok  ' if good else 'MISS'} {what}: {reached:.3g}{unit} (wanted: {'at most' if at_most else 'at least'} {target}{unit})", flush=True)
+    shown = f"{reached:,}" if isinstance(reached, int) else f"{reached:.3g}"
+    print(f"{'ok  ' if good else 'MISS'} {what}: {shown}{unit} (wanted: {'at most' if at_most else 'at least'} {target}{unit})", flush=True)
     return good

@@ -1,5 +1,6 @@
 //! Reports by the calendar: sent once, with what was asked for, marked where they restate, over weeks that agree.
 
+use chrono::NaiveDate;
 use offhours::accounting::period::{Books, reserved_nodes};
 use offhours::accounting::reports;
 use offhours::domain::period::Span;
@@ -36,8 +37,12 @@ fn send_due(stage: &Stage) {
 }
 
 fn last_week(stage: &Stage) -> Books {
+    books_of(stage, Span::LastWeek)
+}
+
+fn books_of(stage: &Stage, span: Span) -> Books {
     let (executor, now, zone) = (stage.executor(), stage.now(), stage.config.zone.clone().unwrap());
-    let open = Books::open(Some(&executor.ledger), &stage.config, Span::LastWeek, &zone, now, Vec::new());
+    let open = Books::open(Some(&executor.ledger), &stage.config, span, &zone, now, Vec::new());
     stage.block_on(open).unwrap()
 }
 
@@ -82,6 +87,8 @@ fn a_report_is_mailed_once_and_one_that_changed_since_says_so() {
     stage.settle();
     let sent_at = instant("2026-03-30T08:00:00+02:00");
     assert_eq!(last_week(&stage).report().restates.map(|at| at.timestamp()), Some(sent_at.timestamp()));
+    let month = books_of(&stage, Span::Month(NaiveDate::from_ymd_opt(2026, 3, 1).unwrap()));
+    assert_eq!((month.report().restates, month.report().period.label.as_str()), (None, "March 2026"), "never sent");
     stage.wait_until(instant("2026-03-30T20:00:00+02:00"));
     send_due(&stage);
     assert_eq!(stage.deliver(), 2);
@@ -104,6 +111,9 @@ fn a_trend_shows_what_the_reports_of_its_weeks_showed() {
     let books = last_week(&stage);
     let labels: Vec<&str> = books.report().trend.points.iter().map(|point| point.label.as_str()).collect();
     assert_eq!(labels[5..], ["W11", "W12", "W13"]);
+    let label = |span| books_of(&stage, span).report().period.label.clone();
+    assert_eq!(label(Span::Yesterday), "29 Mar 2026");
+    assert_eq!(label(Span::LastWeek), "week 13, 23 Mar 2026 to 29 Mar 2026");
     assert_ne!(shown[0], shown[1], "the first week began on a Tuesday");
 }
 
