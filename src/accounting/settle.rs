@@ -106,7 +106,7 @@ fn only_once(
         Elsewhere::Not => Some(settlement),
         Elsewhere::Undecided => None,
         Elsewhere::Counted => Some(Settlement {
-            ended_by: EndedBy::NeverConfirmed,
+            ended_by: EndedBy::CountedElsewhere,
             avoided: Avoided::nothing(),
             leak: None,
             ..settlement

@@ -230,6 +230,8 @@ pub enum EndedBy {
     Ttl,
     /// It was never seen STOPPED: nothing is counted.
     NeverConfirmed,
+    /// It came off after all, and a later run that asked again counts it: nothing is counted here.
+    CountedElsewhere,
 }
 
 impl EndedBy {
@@ -241,6 +243,7 @@ impl EndedBy {
             Self::Deletion => "deletion",
             Self::Ttl => "ttl",
             Self::NeverConfirmed => "never-confirmed",
+            Self::CountedElsewhere => "counted-elsewhere",
         }
     }
 }

@@ -189,6 +189,7 @@ pub(super) fn settlement(columns: &impl Named) -> Result<Option<Settlement>, Led
         ("deletion", _) => EndedBy::Deletion,
         ("ttl", _) => EndedBy::Ttl,
         ("never-confirmed", _) => EndedBy::NeverConfirmed,
+        ("counted-elsewhere", _) => EndedBy::CountedElsewhere,
         _ => return Err(wrong(word, "what ended an avoided cost")),
     };
     let leak = match replacement {

@@ -117,6 +117,7 @@ fn sentence(ended_by: &str) -> &'static str {
         "replacement" => "replaced by a new deployment",
         "deletion" => "deleted by somebody",
         "ttl" => "would have expired (ttl)",
+        "counted-elsewhere" => "off after all, counted in the run that asked again",
         _ => "never confirmed",
     }
 }

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use crate::domain::avoided::{Avoided, Money, State};
 use crate::domain::money::Charge;
 use crate::domain::rule::Mode;
-use crate::domain::run::{Outcome, Row, Run};
+use crate::domain::run::{EndedBy, Outcome, Row, Run};
 
 /// What a set of avoided costs comes to. Money is kept by currency: amounts of two currencies are never added up.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -120,7 +120,7 @@ fn add_to(amounts: &mut Amounts, money: Money) {
 pub struct Tally {
     /// Confirmed stops, late ones too.
     pub stopped: usize,
-    /// Off before they were asked, or deleted meanwhile.
+    /// Off before they were asked, deleted meanwhile, or off by another run's stop.
     pub off_anyway: usize,
     /// Left as they were.
     pub left: usize,
@@ -135,6 +135,7 @@ impl Tally {
         for row in rows {
             *match row.outcome {
                 _ if is_still_on(row) => &mut tally.not_confirmed,
+                _ if is_counted_elsewhere(row) => &mut tally.off_anyway,
                 Outcome::Stopped | Outcome::Failed | Outcome::Unconfirmed => &mut tally.stopped,
                 Outcome::AlreadyOff | Outcome::Gone => &mut tally.off_anyway,
                 Outcome::Left => &mut tally.left,
@@ -151,7 +152,14 @@ impl Tally {
 
 /// True where it should be off and nobody knows that it is. A settlement may have found it off later.
 pub fn is_still_on(row: &Row) -> bool {
-    matches!(row.outcome, Outcome::Failed | Outcome::Unconfirmed) && row.confirmed_at.is_none()
+    matches!(row.outcome, Outcome::Failed | Outcome::Unconfirmed)
+        && row.confirmed_at.is_none()
+        && !is_counted_elsewhere(row)
+}
+
+/// True where it came off after all, by the stop of another run.
+fn is_counted_elsewhere(row: &Row) -> bool {
+    row.settlement.as_ref().is_some_and(|settlement| settlement.ended_by == EndedBy::CountedElsewhere)
 }
 
 /// What an hour of `row` costs, rounded to the cent; none where it has no price.

@@ -1,7 +1,8 @@
 //! Rules that hit the same deployment: the first stops it, and its hours are counted once.
 
 use chrono::TimeDelta;
-use offhours::domain::run::{Outcome, Run};
+use offhours::domain::run::{EndedBy, Outcome, Run};
+use offhours::report::sum::Tally;
 use offhours::simulator::{Behaviour, Fault, Fleet};
 use rust_decimal::Decimal;
 
@@ -66,7 +67,11 @@ fn a_stop_that_the_second_rule_brought_about_is_not_counted_by_the_first_as_well
     assert_eq!(row(run_of(&runs, "dev-evenings"), "d001").outcome, Outcome::Unconfirmed);
     assert_eq!(row(run_of(&runs, "nights"), "d001").outcome, Outcome::Stopped);
     let settled = stage.history();
-    assert!(row(run_of(&settled, "dev-evenings"), "d001").avoided().node_hours.is_zero());
+    let first = row(run_of(&settled, "dev-evenings"), "d001");
+    assert!(first.avoided().node_hours.is_zero());
+    assert_eq!(first.settlement.as_ref().unwrap().ended_by, EndedBy::CountedElsewhere);
+    let tally = Tally::of(&run_of(&settled, "dev-evenings").deployments);
+    assert_eq!((tally.off_anyway, tally.not_confirmed), (1, 0), "nobody has to look for it any more");
     let counted = run_of(&settled, "nights").totals().node_hours;
     assert_eq!(hours(&settled), counted);
     assert!(counted > Decimal::from(56), "from ten to eight, an hour less for the clocks: {counted}");
