@@ -5,39 +5,12 @@
 mod accepted;
 mod cases;
 mod files;
+mod rows;
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use files::*;
-
-#[test]
-fn each_fault_says_where_it_is_and_what_would_be_right() {
-    let mut wrong = String::new();
-    for case in cases::all() {
-        let found = Files::with(&case.edits).faults();
-        let mut found: Vec<&str> = found.lines().collect();
-        let closing = found.pop().unwrap_or("");
-        assert!(closing.contains(" in 1 file"), "{}: {closing}", case.name);
-        if found != case.faults {
-            let _ = write!(wrong, "\n{}\n{}\n", case.name, found.join("\n"));
-        }
-        let text = found.join("\n");
-        assert!(!text.contains(CANARY), "{} shows a secret:\n{text}", case.name);
-        assert_eq!(found.len() % 2, 0, "{}: a fault without a hint:\n{text}", case.name);
-    }
-    assert!(wrong.is_empty(), "{wrong}");
-}
-
-#[test]
-fn every_fault_of_section_c_has_its_case() {
-    let cases = cases::all();
-    for number in 1..=30 {
-        let label = format!("C{number} ");
-        assert!(cases.iter().any(|case| case.name.starts_with(&label)), "no case for C{number}");
-    }
-}
 
 #[test]
 fn all_faults_of_all_files_come_at_once() {

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Sends mail to a real SMTP server with TLS and login, and reads what arrived with another language's mail library.
 #
+# Rows: e07 e08 e09
+#
 #   tests/interop/smtp.sh [BINARY]
 #
 # Needs python3 with venv, openssl, and PyPI for aiosmtpd. BINARY defaults to $OFFHOURS_BIN, then to a debug build.

@@ -30,7 +30,7 @@ fn is_sync(call: &str) -> bool {
 }
 
 #[test]
-fn claim_and_requests_are_synced_before_the_first_patch_and_the_result_before_the_mail() {
+fn p04_claim_and_requests_are_synced_before_the_first_patch_and_the_result_before_the_mail() {
     if Command::new("strace").arg("-V").output().is_err() {
         return;
     }

@@ -18,7 +18,7 @@ fn raw(head: &str, body: &[u8]) -> Act {
 
 /// A16: a reset in the body, a short one, a cut chunk, one that ends with the connection.
 #[tokio::test(start_paused = true)]
-async fn a_page_that_breaks_off_is_thrown_away_and_read_again() {
+async fn a16_a_page_that_breaks_off_is_thrown_away_and_read_again() {
     let cut = &PAGE[..60];
     let cuts = [
         format!("content-length: {}\r\n\r\n{cut}", PAGE.len()),
@@ -43,7 +43,7 @@ async fn a_page_that_breaks_off_is_thrown_away_and_read_again() {
 
 /// A17.
 #[tokio::test(start_paused = true)]
-async fn an_acceptance_with_a_broken_body_leaves_the_outcome_unknown_and_is_not_repeated() {
+async fn a17_an_acceptance_with_a_broken_body_leaves_the_outcome_unknown_and_is_not_repeated() {
     let bodies = [
         "content-length: 99\r\n\r\n{\"id\"",
         "content-length: 5\r\n\r\n{\"id\"",
@@ -61,7 +61,7 @@ async fn an_acceptance_with_a_broken_body_leaves_the_outcome_unknown_and_is_not_
 
 /// A18.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_not_ai_cores_is_no_answer() {
+async fn a18_an_answer_that_is_not_ai_cores_is_no_answer() {
     let other = Server::api(|_, _| page(&["d9999"], 1)).await;
     let elsewhere = format!("{}/v2/lm/deployments", other.address);
     let html = || vec![("content-type", "text/html; charset=utf-8".to_owned())];
@@ -87,7 +87,7 @@ async fn an_answer_that_is_not_ai_cores_is_no_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_404_of_a_gateway_does_not_make_a_deployment_gone() {
+async fn a08_a_404_of_a_gateway_does_not_make_a_deployment_gone() {
     let gateway = || Act::Answer {
         status: 404,
         headers: vec![("content-type", "text/plain".into())],
@@ -102,7 +102,7 @@ async fn a_404_of_a_gateway_does_not_make_a_deployment_gone() {
 
 /// A19.
 #[tokio::test(start_paused = true)]
-async fn a_drip_and_a_silence_end_after_thirty_seconds_each() {
+async fn a19_a_drip_and_a_silence_end_after_thirty_seconds_each() {
     let slow: [fn() -> Act; 2] = [
         || Act::Drip([b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_vec(), vec![b' '; 900]].concat()),
         || Act::Hang,
@@ -123,7 +123,7 @@ async fn a_drip_and_a_silence_end_after_thirty_seconds_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_headers_is_no_answer() {
+async fn a19_a_flood_of_headers_is_no_answer() {
     let flood = "x-flood: y\r\n".repeat(500);
     let server =
         Server::api(move |_, _| raw("200 OK", format!("{flood}content-length: 2\r\n\r\n{{}}").as_bytes())).await;
@@ -133,7 +133,7 @@ async fn a_flood_of_headers_is_no_answer() {
 
 /// A20.
 #[tokio::test(start_paused = true)]
-async fn a_body_beyond_the_cap_is_not_read() {
+async fn a20_a_body_beyond_the_cap_is_not_read() {
     let announced = |_: &_, _| raw("200 OK", b"content-length: 314572800\r\n\r\n{\"resources\":[");
     let server = Server::api(announced).await;
     let error = server.reader().deployments(&dev(), None).await.unwrap_err();
@@ -197,7 +197,7 @@ async fn an_error_names_call_group_status_code_and_request_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compressed_bomb_meets_the_cap_too() {
+async fn a20_a_compressed_bomb_meets_the_cap_too() {
     let sent = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&sent);
     // 20 MiB of blanks.
