@@ -82,7 +82,7 @@ async fn a21_a_wrong_count_is_outvoted_unless_something_is_missing() {
 
 /// A22, A28.
 #[tokio::test(start_paused = true)]
-async fn a22_odd_rows_cost_no_more_than_themselves() {
+async fn a22_a28_odd_rows_cost_no_more_than_themselves() {
     let row = |id: &Value, status: &str| json!({ "id": id, "status": status, "surprise": [{ "deep": null }] });
     let resources = json!([
         row(&json!("d1111"), "RUNNING"), row(&json!(".."), "RUNNING"), row(&json!(""), "RUNNING"), row(&json!("dé11"), "RUNNING"),
