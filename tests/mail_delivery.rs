@@ -86,7 +86,7 @@ async fn a_mail_arrives_as_it_was_rendered() {
     assert_eq!(lines[1..], ["MAIL FROM:<offhours@example.com>", "RCPT TO:<finops@example.com>", "DATA", "QUIT"]);
 }
 
-/// E1: greylisting.
+/// e01: greylisting.
 #[tokio::test]
 async fn e01_greylisting_is_asked_again_and_delivers_once() {
     let sink = Sink::start(|connection, step| {
@@ -100,7 +100,7 @@ async fn e01_greylisting_is_asked_again_and_delivers_once() {
     assert_eq!(sink.mails().len(), 1);
 }
 
-/// E2: one recipient of three is refused; the two others get their mail, over the same connection.
+/// e02: one recipient of three is refused; the two others get their mail, over the same connection.
 #[tokio::test]
 async fn e02_a_refused_recipient_costs_nobody_else_their_mail() {
     let sink = Sink::start(|_, step| step.contains("gone@").then_some(Act::Say("550 5.1.1 no such user"))).await;
@@ -120,7 +120,7 @@ async fn e02_a_refused_recipient_costs_nobody_else_their_mail() {
     assert_eq!(sink.connections(), 1);
 }
 
-/// E3: the content is refused after the final dot.
+/// e03: the content is refused after the final dot.
 #[tokio::test]
 async fn e03_a_refusal_after_the_dot_is_for_good_and_keeps_its_reason() {
     for (reply, expected) in [("552 5.3.4 too large", 552), ("554 5.6.0 looks like spam", 554)] {
@@ -132,7 +132,7 @@ async fn e03_a_refusal_after_the_dot_is_for_good_and_keeps_its_reason() {
     }
 }
 
-/// E4: nobody listens.
+/// e04: nobody listens.
 #[tokio::test]
 async fn e04_a_server_that_is_down_is_tried_again_within_35_minutes() {
     let sink = Sink::start(|_, _| None).await;
@@ -145,7 +145,7 @@ async fn e04_a_server_that_is_down_is_tried_again_within_35_minutes() {
     assert!((30..35).contains(&waits(&error, 9)));
 }
 
-/// E5: the connection drops after the final dot. The mail is sent again with the same bytes, so that its Message-ID
+/// e05: the connection drops after the final dot. The mail is sent again with the same bytes, so that its Message-ID
 /// lets the receiver see the double.
 #[tokio::test]
 async fn e05_a_drop_after_the_dot_sends_the_same_bytes_again() {
@@ -179,7 +179,7 @@ async fn pass(duration: Duration) {
     }
 }
 
-/// E6: silence in each phase ends after that phase's own time, and not before.
+/// e06: silence in each phase ends after that phase's own time, and not before.
 #[tokio::test]
 async fn e06_each_phase_has_its_own_limit() {
     let _stopped = stop_the_clock();
@@ -206,7 +206,7 @@ async fn e06_each_phase_has_its_own_limit() {
     }
 }
 
-/// E6: a greeting that drips never ends, and does not keep anybody waiting for ever.
+/// e06: a greeting that drips never ends, and does not keep anybody waiting for ever.
 #[tokio::test]
 async fn e06_a_dripping_greeting_ends_after_five_minutes() {
     let _stopped = stop_the_clock();
@@ -221,7 +221,7 @@ async fn e06_a_dripping_greeting_ends_after_five_minutes() {
     assert!(matches!(error, DeliveryError::Timeout(Phase::Greeting)), "{error:?}");
 }
 
-/// E6: a server that stops taking the mail's bytes.
+/// e06: a server that stops taking the mail's bytes.
 #[tokio::test]
 async fn e06_a_mail_that_is_not_read_ends_after_two_minutes() {
     let _stopped = stop_the_clock();
@@ -241,7 +241,7 @@ async fn e06_a_mail_that_is_not_read_ends_after_two_minutes() {
     assert!(matches!(error, DeliveryError::Timeout(Phase::Data)), "{error:?}");
 }
 
-/// E6: a server that scans for nine minutes has taken the mail; asking again would double it.
+/// e06: a server that scans for nine minutes has taken the mail; asking again would double it.
 #[tokio::test]
 async fn e06_a_final_reply_after_nine_minutes_is_a_success() {
     let _stopped = stop_the_clock();
@@ -255,7 +255,7 @@ async fn e06_a_final_reply_after_nine_minutes_is_a_success() {
     assert_eq!(sink.mails().len(), 1);
 }
 
-/// E7: STARTTLS is wanted and not offered: nothing is sent in clear, no login above all.
+/// e07: STARTTLS is wanted and not offered: nothing is sent in clear, no login above all.
 #[tokio::test]
 async fn e07_without_starttls_nothing_is_sent() {
     let directory = tempfile::tempdir().unwrap();
@@ -270,7 +270,7 @@ async fn e07_without_starttls_nothing_is_sent() {
     assert!(lines.iter().all(|line| line.starts_with("EHLO")), "{lines:?}");
 }
 
-/// E7, E8: a server that says yes to STARTTLS, or listens where TLS is expected, and then speaks clear text.
+/// e07, e08: a server that says yes to STARTTLS, or listens where TLS is expected, and then speaks clear text.
 #[tokio::test]
 async fn e07_e08_clear_text_instead_of_tls_sends_nothing() {
     let offer = Act::Say("250-sink\r\n250 STARTTLS");
@@ -295,7 +295,7 @@ async fn clear_text_to_another_machine_is_refused_before_connecting() {
     assert!(matches!(error, DeliveryError::Tls(_)), "{error:?}");
 }
 
-/// E9: the login is refused.
+/// e09: the login is refused.
 #[tokio::test]
 async fn e09_a_refused_login_waits_and_never_shows_the_password() {
     let directory = tempfile::tempdir().unwrap();
@@ -340,7 +340,7 @@ async fn a_refusal_in_the_greeting_keeps_the_mail() {
     assert!(matches!(error, DeliveryError::Transient { code: 554, .. }), "{error:?}");
 }
 
-/// E10: many mails go over one connection, and a server that ends it gets a new one for the next mail.
+/// e10: many mails go over one connection, and a server that ends it gets a new one for the next mail.
 #[tokio::test]
 async fn e10_many_mails_share_a_connection_until_the_server_ends_it() {
     let sink = Sink::start(|connection, step| {
@@ -363,7 +363,7 @@ async fn e10_many_mails_share_a_connection_until_the_server_ends_it() {
     assert_eq!((failed, sink.mails().len(), sink.connections()), (1, 3, 2));
 }
 
-/// E10: what waited through an outage leaves in its order, one mail a second.
+/// e10: what waited through an outage leaves in its order, one mail a second.
 #[tokio::test(start_paused = true)]
 async fn e10_a_backlog_leaves_oldest_first_and_one_mail_a_second() {
     const MAILS: usize = 200;

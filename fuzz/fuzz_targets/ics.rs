@@ -21,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
         Ok(dates) => dates,
         Err(faults) => {
             let lines = String::from_utf8_lossy(data).split('\n').count();
-            for fault in faults.iter() {
+            for fault in &faults {
                 assert!(fault.path.ends_with("days.ics") && (1..=lines).contains(&fault.line), "{fault}");
             }
             let said = faults.to_string();

@@ -38,7 +38,7 @@ impl Drop for SmallDisk {
     }
 }
 
-// P5. No act without a durable claim, and no end of the daemon either. It tries again each minute, which a test cannot
+// p05. No act without a durable claim, and no end of the daemon either. It tries again each minute, which a test cannot
 // wait for; the next start stands for it.
 #[test]
 fn p05_on_a_full_disk_nothing_is_claimed_nothing_is_stopped_and_the_daemon_stays_up() {
@@ -59,7 +59,7 @@ fn p05_on_a_full_disk_nothing_is_claimed_nothing_is_stopped_and_the_daemon_stays
     bench.judge();
 }
 
-// P6. Outcomes are kept and written again; no PATCH is repeated, and there is one mail.
+// p06. Outcomes are kept and written again; no PATCH is repeated, and there is one mail.
 #[test]
 fn p06_outcomes_that_find_the_disk_full_are_kept_until_there_is_room() {
     let bench = Bench::new(fleet(2), &fires_soon("evening"));
@@ -77,7 +77,7 @@ fn p06_outcomes_that_find_the_disk_full_are_kept_until_there_is_room() {
     bench.judge();
 }
 
-// P7. One line that says what to do, and nothing touched.
+// p07. One line that says what to do, and nothing touched.
 #[test]
 fn p07_a_state_directory_that_cannot_be_used_ends_the_daemon_with_one_clear_line() {
     let bench = Bench::new(fleet(1), &idle_rule("evening"));
@@ -108,7 +108,6 @@ fn p07_a_state_directory_that_cannot_be_used_ends_the_daemon_with_one_clear_line
     bench.run(&["history"]).ends(5);
 }
 
-// P12.
 #[test]
 fn p12_a_ledger_of_a_newer_version_is_refused_and_not_changed() {
     let bench = Bench::new(fleet(1), &idle_rule("evening"));
@@ -127,7 +126,7 @@ fn p12_a_ledger_of_a_newer_version_is_refused_and_not_changed() {
     assert!(bench.asked().is_empty());
 }
 
-// P12: who reads its output may go away.
+// p12: who reads its output may go away.
 #[test]
 fn p12_it_goes_on_when_nobody_reads_what_it_says() {
     let bench = Bench::new(fleet(1), &fires_soon("evening"));

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use chrono::TimeDelta;
+use chrono::{SubsecRound, TimeDelta};
 use offhours::domain::run::RunResult;
 use offhours::simulator::Fault;
 
@@ -27,7 +27,8 @@ fn p01_killed_before_the_claim_is_written_the_firing_is_still_due() {
     if Command::new("strace").arg("-V").output().is_err() {
         return;
     }
-    let at = now() + TimeDelta::seconds(6);
+    // A rule fires in whole seconds.
+    let at = now().trunc_subsecs(0) + TimeDelta::seconds(7);
     let bench = Bench::new(fleet(1), &fires_at("evening", at));
     let mut daemon = bench.daemon();
     let pid = daemon.child.id().to_string();

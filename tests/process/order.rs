@@ -1,4 +1,4 @@
-//! P4: what is on the disk before anything leaves the machine. strace writes down every write, sync and send, in order.
+//! p04: what is on the disk before anything leaves the machine. strace notes every write, sync and send, in order.
 
 use std::fs;
 use std::process::Command;

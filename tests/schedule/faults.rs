@@ -1,4 +1,4 @@
-//! Faults of time, T1 to T9: what the clock does, and what then fires.
+//! Faults of time, t01 to t09: what the clock does, and what then fires.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

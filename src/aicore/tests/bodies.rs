@@ -16,7 +16,7 @@ fn raw(head: &str, body: &[u8]) -> Act {
     Act::Raw([format!("HTTP/1.1 {head}\r\ncontent-type: application/json\r\n").as_bytes(), body].concat())
 }
 
-/// A16: a reset in the body, a short one, a cut chunk, one that ends with the connection.
+/// a16: a reset in the body, a short one, a cut chunk, one that ends with the connection.
 #[tokio::test(start_paused = true)]
 async fn a16_a_page_that_breaks_off_is_thrown_away_and_read_again() {
     let cut = &PAGE[..60];
@@ -41,7 +41,6 @@ async fn a16_a_page_that_breaks_off_is_thrown_away_and_read_again() {
     }
 }
 
-/// A17.
 #[tokio::test(start_paused = true)]
 async fn a17_an_acceptance_with_a_broken_body_leaves_the_outcome_unknown_and_is_not_repeated() {
     let bodies = [
@@ -59,7 +58,6 @@ async fn a17_an_acceptance_with_a_broken_body_leaves_the_outcome_unknown_and_is_
     }
 }
 
-/// A18.
 #[tokio::test(start_paused = true)]
 async fn a18_an_answer_that_is_not_ai_cores_is_no_answer() {
     let other = Server::api(|_, _| page(&["d9999"], 1)).await;
@@ -100,7 +98,6 @@ async fn a08_a_404_of_a_gateway_does_not_make_a_deployment_gone() {
     assert_eq!(reader.deployment(&dev(), &id("d2222")).await.unwrap_err().keyword(), "unexpected_response");
 }
 
-/// A19.
 #[tokio::test(start_paused = true)]
 async fn a19_a_drip_and_a_silence_end_after_thirty_seconds_each() {
     let slow: [fn() -> Act; 2] = [
@@ -115,7 +112,7 @@ async fn a19_a_drip_and_a_silence_end_after_thirty_seconds_each() {
         assert_eq!((error.keyword(), server.calls().len()), ("unreachable", 3));
         let took = started.elapsed();
         assert!((Duration::from_secs(90)..Duration::from_secs(94)).contains(&took), "{took:?}");
-        // A15: it may have been carried out, so it is not sent again.
+        // a15: it may have been carried out, so it is not sent again.
         let error = tenant.stopper.stop(&dev(), &id("d1111")).await.unwrap_err();
         assert!(error.outcome_is_unknown());
         assert_eq!(server.calls().len(), 4);
@@ -131,7 +128,6 @@ async fn a19_a_flood_of_headers_is_no_answer() {
     assert_eq!((error.keyword(), server.calls().len()), ("unreachable", 3));
 }
 
-/// A20.
 #[tokio::test(start_paused = true)]
 async fn a20_a_body_beyond_the_cap_is_not_read() {
     let announced = |_: &_, _| raw("200 OK", b"content-length: 314572800\r\n\r\n{\"resources\":[");

@@ -31,7 +31,7 @@ async fn a_server_with_smaller_pages_than_asked_for_is_read_to_its_count() {
     assert_eq!((listing.deployments.len(), listing.consistent, server.calls().len()), (250, true, 3));
 }
 
-/// A21: `$skip` is ignored; every page is the first.
+/// a21: `$skip` is ignored; every page is the first.
 #[tokio::test(start_paused = true)]
 async fn a21_a_page_that_adds_nothing_new_ends_the_walk() {
     let server = Server::api(|_, _| answer(200, &rows(0..1000, 3000))).await;
@@ -40,7 +40,7 @@ async fn a21_a_page_that_adds_nothing_new_ends_the_walk() {
     assert_eq!(server.calls().len(), 4);
 }
 
-/// A21: an id slides over the page border once; the second and third walk agree.
+/// a21: an id slides over the page border once; the second and third walk agree.
 #[tokio::test(start_paused = true)]
 async fn a21_a_listing_that_moved_is_read_again_until_it_stands_still() {
     let server = Server::api(|seen, n| match (n, skip(seen)) {
@@ -53,7 +53,7 @@ async fn a21_a_listing_that_moved_is_read_again_until_it_stands_still() {
     assert_eq!((listing.deployments.len(), listing.consistent, server.calls().len()), (1500, true, 4));
 }
 
-/// A21: it never stands still; all that was seen is told, and that it may not be all.
+/// a21: it never stands still; all that was seen is told, and that it may not be all.
 #[tokio::test(start_paused = true)]
 async fn a21_a_listing_that_never_stands_still_is_marked() {
     let server = Server::api(|_, n| match n {
@@ -68,7 +68,7 @@ async fn a21_a_listing_that_never_stands_still_is_marked() {
     assert_eq!(server.calls().len(), 3);
 }
 
-/// A21: `count` is wrong, but what is listed is the same twice.
+/// a21: `count` is wrong, but what is listed is the same twice.
 #[tokio::test(start_paused = true)]
 async fn a21_a_wrong_count_is_outvoted_unless_something_is_missing() {
     let server = Server::api(|_, _| page(&["d1111", "d2222"], 1)).await;
@@ -80,7 +80,6 @@ async fn a21_a_wrong_count_is_outvoted_unless_something_is_missing() {
     assert_eq!((listing.deployments.len(), listing.consistent, server.calls().len()), (1, false, 4));
 }
 
-/// A22, A28.
 #[tokio::test(start_paused = true)]
 async fn a22_a28_odd_rows_cost_no_more_than_themselves() {
     let row = |id: &Value, status: &str| json!({ "id": id, "status": status, "surprise": [{ "deep": null }] });

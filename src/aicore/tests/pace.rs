@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use crate::aicore::tests::server::{Act, Server, answer, answer_with, dev, id, page};
 use crate::aicore::{KeySource, Options, Reader};
 
-/// A10.
 #[tokio::test(start_paused = true)]
 async fn a10_all_tasks_of_a_client_honour_a_pause() {
     let server =
@@ -28,7 +27,7 @@ async fn a10_all_tasks_of_a_client_honour_a_pause() {
     assert!(calls[1..].iter().all(|call| call.at - calls[0].at >= Duration::from_secs(7)));
 }
 
-/// A10, for a change: it was refused, so it is sent again.
+/// a10, for a change: it was refused, so it is sent again.
 #[tokio::test(start_paused = true)]
 async fn a10_a_stop_that_was_put_off_is_sent_after_the_pause() {
     let server = Server::api(|_, n| match n {
@@ -41,7 +40,6 @@ async fn a10_a_stop_that_was_put_off_is_sent_after_the_pause() {
     assert!(calls.len() == 2 && calls[1].at - calls[0].at >= Duration::from_secs(7));
 }
 
-/// A11.
 #[tokio::test(start_paused = true)]
 async fn a11_a_date_is_honoured_nonsense_is_a_normal_pause_and_a_day_is_an_error() {
     let cases = [
@@ -71,7 +69,6 @@ async fn a11_a_date_is_honoured_nonsense_is_a_normal_pause_and_a_day_is_an_error
     assert_eq!(server.calls().len(), 1, "a call was sent during the pause");
 }
 
-/// A12.
 #[tokio::test(start_paused = true)]
 async fn a12_an_endless_429_gets_three_attempts_and_then_fewer() {
     let server = Server::api(|_, _| answer(429, &json!({}))).await;
@@ -86,7 +83,6 @@ async fn a12_an_endless_429_gets_three_attempts_and_then_fewer() {
     assert!(server.calls().len() <= 52 + 5 + 5, "{}", server.calls().len());
 }
 
-/// A13.
 #[tokio::test(start_paused = true)]
 async fn a13_two_failures_of_a_read_are_forgiven_and_a_stop_is_not_repeated() {
     for status in [500, 502, 503, 504] {
@@ -100,7 +96,6 @@ async fn a13_two_failures_of_a_read_are_forgiven_and_a_stop_is_not_repeated() {
     }
 }
 
-/// A14.
 #[tokio::test(start_paused = true)]
 async fn a14_an_outage_adds_a_tenth_at_most() {
     let server = Server::api(|_, _| Act::Close).await;

@@ -7,7 +7,6 @@ use serde_json::json;
 use crate::aicore::Error;
 use crate::aicore::tests::server::{Act, SECRET, Seen, Server, TOKEN, answer, answer_with, dev, page, token_answer};
 
-/// A1.
 #[tokio::test(start_paused = true)]
 async fn a01_a_token_that_expired_early_is_renewed_once_and_the_call_repeated() {
     let server = Server::api(|_, n| if n == 1 { answer(401, &json!({})) } else { page(&["d1111"], 1) }).await;
@@ -18,7 +17,6 @@ async fn a01_a_token_that_expired_early_is_renewed_once_and_the_call_repeated() 
     assert_eq!((server.tokens(), server.calls().len()), (2, 3));
 }
 
-/// A2.
 #[tokio::test(start_paused = true)]
 async fn a02_credentials_that_are_rejected_twice_ask_for_no_token_for_a_minute() {
     let server = Server::api(|_, _| answer(401, &json!({ "error": { "requestId": "req-1", "message": TOKEN } }))).await;
@@ -61,7 +59,6 @@ async fn a02_a_key_that_the_endpoint_refuses_is_not_offered_again_until_it_chang
     assert_eq!(server.tokens(), 2);
 }
 
-/// A3.
 #[tokio::test(start_paused = true)]
 async fn a03_a_token_endpoint_in_trouble_is_asked_three_times() {
     let troubles: [fn() -> Act; 6] = [
@@ -81,7 +78,6 @@ async fn a03_a_token_endpoint_in_trouble_is_asked_three_times() {
     }
 }
 
-/// A4.
 #[tokio::test(start_paused = true)]
 async fn a04_a_token_without_a_lifetime_is_used_for_four_minutes() {
     let server =
@@ -99,7 +95,6 @@ async fn a04_a_token_without_a_lifetime_is_used_for_four_minutes() {
     }
 }
 
-/// A5.
 #[tokio::test(start_paused = true)]
 async fn a05_ten_tasks_that_need_a_token_ask_for_one() {
     let server = Server::api(|_, _| page(&[], 0)).await;
