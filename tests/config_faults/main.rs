@@ -42,6 +42,37 @@ fn all_faults_of_all_files_come_at_once() {
     );
 }
 
+/// A label's key and a calendar's path once came through as they stood.
+#[test]
+fn a28_what_stands_in_a_file_acts_on_no_terminal() {
+    let cases: [&[Edit]; 8] = [
+        &[InRules(GROUPS, r#"labels = { "\u001b[2J\u202e" = 5 }"#)],
+        &[InRules(GROUPS, r#"labels = { a = "\u001b[2J" }"#), AddRule("max_stops = 0")],
+        &[AddRule(r#"holidays = "\u001b[2J\u202e.ics""#)],
+        &[AddRule(r#""\u001b[2J\u202e" = 5"#)],
+        &[InMain(KEY, r#"service_key = "\u001b[2J\u202e.json""#)],
+        &[InMain(ZONE, r#"schedules = "\u001b[2J\u202e""#)],
+        &[File("schedules/\u{1b}[2J\u{202e}.toml", "")],
+        &[
+            File("dev\u{202e}.json", "{}"),
+            Mode("dev\u{202e}.json", 0o644),
+            InMain(KEY, r#"service_key = "dev\u202e.json""#),
+        ],
+    ];
+    for edits in cases {
+        let found = Files::with(edits).faults();
+        let acts = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+        assert!(!found.contains(acts), "{found:?}");
+    }
+    let odd = Files::with(&[InRules(UNTIL, r#"holidays = ["2025-12-25"]"#)]);
+    odd.write(
+        "schedules/\u{1b}[2J.toml",
+        RULES.replace("dev-evenings", "other").replace(UNTIL, "skip = [\"2020-01-01\"]"),
+    );
+    let (_, warnings) = odd.load().unwrap();
+    assert!(!warnings.is_empty() && warnings.iter().all(|warning| !warning.to_string().contains(char::is_control)));
+}
+
 #[test]
 fn a_byte_order_mark_and_windows_line_ends_are_accepted_and_change_no_position() {
     let windows = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
