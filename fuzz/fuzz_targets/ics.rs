@@ -20,12 +20,8 @@ fuzz_target!(|data: &[u8]| {
     let dates = match holidays("days.ics", data) {
         Ok(dates) => dates,
         Err(faults) => {
-            let lines = String::from_utf8_lossy(data).split('\n').count();
-            for fault in &faults {
-                assert!(fault.path.ends_with("days.ics") && (1..=lines).contains(&fault.line), "{fault}");
-            }
-            let said = faults.to_string();
-            assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{said:?}");
+            assert!(faults.iter().all(|fault| fault.path.ends_with("days.ics")), "{faults}");
+            files::stand_in(&faults, "days.ics", data);
             return;
         }
     };
