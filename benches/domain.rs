@@ -104,7 +104,7 @@ fn decisions(criterion: &mut Criterion) {
     let group = Group { id: ResourceGroup::new("dev-a").unwrap(), labels: BTreeMap::new() };
     let deployment = deployment();
     criterion.bench_function("decide", |bencher| {
-        bencher.iter(|| question.decide(black_box(&group), black_box(&deployment)))
+        bencher.iter(|| question.decide(black_box(&group), black_box(&deployment)));
     });
     let window = rule.schedule.off_window(evening());
     criterion.bench_function("off window", |bencher| bencher.iter(|| rule.schedule.off_window(black_box(evening()))));

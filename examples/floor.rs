@@ -2,10 +2,11 @@
 //! one kept connection each, HTTP/1.1 by hand, no retries, no ledger, no judgement: never point it at a real tenant.
 //!
 //! Usage: `floor SERVICE_KEY bulk|single CONNECTIONS`
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what goes wrong ends the measurement")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what goes wrong ends the measurement")]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Condvar, Mutex};
@@ -55,7 +56,7 @@ impl Connection {
         let headers =
             [("Content-Type", kind), ("AI-Resource-Group", group.unwrap_or("")), ("Authorization", &self.token)];
         for (name, value) in headers.into_iter().filter(|(_, value)| !value.is_empty()) {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
         self.stream.get_mut().write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
         let (mut line, mut length) = (String::new(), 0);

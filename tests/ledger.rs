@@ -97,7 +97,7 @@ async fn history(ledger: &Ledger) -> Vec<Run> {
 }
 
 #[tokio::test]
-async fn a_firing_is_claimed_once_for_ever() {
+async fn t06_a_firing_is_claimed_once_for_ever() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(directory.path()).unwrap();
     let Claim::Taken(id) = claim(&ledger, &firing()).await else { panic!("not taken") };
@@ -111,7 +111,7 @@ async fn a_firing_is_claimed_once_for_ever() {
 }
 
 #[tokio::test]
-async fn a_firing_during_the_previous_run_is_skipped_and_recorded() {
+async fn t08_a_firing_during_the_previous_run_is_skipped_and_recorded() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(directory.path()).unwrap();
     claim(&ledger, &firing()).await;
@@ -122,7 +122,7 @@ async fn a_firing_during_the_previous_run_is_skipped_and_recorded() {
 }
 
 #[tokio::test]
-async fn an_interrupted_run_is_adopted_by_one_successor_only() {
+async fn p02_an_interrupted_run_is_adopted_by_one_successor_only() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(directory.path()).unwrap();
     let Claim::Taken(id) = claim(&ledger, &firing()).await else { panic!("not taken") };
@@ -165,7 +165,7 @@ async fn a_settlement_is_kept_beside_the_projection() {
 }
 
 #[tokio::test]
-async fn what_a_transaction_did_not_finish_never_happened() {
+async fn p03_what_a_transaction_did_not_finish_never_happened() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(directory.path()).unwrap();
     let failed: Result<(), LedgerError> = ledger
@@ -229,7 +229,7 @@ async fn the_newest_instant_counts_cursors_too() {
 }
 
 #[test]
-fn a_damaged_ledger_is_named_and_left_as_it_is() {
+fn p07_a_damaged_ledger_is_named_and_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(offhours::ledger::FILE);
     std::fs::write(&path, "this is no database, whatever its name says".repeat(100)).unwrap();
@@ -239,7 +239,7 @@ fn a_damaged_ledger_is_named_and_left_as_it_is() {
 }
 
 #[test]
-fn a_ledger_of_a_newer_version_is_refused() {
+fn p12_a_ledger_of_a_newer_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     drop(Ledger::open(directory.path()).unwrap());
     let connection = rusqlite::Connection::open(directory.path().join(offhours::ledger::FILE)).unwrap();

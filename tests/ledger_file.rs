@@ -88,7 +88,7 @@ async fn nobody_else_can_read_the_files_whatever_the_directory_allows() {
 }
 
 #[test]
-fn many_may_make_the_same_new_ledger_at_once() {
+fn p10_many_may_make_the_same_new_ledger_at_once() {
     for _ in 0..20 {
         let directory = tempfile::tempdir().unwrap();
         let start = Barrier::new(6);
@@ -132,7 +132,7 @@ async fn readers_see_whole_runs_while_a_daemon_writes() {
 // A commit whose last sync fails may be on the disk all the same. Asked again, the ledger must not call the executor's
 // own claim a duplicate: nobody would carry it out.
 #[tokio::test]
-async fn a_claim_whose_commit_only_seemed_to_fail_is_still_its_executors() {
+async fn p05_a_claim_whose_commit_only_seemed_to_fail_is_still_its_executors() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(directory.path()).unwrap();
     let id = take(&ledger, firing("daemon")).await;
@@ -145,7 +145,7 @@ async fn a_claim_whose_commit_only_seemed_to_fail_is_still_its_executors() {
 
 // The same with a run's end: written once more, it must neither fail for ever on the mail's unique id nor mail twice.
 #[tokio::test]
-async fn a_run_that_is_concluded_again_changes_nothing_and_mails_nothing() {
+async fn p06_a_run_that_is_concluded_again_changes_nothing_and_mails_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(directory.path()).unwrap();
     let id = take(&ledger, firing("daemon")).await;
@@ -162,7 +162,7 @@ async fn a_run_that_is_concluded_again_changes_nothing_and_mails_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_damaged_is_called_damage_and_verify_finds_it() {
+async fn p07_a_page_that_is_damaged_is_called_damage_and_verify_finds_it() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(directory.path()).unwrap();
     ledger.write(|tx| tx.enqueue(&[mail()], utc("2026-11-23T18:00:00Z"))).await.unwrap();
@@ -214,7 +214,7 @@ async fn a_backup_beside_a_writer_is_whole_private_and_overwrites_nothing() {
 }
 
 #[test]
-fn a_log_is_kept_and_every_commit_is_synced() {
+fn p04_a_log_is_kept_and_every_commit_is_synced() {
     let directory = tempfile::tempdir().unwrap();
     drop(Ledger::open(directory.path()).unwrap());
     let connection = Connection::open(directory.path().join(FILE)).unwrap();
@@ -223,7 +223,7 @@ fn a_log_is_kept_and_every_commit_is_synced() {
 }
 
 #[test]
-fn a_directory_that_others_can_write_is_refused() {
+fn p07_a_directory_that_others_can_write_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
     assert!(matches!(Ledger::open(directory.path()), Err(LedgerError::Exposed(_))));

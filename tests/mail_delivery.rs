@@ -1,4 +1,4 @@
-//! Faults between offhours and a mail server, and what each comes to (reference/faults.md, section E).
+//! Faults between offhours and a mail server, and what each comes to (see `tests/FAULTS.md`).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 #[path = "support/smtp.rs"]
@@ -8,12 +8,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use offhours::clock::Clock;
+use offhours::ledger::Ledger;
+use offhours::ledger::outbox::NewMail;
 use offhours::mail::message::{Body, render};
 use offhours::mail::retry::Retry;
 use offhours::mail::settings::{Address, Delivery, Locale, Login, Security, Settings, Smtp};
 use offhours::mail::transport::{Courier, DeliveryError, Phase, deliver};
+use offhours::mailer::Mailer;
 use offhours::secret::SecretSource;
 use smtp::{Act, Sink};
+use tokio_util::sync::CancellationToken;
 
 const PASSWORD: &str = "correct horse battery staple";
 /// `\0offhours\0correct horse battery staple`, as AUTH PLAIN wants it.
@@ -81,9 +86,9 @@ async fn a_mail_arrives_as_it_was_rendered() {
     assert_eq!(lines[1..], ["MAIL FROM:<offhours@example.com>", "RCPT TO:<finops@example.com>", "DATA", "QUIT"]);
 }
 
-/// E1: greylisting.
+/// e01: greylisting.
 #[tokio::test]
-async fn greylisting_is_asked_again_and_delivers_once() {
+async fn e01_greylisting_is_asked_again_and_delivers_once() {
     let sink = Sink::start(|connection, step| {
         (connection == 1 && step.starts_with("RCPT")).then_some(Act::Say("451 4.7.1 greylisted, come back"))
     })
@@ -95,9 +100,9 @@ async fn greylisting_is_asked_again_and_delivers_once() {
     assert_eq!(sink.mails().len(), 1);
 }
 
-/// E2: one recipient of three is refused; the two others get their mail, over the same connection.
+/// e02: one recipient of three is refused; the two others get their mail, over the same connection.
 #[tokio::test]
-async fn a_refused_recipient_costs_nobody_else_their_mail() {
+async fn e02_a_refused_recipient_costs_nobody_else_their_mail() {
     let sink = Sink::start(|_, step| step.contains("gone@").then_some(Act::Say("550 5.1.1 no such user"))).await;
     let settings = plain(&sink);
     let mut courier = Courier::default();
@@ -115,9 +120,9 @@ async fn a_refused_recipient_costs_nobody_else_their_mail() {
     assert_eq!(sink.connections(), 1);
 }
 
-/// E3: the content is refused after the final dot.
+/// e03: the content is refused after the final dot.
 #[tokio::test]
-async fn a_refusal_after_the_dot_is_for_good_and_keeps_its_reason() {
+async fn e03_a_refusal_after_the_dot_is_for_good_and_keeps_its_reason() {
     for (reply, expected) in [("552 5.3.4 too large", 552), ("554 5.6.0 looks like spam", 554)] {
         let sink = Sink::start(move |_, step| (step == "DOT").then_some(Act::Say(reply))).await;
         let error = send(&plain(&sink)).await.unwrap_err();
@@ -127,9 +132,9 @@ async fn a_refusal_after_the_dot_is_for_good_and_keeps_its_reason() {
     }
 }
 
-/// E4: nobody listens.
+/// e04: nobody listens.
 #[tokio::test]
-async fn a_server_that_is_down_is_tried_again_within_35_minutes() {
+async fn e04_a_server_that_is_down_is_tried_again_within_35_minutes() {
     let sink = Sink::start(|_, _| None).await;
     let mut settings = plain(&sink);
     let Delivery::Smtp(server) = &mut settings.delivery else { unreachable!() };
@@ -140,10 +145,10 @@ async fn a_server_that_is_down_is_tried_again_within_35_minutes() {
     assert!((30..35).contains(&waits(&error, 9)));
 }
 
-/// E5: the connection drops after the final dot. The mail is sent again with the same bytes, so that its Message-ID
+/// e05: the connection drops after the final dot. The mail is sent again with the same bytes, so that its Message-ID
 /// lets the receiver see the double.
 #[tokio::test]
-async fn a_drop_after_the_dot_sends_the_same_bytes_again() {
+async fn e05_a_drop_after_the_dot_sends_the_same_bytes_again() {
     let sink = Sink::start(|connection, step| (connection == 1 && step == "DOT").then_some(Act::Drop)).await;
     let error = send(&plain(&sink)).await.unwrap_err();
     assert!(matches!(error, DeliveryError::Unreachable(_)), "{error:?}");
@@ -174,9 +179,9 @@ async fn pass(duration: Duration) {
     }
 }
 
-/// E6: silence in each phase ends after that phase's own time, and not before.
+/// e06: silence in each phase ends after that phase's own time, and not before.
 #[tokio::test]
-async fn each_phase_has_its_own_limit() {
+async fn e06_each_phase_has_its_own_limit() {
     let _stopped = stop_the_clock();
     let cases = [
         ("GREETING", Phase::Greeting, 5),
@@ -201,9 +206,9 @@ async fn each_phase_has_its_own_limit() {
     }
 }
 
-/// E6: a greeting that drips never ends, and does not keep anybody waiting for ever.
+/// e06: a greeting that drips never ends, and does not keep anybody waiting for ever.
 #[tokio::test]
-async fn a_dripping_greeting_ends_after_five_minutes() {
+async fn e06_a_dripping_greeting_ends_after_five_minutes() {
     let _stopped = stop_the_clock();
     let sink = Sink::start(|_, step| (step == "GREETING").then_some(Act::Drip(Duration::from_secs(20)))).await;
     let settings = plain(&sink);
@@ -216,9 +221,9 @@ async fn a_dripping_greeting_ends_after_five_minutes() {
     assert!(matches!(error, DeliveryError::Timeout(Phase::Greeting)), "{error:?}");
 }
 
-/// E6: a server that stops taking the mail's bytes.
+/// e06: a server that stops taking the mail's bytes.
 #[tokio::test]
-async fn a_mail_that_is_not_read_ends_after_two_minutes() {
+async fn e06_a_mail_that_is_not_read_ends_after_two_minutes() {
     let _stopped = stop_the_clock();
     let sink = Sink::start(|_, step| (step == "DATA").then_some(Act::Deaf("354 go on"))).await;
     let settings = plain(&sink);
@@ -236,9 +241,9 @@ async fn a_mail_that_is_not_read_ends_after_two_minutes() {
     assert!(matches!(error, DeliveryError::Timeout(Phase::Data)), "{error:?}");
 }
 
-/// E6: a server that scans for nine minutes has taken the mail; asking again would double it.
+/// e06: a server that scans for nine minutes has taken the mail; asking again would double it.
 #[tokio::test]
-async fn a_final_reply_after_nine_minutes_is_a_success() {
+async fn e06_a_final_reply_after_nine_minutes_is_a_success() {
     let _stopped = stop_the_clock();
     let nine = Duration::from_secs(9 * 60);
     let sink = Sink::start(move |_, step| (step == "DOT").then_some(Act::Late(nine, "250 2.0.0 taken at last"))).await;
@@ -250,9 +255,9 @@ async fn a_final_reply_after_nine_minutes_is_a_success() {
     assert_eq!(sink.mails().len(), 1);
 }
 
-/// E7: STARTTLS is wanted and not offered: nothing is sent in clear, no login above all.
+/// e07: STARTTLS is wanted and not offered: nothing is sent in clear, no login above all.
 #[tokio::test]
-async fn without_starttls_nothing_is_sent() {
+async fn e07_without_starttls_nothing_is_sent() {
     let directory = tempfile::tempdir().unwrap();
     let sink = Sink::start(|_, _| None).await;
     let mut settings = with_login(&sink, directory.path());
@@ -265,9 +270,9 @@ async fn without_starttls_nothing_is_sent() {
     assert!(lines.iter().all(|line| line.starts_with("EHLO")), "{lines:?}");
 }
 
-/// E7, E8: a server that says yes to STARTTLS, or listens where TLS is expected, and then speaks clear text.
+/// e07, e08: a server that says yes to STARTTLS, or listens where TLS is expected, and then speaks clear text.
 #[tokio::test]
-async fn clear_text_instead_of_tls_sends_nothing() {
+async fn e07_e08_clear_text_instead_of_tls_sends_nothing() {
     let offer = Act::Say("250-sink\r\n250 STARTTLS");
     for security in [Security::StartTls, Security::Tls] {
         let offer = offer.clone();
@@ -290,9 +295,9 @@ async fn clear_text_to_another_machine_is_refused_before_connecting() {
     assert!(matches!(error, DeliveryError::Tls(_)), "{error:?}");
 }
 
-/// E9: the login is refused.
+/// e09: the login is refused.
 #[tokio::test]
-async fn a_refused_login_waits_and_never_shows_the_password() {
+async fn e09_a_refused_login_waits_and_never_shows_the_password() {
     let directory = tempfile::tempdir().unwrap();
     let sink = Sink::start(|_, step| step.starts_with("AUTH").then_some(Act::Say("535 5.7.8 bad credentials"))).await;
     let error = send(&with_login(&sink, directory.path())).await.unwrap_err();
@@ -335,9 +340,9 @@ async fn a_refusal_in_the_greeting_keeps_the_mail() {
     assert!(matches!(error, DeliveryError::Transient { code: 554, .. }), "{error:?}");
 }
 
-/// E10: many mails go over one connection, and a server that ends it gets a new one for the next mail.
+/// e10: many mails go over one connection, and a server that ends it gets a new one for the next mail.
 #[tokio::test]
-async fn many_mails_share_a_connection_until_the_server_ends_it() {
+async fn e10_many_mails_share_a_connection_until_the_server_ends_it() {
     let sink = Sink::start(|connection, step| {
         (connection == 1 && step.contains("third@")).then_some(Act::SayAndDrop("421 4.7.0 too many, bye"))
     })
@@ -356,6 +361,35 @@ async fn many_mails_share_a_connection_until_the_server_ends_it() {
     }
     courier.rest().await;
     assert_eq!((failed, sink.mails().len(), sink.connections()), (1, 3, 2));
+}
+
+/// e10: what waited through an outage leaves in its order, one mail a second.
+#[tokio::test(start_paused = true)]
+async fn e10_a_backlog_leaves_oldest_first_and_one_mail_a_second() {
+    const MAILS: usize = 200;
+    let directory = tempfile::tempdir().unwrap();
+    let start: DateTime<Utc> = "2026-11-23T18:04:00Z".parse().unwrap();
+    let ledger = Ledger::open(&directory.path().join("state")).unwrap();
+    let queued: Vec<NewMail> = (0..MAILS)
+        .map(|n| NewMail {
+            subject: format!("report {n}"),
+            recipient: "finops@example.com".to_owned(),
+            message_id: format!("<{n}@offhours>"),
+            bytes: mail("finops@example.com", "12 stopped"),
+        })
+        .collect();
+    ledger.write(move |tx| tx.enqueue(&queued, start)).await.unwrap();
+    let clock = Clock::Virtual { start, origin: tokio::time::Instant::now() };
+    let mailer = Mailer { ledger: ledger.clone(), clock, shutdown: CancellationToken::new() };
+    let settings = settings(Delivery::Directory(directory.path().join("outbox")));
+    assert_eq!(mailer.deliver_due(&settings).await.unwrap(), None, "none is left");
+    let mut sent = ledger.read(|tx| tx.outbox(DateTime::UNIX_EPOCH)).await.unwrap();
+    sent.sort_by_key(|mail| mail.done_at);
+    assert_eq!(sent.len(), MAILS);
+    let subjects: Vec<_> = sent.iter().map(|mail| mail.subject.clone()).collect();
+    assert_eq!(subjects, (0..MAILS).map(|n| format!("report {n}")).collect::<Vec<_>>());
+    let pauses = sent.windows(2).map(|two| two[1].done_at.unwrap() - two[0].done_at.unwrap());
+    assert!(pauses.into_iter().all(|pause| pause >= TimeDelta::seconds(1)));
 }
 
 #[tokio::test]

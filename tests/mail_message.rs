@@ -62,7 +62,7 @@ fn the_same_mail_has_the_same_bytes() {
 }
 
 #[test]
-fn a_subject_cannot_add_headers() {
+fn a28_a_subject_cannot_add_headers() {
     let mail = rendered("hello\r\nBcc: everyone@example.com\r\n\r\nbody", "12 stopped", &[]);
     assert!(header(&mail, "Bcc").is_empty());
     assert_eq!(header(&mail, "Subject"), ["hello  Bcc: everyone@example.com    body"]);

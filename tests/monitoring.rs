@@ -18,6 +18,7 @@ use offhours::domain::rule::Mode;
 use offhours::domain::run::{Firing, Outcome, Row, Run, RunResult, Trigger};
 use offhours::domain::schedule::OffWindow;
 use offhours::ledger::Ledger;
+use offhours::ledger::outbox::NewMail;
 use offhours::ledger::runs::{Claim, NewRun};
 use offhours::monitor::page::Page;
 use offhours::monitor::ping::{PingError, PingTarget, PingUrl, Sign, ping};
@@ -289,5 +290,26 @@ async fn a_rule_that_met_nothing_for_a_week_is_a_note_in_the_report_of_the_week(
         let span: Span = period.parse().unwrap();
         let books = Books::open(Some(&ledger), &config, span, &config.zone_or_utc(), now, Vec::new()).await.unwrap();
         assert_eq!(books.report().notes, expected, "{period}");
+    }
+}
+
+#[tokio::test]
+async fn e03_a_mail_that_was_given_up_is_a_note_in_the_report_of_the_period() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = three_rules(&directory);
+    let ledger = Ledger::open(&config.state_dir).unwrap();
+    let at = utc("2026-11-17T19:00:00Z");
+    for (id, note) in [(1, "1 report could not be delivered"), (2, "2 reports could not be delivered")] {
+        let mail = NewMail {
+            subject: "offhours: 12 stopped".to_owned(),
+            recipient: "a@example.com".to_owned(),
+            message_id: format!("<{id}@offhours>"),
+            bytes: b"From: x\r\n".to_vec(),
+        };
+        ledger.write(move |tx| tx.enqueue(&[mail], at)).await.unwrap();
+        ledger.write(move |tx| tx.mail_failed(id, "554 looks like spam", None, at)).await.unwrap();
+        let (span, now): (Span, _) = ("last-week".parse().unwrap(), utc("2026-11-24T09:00:00Z"));
+        let books = Books::open(Some(&ledger), &config, span, &config.zone_or_utc(), now, Vec::new()).await.unwrap();
+        assert_eq!(books.report().notes, [format!("{note}: see `offhours mail queue`")]);
     }
 }

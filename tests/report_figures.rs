@@ -118,7 +118,7 @@ fn unpriced_is_node_hours_and_never_no_money() {
 }
 
 #[test]
-fn hostile_names_do_no_harm() {
+fn a28_hostile_names_do_no_harm() {
     let (zone, run) = (berlin(), hostile());
     let content = run_report(&run, &context(&zone));
     assert_eq!(content.subject, "offhours: ACTION NEEDED, 8 of 16 not confirmed stopped · dev-evenings");
@@ -148,7 +148,7 @@ fn hostile_names_do_no_harm() {
 }
 
 #[test]
-fn ten_thousand_rows_are_cut_with_totals_and_the_csv_has_them_all() {
+fn e11_ten_thousand_rows_are_cut_with_totals_and_the_csv_has_them_all() {
     let (zone, run) = (berlin(), huge());
     let content = run_report(&run, &context(&zone));
     // base64 makes four bytes of three, and a line end for each 76.
@@ -166,7 +166,7 @@ fn ten_thousand_rows_are_cut_with_totals_and_the_csv_has_them_all() {
 }
 
 #[test]
-fn at_most_two_hundred_rows_stand_in_a_mail() {
+fn e11_at_most_two_hundred_rows_stand_in_a_mail() {
     let mut run = run("dev-evenings", "2026-11-23T18:00:00Z", RunResult::Done);
     for number in 0..450 {
         let shape = run.clone();

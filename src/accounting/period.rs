@@ -15,7 +15,7 @@ use crate::executor::tenants::Tenants;
 use crate::ledger::announced::Announcement;
 use crate::ledger::runs::Filter;
 use crate::ledger::{Ledger, LedgerError};
-use crate::report::form::Form;
+use crate::report::form::{Form, plural};
 use crate::report::sum::Sum;
 use crate::report::{Period, PeriodReport, Trend, TrendPoint};
 
@@ -76,7 +76,8 @@ impl Books {
             None => (Vec::new(), Vec::new(), 0, None, Vec::new()),
         };
         if given_up > 0 {
-            notes.push(format!("{given_up} reports could not be delivered: see `offhours mail queue`"));
+            let reports = plural(given_up as usize, &given_up.to_string(), "report");
+            notes.push(format!("{reports} could not be delivered: see `offhours mail queue`"));
         }
         notes.extend(barren_rules(ledger, config, dates, from, to).await?);
         let trend = trend(&runs, &spans, &amounts, currency);

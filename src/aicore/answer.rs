@@ -79,7 +79,7 @@ fn odd(asked: Box<Asked>, answer: Answer, found: &'static str) -> Error {
 }
 
 /// Seconds or an HTTP date; a past date, zero and anything else are no wish at all.
-pub(super) fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+pub fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     let text = text.trim();
     let pause = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
@@ -108,7 +108,7 @@ mod tests {
     use super::{retry_after, shares};
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_nonsense_is_no_wish() {
+    fn a11_retry_after_is_seconds_or_a_date_and_nonsense_is_no_wish() {
         let now: DateTime<Utc> = "2026-11-23T18:00:00Z".parse().unwrap();
         assert_eq!(retry_after("7", now), Some(Duration::from_secs(7)));
         assert_eq!(retry_after(" 86400 ", now), Some(Duration::from_secs(86_400)));

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_second_has_more_requests_than_allowed() {
+    async fn t09_no_second_has_more_requests_than_allowed() {
         let gate = Gate::new(4, 5, Clock::System);
         let started = tokio::time::Instant::now();
         let mut times = Vec::new();

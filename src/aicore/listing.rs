@@ -32,6 +32,15 @@ pub struct Listing {
     pub consistent: bool,
 }
 
+impl Listing {
+    /// The deployments of `group` on one page, as AI Core sends it; none where `body` is no page.
+    pub fn of_page(body: &[u8], group: &ResourceGroup) -> Option<Self> {
+        let page = Page::read(body, group).ok()?;
+        let rows: BTreeMap<_, _> = page.rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+        Some(Self { deployments: rows.into_values().collect(), refused_ids: page.refused_ids, consistent: true })
+    }
+}
+
 /// One walk through all pages.
 struct Walk {
     rows: BTreeMap<DeploymentId, Deployment>,
@@ -83,7 +92,7 @@ async fn walk(session: &Session, group: &ResourceGroup, status: Option<&Status>)
     let mut walk = Walk { rows: BTreeMap::new(), refused_ids: 0, count: None, seen: 0, is_steady: true };
     for _ in 0..PAGES {
         let call = Call::get("/lm/deployments").within(group).query(query(walk.seen, status));
-        let page = session.send(&call, |reply| Page::read(reply, group)).await?;
+        let page = session.send(&call, |reply| Page::read(&reply.body, group)).await?;
         let (known, entries) = (walk.rows.len(), page.rows.len() + page.refused_ids);
         walk.is_steady &= walk.count.is_none() || walk.count == page.count;
         walk.count = page.count.or(walk.count);
@@ -118,8 +127,8 @@ struct Page {
 }
 
 impl Page {
-    fn read(reply: &Reply, group: &ResourceGroup) -> Result<Self, Unread> {
-        let mut json = serde_json::Deserializer::from_slice(&reply.body);
+    fn read(body: &[u8], group: &ResourceGroup) -> Result<Self, Unread> {
+        let mut json = serde_json::Deserializer::from_slice(body);
         let page = PageOf(group).deserialize(&mut json).map_err(|error| unread(&error))?;
         json.end().map_err(|error| unread(&error))?;
         page.ok_or(Unread::Odd("JSON without `resources`"))

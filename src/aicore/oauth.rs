@@ -142,7 +142,7 @@ mod tests {
     use super::{lifetime, usable_for};
 
     #[test]
-    fn a_tokens_life_is_clamped_and_it_is_renewed_early() {
+    fn a04_a_tokens_life_is_clamped_and_it_is_renewed_early() {
         let cases = [
             (json!(7200), 7200 - 720),
             (json!("3600"), 3600 - 360),

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_repeated_only_where_it_was_surely_not_carried_out() {
+    fn a15_a_change_is_repeated_only_where_it_was_surely_not_carried_out() {
         let lost = || Trouble::Lost("connection reset".into());
         let refused = || Trouble::NotConnected("connection refused".into());
         assert!(pause_before_retry(&unreachable("GET", lost()), 1, 0.5).is_some());
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_adds_at_most_a_tenth_and_a_small_allowance() {
+    fn a14_an_outage_adds_at_most_a_tenth_and_a_small_allowance() {
         let budget = Budget::new();
         let retries = (0..1000).filter(|_| {
             budget.earn();

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_id_is_needed_and_hostile_ids_are_refused() {
+    fn a28_only_an_id_is_needed_and_hostile_ids_are_refused() {
         for id in
             [json!(".."), json!(""), json!("d".repeat(65)), json!("dépl"), json!(null), json!(1234), json!("a/bcd")]
         {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_fields_cost_no_more_than_themselves() {
+    fn a22_odd_fields_cost_no_more_than_themselves() {
         let odd = row(&json!({
             "id": "d1234", "status": "HIBERNATING", "configurationId": 7, "configurationName": null, "scenarioId": ["x"],
             "createdAt": "yesterday", "modifiedAt": "2026-11-23T18:00:00+01:00", "ttl": "24H", "details": "none", "new": {"a": 1},

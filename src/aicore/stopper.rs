@@ -84,7 +84,7 @@ impl Stopper {
         if let Ok(group) = ResourceGroup::new(DEFAULT_GROUP) {
             call = call.within(&group);
         }
-        match self.session.send(&call, json).await {
+        match self.session.send(&call, |reply| json(&reply.body)).await {
             Ok(meta) => Ok(meta.pointer(BULK_CAPABILITY).and_then(Value::as_bool).unwrap_or(false)),
             Err(Error::NotFound { .. } | Error::Forbidden { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -97,7 +97,7 @@ impl Stopper {
         let deployments = batch.ids().iter().map(|id| BulkEntry { id: id.as_str(), target_status: STOPPED }).collect();
         let call = Call::patch("/lm/deployments", MERGE_PATCH, bytes(&BulkStop { deployments })).within(group);
         let asked = call.asked();
-        match self.session.send(&call, |reply| bulk_answer(reply, batch, &asked)).await {
+        match self.session.send(&call, |reply| BulkAnswer::read(&reply.body, batch, &asked)).await {
             Err(error) => Err(self.judge(error, batch)),
             answer => answer,
         }
@@ -136,6 +136,39 @@ impl Stopper {
     }
 }
 
+impl BulkAnswer {
+    /// What `body`, a 202 to the bulk stop of `batch`, says of each id; none where it is no such answer.
+    pub fn of(body: &[u8], batch: &StopBatch) -> Option<Self> {
+        let asked = Call::patch("/lm/deployments", MERGE_PATCH, Vec::new()).asked();
+        Self::read(body, batch, &asked).ok()
+    }
+
+    fn read(body: &[u8], batch: &StopBatch, asked: &Asked) -> Result<Self, Unread> {
+        let body = json(body)?;
+        let entries = body.get("deployments").and_then(Value::as_array);
+        let entries = entries.ok_or(Unread::Odd("JSON without `deployments`"))?;
+        let wanted: BTreeMap<&str, &DeploymentId> = batch.ids().iter().map(|id| (id.as_str(), id)).collect();
+        let mut answers: BTreeMap<DeploymentId, Result<(), Error>> = BTreeMap::new();
+        let mut foreign = 0;
+        for entry in entries {
+            let Some(&id) = entry.get("id").and_then(Value::as_str).and_then(|id| wanted.get(id)) else {
+                foreign += 1;
+                continue;
+            };
+            let error = entry.get("error").filter(|error| !error.is_null()).map(|error| entry_error(error, id, asked));
+            match error {
+                Some(error) => drop(answers.insert(id.clone(), Err(error))),
+                None if entry.get("message").is_some() => drop(answers.entry(id.clone()).or_insert(Ok(()))),
+                None => {}
+            }
+        }
+        if foreign > 0 {
+            tracing::warn!("a bulk answer had {foreign} entries for deployments that were not asked for: ignored");
+        }
+        Ok(Self { answers })
+    }
+}
+
 impl fmt::Debug for Stopper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Stopper").field(&self.session.base()).finish()
@@ -153,40 +186,15 @@ fn bytes(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).unwrap_or_default()
 }
 
-fn json(reply: &Reply) -> Result<Value, Unread> {
-    serde_json::from_slice(&reply.body).map_err(|error| unread(&error))
+fn json(body: &[u8]) -> Result<Value, Unread> {
+    serde_json::from_slice(body).map_err(|error| unread(&error))
 }
 
 fn accepted(reply: &Reply, id: &DeploymentId) -> Result<(), Unread> {
-    let body = json(reply)?;
+    let body = json(&reply.body)?;
     let is_ours = body.get("id").and_then(Value::as_str) == Some(id.as_str());
     let has_error = body.get("error").is_some_and(|error| !error.is_null());
     if is_ours && !has_error { Ok(()) } else { Err(Unread::Odd("not an acceptance of this stop")) }
-}
-
-fn bulk_answer(reply: &Reply, batch: &StopBatch, asked: &Asked) -> Result<BulkAnswer, Unread> {
-    let body = json(reply)?;
-    let entries = body.get("deployments").and_then(Value::as_array);
-    let entries = entries.ok_or(Unread::Odd("JSON without `deployments`"))?;
-    let wanted: BTreeMap<&str, &DeploymentId> = batch.ids().iter().map(|id| (id.as_str(), id)).collect();
-    let mut answers: BTreeMap<DeploymentId, Result<(), Error>> = BTreeMap::new();
-    let mut foreign = 0;
-    for entry in entries {
-        let Some(&id) = entry.get("id").and_then(Value::as_str).and_then(|id| wanted.get(id)) else {
-            foreign += 1;
-            continue;
-        };
-        let error = entry.get("error").filter(|error| !error.is_null()).map(|error| entry_error(error, id, asked));
-        match error {
-            Some(error) => drop(answers.insert(id.clone(), Err(error))),
-            None if entry.get("message").is_some() => drop(answers.entry(id.clone()).or_insert(Ok(()))),
-            None => {}
-        }
-    }
-    if foreign > 0 {
-        tracing::warn!("a bulk answer had {foreign} entries for deployments that were not asked for: ignored");
-    }
-    Ok(BulkAnswer { answers })
 }
 
 fn entry_error(error: &Value, id: &DeploymentId, asked: &Asked) -> Error {

@@ -29,7 +29,7 @@ mod tests {
     use super::clean;
 
     #[test]
-    fn a_hostile_name_becomes_harmless_and_keeps_both_ends() {
+    fn a28_a_hostile_name_becomes_harmless_and_keeps_both_ends() {
         assert_eq!(clean("a\r\nb\u{1b}[31m\u{202e}c\u{2066}\u{0}"), "ab[31mc");
         let long = clean(&format!("dev-{}-keep", "x".repeat(10_000)));
         assert_eq!(long.chars().count(), 200);

@@ -104,7 +104,7 @@ mod tests {
     use super::{DeploymentId, ResourceGroup, RuleName};
 
     #[test]
-    fn an_id_that_would_change_the_url_is_refused() {
+    fn a28_an_id_that_would_change_the_url_is_refused() {
         for text in ["", ".", "..", "....", "a/bc", "d%2e", "dépl", "abc", &"d".repeat(65), "d123?x", "d12 3", "d123\n"]
         {
             assert!(DeploymentId::new(text).is_err(), "{text:?} was accepted");

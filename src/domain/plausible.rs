@@ -59,7 +59,7 @@ mod tests {
     use super::{Implausible, plausible};
 
     #[test]
-    fn a_clock_is_believed_only_near_what_is_known() {
+    fn t07_a_clock_is_believed_only_near_what_is_known() {
         let built: DateTime<Utc> = "2026-11-01T00:00:00Z".parse().unwrap();
         let newest: DateTime<Utc> = "2026-11-23T18:00:00Z".parse().unwrap();
         let check = |now: DateTime<Utc>| plausible(now, built, Some(newest));

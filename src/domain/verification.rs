@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_stop_is_not_taken_for_one() {
+    fn a26_what_is_not_a_stop_is_not_taken_for_one() {
         assert_eq!(watch(&[("RUNNING", None, "18:00:05"), ("STOPPING", None, "18:05:00")]), None);
         assert_eq!(watch(&[("HIBERNATING", None, "18:00:05")]), None);
         assert_eq!(watch(&[("DEAD", None, "18:00:05")]), Some(Verdict::Dead));

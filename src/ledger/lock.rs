@@ -148,7 +148,7 @@ mod tests {
     use crate::ledger::error::LedgerError;
 
     #[test]
-    fn a_second_daemon_is_refused_and_told_who_is_there() {
+    fn p10_a_second_daemon_is_refused_and_told_who_is_there() {
         let directory = tempfile::tempdir().unwrap();
         let first = DaemonLock::take(directory.path()).unwrap();
         let Err(LedgerError::Held { holder, .. }) = DaemonLock::take(directory.path()) else { panic!("accepted") };

@@ -24,7 +24,7 @@ pub(super) struct Places(HashMap<String, usize>);
 impl Places {
     pub(super) fn of(statement: &Statement<'_>) -> Self {
         // The first of two columns with one name counts, as it does in rusqlite.
-        let names = statement.column_names().into_iter().enumerate().rev();
+        let names = statement.column_names().enumerate().rev();
         Self(names.map(|(index, name)| (name.to_owned(), index)).collect())
     }
 

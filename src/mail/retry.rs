@@ -77,21 +77,21 @@ mod tests {
     }
 
     #[test]
-    fn greylisting_is_retried_after_five_minutes_and_then_every_thirty() {
+    fn e01_greylisting_is_retried_after_five_minutes_and_then_every_thirty() {
         assert_eq!(minutes(&transient(), 1, TimeDelta::zero()), (5, 5));
         assert_eq!(minutes(&transient(), 2, TimeDelta::minutes(5)), (30, 33));
         assert_eq!(minutes(&transient(), 90, TimeDelta::days(4)), (30, 33), "within 35 minutes of a server's return");
     }
 
     #[test]
-    fn a_server_that_is_down_or_silent_is_tried_the_same_way() {
+    fn e04_a_server_that_is_down_or_silent_is_tried_the_same_way() {
         for error in [DeliveryError::Unreachable("refused".to_owned()), DeliveryError::Timeout(Phase::Greeting)] {
             assert_eq!(minutes(&error, 3, TimeDelta::hours(1)), (30, 33));
         }
     }
 
     #[test]
-    fn a_refused_login_is_not_hammered() {
+    fn e09_a_refused_login_is_not_hammered() {
         let auth = DeliveryError::Auth { code: Some(535), text: "no".to_owned() };
         let waits = [(1, 15), (2, 30), (3, 60), (4, 120), (5, 240), (6, 360), (40, 360)];
         for (attempts, expected) in waits {
@@ -100,12 +100,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_certificate_is_retried_hourly() {
+    fn e08_a_bad_certificate_is_retried_hourly() {
         assert_eq!(minutes(&DeliveryError::Tls("expired".to_owned()), 7, TimeDelta::hours(7)), (60, 61));
     }
 
     #[test]
-    fn permanent_refusals_and_old_mails_are_dead_letters() {
+    fn e02_e04_permanent_refusals_and_old_mails_are_dead_letters() {
         let permanent = DeliveryError::Permanent { code: 550, text: "no such user".to_owned() };
         assert_eq!(permanent.retry_after(1, TimeDelta::zero()), Retry::GiveUp);
         assert_eq!(transient().retry_after(200, GIVE_UP_AFTER), Retry::GiveUp);

@@ -63,7 +63,7 @@ mod tests {
     use super::{LONGEST, cell, clean, shorten};
 
     #[test]
-    fn line_ends_escapes_and_direction_marks_are_gone() {
+    fn a28_line_ends_escapes_and_direction_marks_are_gone() {
         assert_eq!(
             clean("a\r\nBcc: x\u{1b}[31mred\u{202e}txt.exe\u{2066} \u{2028}b\t\tc "),
             "a Bcc: x [31mredtxt.exe b c"
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_kilobytes_are_cut() {
+    fn e11_ten_kilobytes_are_cut() {
         let cut = clean(&"ä".repeat(10_000));
         assert_eq!(cut.chars().count(), LONGEST);
         assert!(cut.ends_with('…'));

@@ -92,7 +92,7 @@ fn four_where_ai_core_cannot_be_reached() {
 }
 
 #[test]
-fn five_for_the_state_directory_and_seventy_five_where_another_holds_it() {
+fn p07_p10_five_for_the_state_directory_and_seventy_five_where_another_holds_it() {
     let bench = Bench::new(fleet(1), &idle_rule("evening"));
     bench.write("state", "a file");
     bench.run(&["hold", "list"]).ends(5);

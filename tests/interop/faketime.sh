@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the real daemon under Debian's libfaketime: weeks across both clock changes, a suspended weekend, a late
 # evening, a clock that steps back, and one that starts in 1970.
+# Rows: t01 t02 t04 t05 t06 t07
 # Usage: tests/interop/faketime.sh [SCENARIO…]     OFFHOURS names the binary; by default the debug build, built if need be.
 set -eu
 

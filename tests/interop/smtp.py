@@ -71,9 +71,9 @@ def authenticator(server, session, envelope, mechanism, data):
     return AuthResult(success=good, handled=good, auth_data="offhours" if good else None)
 
 
-def tls(directory):
+def tls(directory, certificate="server.pem"):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "server.pem", directory / "server.key")
+    context.load_cert_chain(directory / certificate, directory / "server.key")
     return context
 
 
@@ -208,12 +208,20 @@ def main():
     def wrong_name(server):
         refused(binary, directory, f"smtps://127.0.0.1:{server.port}", server, "certificate|name")
 
+    def expired():
+        return Server(ssl_context=tls(directory, "expired.pem"), authenticator=authenticator, auth_require_tls=False)
+
+    def out_of_date(server):
+        commands = refused(binary, directory, f"smtps://localhost:{server.port}", server, "expired")
+        assert "AUTH" not in commands and "MAIL" not in commands, commands
+
     cases += [
         ("a wrong password delivers nothing", implicit, wrong_password),
         ("a stripped STARTTLS sends nothing in clear", stripped, no_starttls),
         ("an unknown authority, implicit TLS", implicit, unknown_authority),
         ("an unknown authority, STARTTLS", starttls, unknown_authority_starttls),
         ("a certificate for another name", implicit, wrong_name),
+        ("a certificate that has expired", expired, out_of_date),
     ]
     for name, start, check in cases:
         server = start()

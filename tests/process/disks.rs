@@ -38,10 +38,10 @@ impl Drop for SmallDisk {
     }
 }
 
-// P5. No act without a durable claim, and no end of the daemon either. It tries again each minute, which a test cannot
+// p05. No act without a durable claim, and no end of the daemon either. It tries again each minute, which a test cannot
 // wait for; the next start stands for it.
 #[test]
-fn on_a_full_disk_nothing_is_claimed_nothing_is_stopped_and_the_daemon_stays_up() {
+fn p05_on_a_full_disk_nothing_is_claimed_nothing_is_stopped_and_the_daemon_stays_up() {
     let bench = Bench::new(fleet(2), &fires_soon("evening"));
     let Some(disk) = SmallDisk::at(bench.state()) else { return };
     let mut daemon = bench.daemon();
@@ -59,9 +59,9 @@ fn on_a_full_disk_nothing_is_claimed_nothing_is_stopped_and_the_daemon_stays_up(
     bench.judge();
 }
 
-// P6. Outcomes are kept and written again; no PATCH is repeated, and there is one mail.
+// p06. Outcomes are kept and written again; no PATCH is repeated, and there is one mail.
 #[test]
-fn outcomes_that_find_the_disk_full_are_kept_until_there_is_room() {
+fn p06_outcomes_that_find_the_disk_full_are_kept_until_there_is_room() {
     let bench = Bench::new(fleet(2), &fires_soon("evening"));
     let Some(disk) = SmallDisk::at(bench.state()) else { return };
     let daemon = bench.daemon();
@@ -77,9 +77,9 @@ fn outcomes_that_find_the_disk_full_are_kept_until_there_is_room() {
     bench.judge();
 }
 
-// P7. One line that says what to do, and nothing touched.
+// p07. One line that says what to do, and nothing touched.
 #[test]
-fn a_state_directory_that_cannot_be_used_ends_the_daemon_with_one_clear_line() {
+fn p07_a_state_directory_that_cannot_be_used_ends_the_daemon_with_one_clear_line() {
     let bench = Bench::new(fleet(1), &idle_rule("evening"));
     fs::create_dir(bench.state()).unwrap();
 
@@ -108,9 +108,8 @@ fn a_state_directory_that_cannot_be_used_ends_the_daemon_with_one_clear_line() {
     bench.run(&["history"]).ends(5);
 }
 
-// P12.
 #[test]
-fn a_ledger_of_a_newer_version_is_refused_and_not_changed() {
+fn p12_a_ledger_of_a_newer_version_is_refused_and_not_changed() {
     let bench = Bench::new(fleet(1), &idle_rule("evening"));
     drop(Ledger::open(&bench.state()).unwrap());
     let file = bench.state().join(FILE);
@@ -127,9 +126,9 @@ fn a_ledger_of_a_newer_version_is_refused_and_not_changed() {
     assert!(bench.asked().is_empty());
 }
 
-// P12: who reads its output may go away.
+// p12: who reads its output may go away.
 #[test]
-fn it_goes_on_when_nobody_reads_what_it_says() {
+fn p12_it_goes_on_when_nobody_reads_what_it_says() {
     let bench = Bench::new(fleet(1), &fires_soon("evening"));
     let mut command = bench.command(&["run"]);
     command.env("RUST_LOG", "trace").stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,11 +1,13 @@
 //! kill -9 at each stage of a run. Whatever the moment: one run, one mail, and no stop asked for twice of what was on
 //! its way off.
 
-use chrono::TimeDelta;
+use std::process::Command;
+
+use chrono::{SubsecRound, TimeDelta};
 use offhours::domain::run::RunResult;
 use offhours::simulator::Fault;
 
-use crate::bench::{Bench, fires_soon, fleet, idle_rule};
+use crate::bench::{Bench, fires_at, fires_soon, fleet, idle_rule, now};
 
 /// Starts the daemon again and expects the one run to come out whole.
 fn comes_out_whole(bench: &Bench, stopped: usize) {
@@ -19,8 +21,34 @@ fn comes_out_whole(bench: &Bench, stopped: usize) {
     bench.judge();
 }
 
+/// strace kills the daemon as it begins to write the claim; where there is no strace, there is nothing to see.
 #[test]
-fn after_the_claim() {
+fn p01_killed_before_the_claim_is_written_the_firing_is_still_due() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return;
+    }
+    // A rule fires in whole seconds.
+    let at = now().trunc_subsecs(0) + TimeDelta::seconds(7);
+    let bench = Bench::new(fleet(1), &fires_at("evening", at));
+    let mut daemon = bench.daemon();
+    let pid = daemon.child.id().to_string();
+    let kill = ["-e", "trace=pwrite64", "-e", "inject=pwrite64:signal=SIGKILL:when=1", "-p", &pid];
+    let mut strace = Command::new("strace").args(["-f", "-qq", "-o", "/dev/null"]).args(kill).spawn().unwrap();
+    assert!(!daemon.waits_for_end().success());
+    strace.wait().unwrap();
+    assert!(now() >= at, "it died of the claim: {}", daemon.log());
+    assert_eq!((bench.open_runs(), bench.history().len()), (0, 0), "no claim is in the ledger");
+    assert!(bench.asked().is_empty());
+
+    let _daemon = bench.daemon();
+    let run = bench.waits_for_run();
+    assert_eq!((run.result, run.resumed, run.firing.at.timestamp()), (RunResult::Done, false, at.timestamp()));
+    assert_eq!((bench.asked(), bench.history().len()), (vec!["d001".to_owned()], 1));
+    bench.judge();
+}
+
+#[test]
+fn p02_killed_after_the_claim() {
     let bench = Bench::new(fleet(2), &fires_soon("evening"));
     bench.simulator.inject(Fault::on("GET", "/deployments").always().hangs());
     let daemon = bench.daemon();
@@ -32,7 +60,7 @@ fn after_the_claim() {
 }
 
 #[test]
-fn after_a_bulk_stop_that_was_done_and_never_answered() {
+fn p02_killed_after_a_bulk_stop_that_was_done_and_never_answered() {
     let bench = Bench::new(fleet(3), &fires_soon("evening"));
     bench.simulator.inject(Fault::on("PATCH", "").always().does_but_hangs());
     let daemon = bench.daemon();
@@ -43,7 +71,7 @@ fn after_a_bulk_stop_that_was_done_and_never_answered() {
 }
 
 #[test]
-fn after_a_stop_that_was_sent_and_never_done() {
+fn p02_killed_after_a_stop_that_was_sent_and_never_done() {
     let bench = Bench::new(fleet(2), &fires_soon("evening"));
     bench.simulator.inject(Fault::on("PATCH", "").always().hangs());
     let daemon = bench.daemon();
@@ -54,7 +82,7 @@ fn after_a_stop_that_was_sent_and_never_done() {
 }
 
 #[test]
-fn between_single_stops() {
+fn p02_killed_between_single_stops() {
     let bench = Bench::new(fleet(4).without_bulk(), &fires_soon("evening"));
     bench.simulator.inject(Fault::on("PATCH", "/d003").always().hangs());
     bench.simulator.inject(Fault::on("PATCH", "/d004").always().does_but_hangs());
@@ -85,7 +113,7 @@ fn a_fire_that_was_killed_is_finished_by_the_next_one() {
 }
 
 #[test]
-fn while_waiting_for_the_confirmation() {
+fn p03_killed_while_waiting_for_the_confirmation() {
     let slow = fleet(2).each(|spec| spec.stop_after = TimeDelta::seconds(6));
     let bench = Bench::new(slow, &fires_soon("evening"));
     let daemon = bench.daemon();

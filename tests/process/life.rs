@@ -20,7 +20,7 @@ fn it_fires_when_its_time_comes_stops_what_it_should_and_mails_once() {
 }
 
 #[test]
-fn a_good_reload_is_used_and_a_bad_one_changes_nothing() {
+fn p09_a_good_reload_is_used_and_a_bad_one_changes_nothing() {
     let bench = Bench::new(fleet(1), &idle_rule("evening"));
     let mut daemon = bench.daemon();
     bench.write("schedules/rules.toml", "[[rule]]\nname = \"evening\"\nstop = \"0 25 * * *\"\n");
@@ -36,7 +36,22 @@ fn a_good_reload_is_used_and_a_bad_one_changes_nothing() {
 }
 
 #[test]
-fn sigterm_in_the_middle_of_a_run_interrupts_it_and_the_next_start_finishes_it() {
+fn p09_a_run_under_way_ends_as_it_began_although_its_rule_is_gone() {
+    let slow = fleet(2).each(|spec| spec.stop_after = TimeDelta::seconds(5));
+    let bench = Bench::new(slow, &fires_soon("evening"));
+    let daemon = bench.daemon();
+    bench.waits_for_patch();
+    bench.write("schedules/rules.toml", &idle_rule("other"));
+    daemon.signal("HUP");
+    daemon.waits_for_log("configuration reloaded: 1 rules");
+    assert_eq!(bench.open_runs(), 1, "it has not ended yet");
+    let run = bench.waits_for_run();
+    assert_eq!((run.firing.rule.as_str(), run.result, run.totals().stopped), ("evening", RunResult::Done, 2));
+    bench.judge();
+}
+
+#[test]
+fn p08_sigterm_in_the_middle_of_a_run_interrupts_it_and_the_next_start_finishes_it() {
     let slow = fleet(2).each(|spec| spec.stop_after = TimeDelta::seconds(5));
     let bench = Bench::new(slow, &fires_soon("evening"));
     let daemon = bench.daemon();
@@ -56,7 +71,7 @@ fn sigterm_in_the_middle_of_a_run_interrupts_it_and_the_next_start_finishes_it()
 }
 
 #[test]
-fn sigterm_while_the_tenant_is_silent_ends_within_twenty_seconds_and_asks_for_nothing_more() {
+fn p08_sigterm_while_the_tenant_is_silent_ends_within_twenty_seconds_and_asks_for_nothing_more() {
     let bench = Bench::new(fleet(1), &fires_soon("evening"));
     bench.simulator.inject(offhours::simulator::Fault::on("GET", "/deployments").always().hangs());
     let daemon = bench.daemon();
@@ -68,15 +83,28 @@ fn sigterm_while_the_tenant_is_silent_ends_within_twenty_seconds_and_asks_for_no
 }
 
 #[test]
-fn a_second_daemon_is_refused_and_told_who_is_there() {
+fn p10_a_second_daemon_is_refused_and_told_who_is_there() {
     let bench = Bench::new(fleet(1), &idle_rule("evening"));
     let daemon = bench.daemon();
     let said = bench.run(&["run"]).ends(75);
     assert!(said.err.contains(&format!("another offhours (pid {}) holds the state directory", daemon.child.id())));
 }
 
+/// Two hosts know nothing of each other: here they share their files, but not the state directory.
 #[test]
-fn fire_beside_the_daemon_stops_each_deployment_once() {
+fn p10_two_hosts_with_the_same_rules_stop_each_deployment_once_and_both_mail() {
+    let bench = Bench::new(fleet(2), &idle_rule("evening"));
+    bench.run(&["fire", "evening"]).ends(0);
+    let main = std::fs::read_to_string(bench.path("offhours.toml")).unwrap();
+    bench.write("offhours.toml", &main.replace("\"state\"", "\"state-of-the-other\""));
+    bench.run(&["fire", "evening"]).ends(0);
+    assert_eq!(bench.asked(), ["d001", "d002"]);
+    assert_eq!(bench.outbox().len(), 2);
+    bench.judge();
+}
+
+#[test]
+fn p10_fire_beside_the_daemon_stops_each_deployment_once() {
     let bench = Bench::new(fleet(2), &idle_rule("evening"));
     let _daemon = bench.daemon();
     let mut first = bench.daemon_as(bench.command(&["fire", "evening"]));
@@ -91,7 +119,7 @@ fn fire_beside_the_daemon_stops_each_deployment_once() {
 }
 
 #[test]
-fn a_firing_that_came_due_while_nobody_was_there_is_caught_up_once() {
+fn p01_a_firing_that_came_due_while_nobody_was_there_is_caught_up_once() {
     let at = now() + TimeDelta::seconds(2);
     let bench = Bench::new(fleet(1), &fires_at("evening", at));
     bench.daemon().kill();

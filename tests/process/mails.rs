@@ -22,7 +22,7 @@ fn reached(sink: &Sink, step: &str) {
 }
 
 #[test]
-fn killed_before_the_mail_was_sent_it_is_sent_once_after_the_restart() {
+fn p03_killed_before_the_mail_was_sent_it_is_sent_once_after_the_restart() {
     let (bench, sink) =
         with_server(|connection, step| (connection == 1 && step.starts_with("AUTH")).then_some(Act::Silence));
     let daemon = bench.daemon();
@@ -38,7 +38,7 @@ fn killed_before_the_mail_was_sent_it_is_sent_once_after_the_restart() {
 
 // The one moment at which a mail may come twice: the server has it, and we do not know. It is the same mail to the byte.
 #[test]
-fn killed_between_the_servers_yes_and_our_note_the_same_mail_is_sent_again() {
+fn p03_e05_killed_between_the_servers_yes_and_our_note_the_same_mail_is_sent_again() {
     let (bench, sink) = with_server(|connection, step| (connection == 1 && step == "DOT").then_some(Act::Silence));
     let daemon = bench.daemon();
     reached(&sink, "DOT");
@@ -53,7 +53,7 @@ fn killed_between_the_servers_yes_and_our_note_the_same_mail_is_sent_again() {
 
 // A stop of the daemon is no crash: a mail that is under way is finished, and not sent again.
 #[test]
-fn sigterm_waits_for_the_mail_under_way() {
+fn p08_sigterm_waits_for_the_mail_under_way() {
     let (bench, sink) =
         with_server(|_, step| (step == "DOT").then_some(Act::Late(Duration::from_secs(2), "250 taken")));
     let daemon = bench.daemon();
@@ -66,7 +66,7 @@ fn sigterm_waits_for_the_mail_under_way() {
 }
 
 #[test]
-fn two_processes_that_deliver_at_once_send_each_mail_once() {
+fn p10_two_processes_that_deliver_at_once_send_each_mail_once() {
     let (bench, sink) =
         with_server(|_, step| (step == "DOT").then_some(Act::Late(Duration::from_secs(1), "250 taken")));
     bench.write("schedules/rules.toml", &(idle_rule("one") + &idle_rule("two")));
@@ -79,7 +79,7 @@ fn two_processes_that_deliver_at_once_send_each_mail_once() {
 }
 
 #[test]
-fn a_mail_whose_delivery_cannot_be_noted_on_a_full_disk_is_not_sent_again() {
+fn p06_a_mail_whose_delivery_cannot_be_noted_on_a_full_disk_is_not_sent_again() {
     let full = Arc::new(AtomicBool::new(false));
     let may_answer = Arc::clone(&full);
     let bench = Bench::new(fleet(1), &fires_soon("evening"));

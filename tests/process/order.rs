@@ -1,4 +1,4 @@
-//! P4: what is on the disk before anything leaves the machine. strace writes down every write, sync and send, in order.
+//! p04: what is on the disk before anything leaves the machine. strace notes every write, sync and send, in order.
 
 use std::fs;
 use std::process::Command;
@@ -30,7 +30,7 @@ fn is_sync(call: &str) -> bool {
 }
 
 #[test]
-fn claim_and_requests_are_synced_before_the_first_patch_and_the_result_before_the_mail() {
+fn p04_claim_and_requests_are_synced_before_the_first_patch_and_the_result_before_the_mail() {
     if Command::new("strace").arg("-V").output().is_err() {
         return;
     }

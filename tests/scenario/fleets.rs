@@ -42,7 +42,7 @@ fn all_are_stopped_and_recorded(fired: &Fired) {
 }
 
 #[test]
-fn with_bulk_250_deployments_are_stopped_by_3_lists_and_4_requests() {
+fn a25_with_bulk_250_deployments_are_stopped_by_3_lists_and_4_requests() {
     let fired = fire(fleet_of_250());
     all_are_stopped_and_recorded(&fired);
     fired.patches(4);
@@ -65,14 +65,14 @@ fn without_bulk_250_deployments_are_stopped_by_250_requests() {
 }
 
 #[test]
-fn without_meta_a_tenant_has_no_bulk() {
+fn a25_without_meta_a_tenant_has_no_bulk() {
     let fired = fire(fleet_of_250().without_meta());
     all_are_stopped_and_recorded(&fired);
     fired.patches(250);
 }
 
 #[test]
-fn where_bulk_is_claimed_and_refused_single_requests_follow_the_refusal() {
+fn a25_where_bulk_is_claimed_and_refused_single_requests_follow_the_refusal() {
     for status in [400, 404, 405, 415, 501] {
         let fired = fire(fleet_of_250().refusing_bulk(status));
         all_are_stopped_and_recorded(&fired);
@@ -88,7 +88,7 @@ fn where_bulk_is_claimed_and_refused_single_requests_follow_the_refusal() {
 }
 
 #[test]
-fn one_that_refuses_vanishes_dies_or_gets_stuck_does_not_touch_the_others() {
+fn a26_one_that_refuses_vanishes_dies_or_gets_stuck_does_not_touch_the_others() {
     for bulk in [true, false] {
         let odd = |fleet: Fleet, id: &str, behaviour| fleet.running(id, "infer.s").behaviour(behaviour);
         let fleet = Fleet::new().group("dev-a").running_many("da", 20, "infer.s");
@@ -152,7 +152,7 @@ fn a_rule_over_max_stops_stops_nothing_at_all() {
 }
 
 #[test]
-fn a_second_firing_of_an_instant_stops_nothing() {
+fn t06_a_second_firing_of_an_instant_stops_nothing() {
     let fleet = Fleet::new().group("dev-a").running("d001", "infer.s");
     let mut fired = Scenario::evenings().fleet(fleet).fire();
     fired.result("done").stopped(["d001"]).patches(1);

@@ -39,7 +39,7 @@ fn is_finished_well(stage: &Stage, resumed: bool) {
 
 /// Dies at the n-th point at which the work could go on, for every n until it gets through.
 #[test]
-fn killed_at_any_await_point_the_run_is_finished_by_the_next_start() {
+fn p02_killed_at_any_await_point_the_run_is_finished_by_the_next_start() {
     for bulk in [true, false] {
         let (mut point, mut killed) = (1, 0);
         loop {
@@ -72,7 +72,7 @@ fn after(count: usize, kind: impl Fn(&Entry) -> bool) -> impl Fn(&Simulator) -> 
 }
 
 #[test]
-fn killed_between_two_stops_the_second_is_asked_for_and_the_first_is_not_repeated() {
+fn p02_killed_between_two_stops_the_second_is_asked_for_and_the_first_is_not_repeated() {
     let mut stage = stage(false);
     assert!(stage.die_when(after(1, Entry::is_patch)).is_none());
     let run = stage.resume().remove(0);
@@ -81,7 +81,7 @@ fn killed_between_two_stops_the_second_is_asked_for_and_the_first_is_not_repeate
 }
 
 #[test]
-fn killed_while_polling_nothing_is_asked_again() {
+fn p03_killed_while_polling_nothing_is_asked_again() {
     let mut stage = stage(true);
     let is_look = |entry: &Entry| entry.method == "GET" && entry.target.contains("/lm/deployments?");
     assert!(stage.die_when(after(4, is_look)).is_none());
@@ -93,7 +93,7 @@ fn killed_while_polling_nothing_is_asked_again() {
 }
 
 #[test]
-fn killed_before_the_answer_came_the_next_start_looks_first() {
+fn p02_killed_before_the_answer_came_the_next_start_looks_first() {
     let stopping = Fault::on("PATCH", "/d001").does_but_hangs();
     let mut stage = Scenario::evenings().fleet(fleet().without_bulk()).fault(stopping).start();
     let asked =
@@ -104,7 +104,7 @@ fn killed_before_the_answer_came_the_next_start_looks_first() {
 }
 
 #[test]
-fn killed_after_the_claim_and_before_anything_else() {
+fn p02_killed_after_the_claim_and_before_anything_else() {
     let mut stage = stage(true);
     stage.claim();
     stage.kill();
@@ -113,7 +113,7 @@ fn killed_after_the_claim_and_before_anything_else() {
 }
 
 #[test]
-fn where_the_off_window_ended_meanwhile_nothing_is_asked_and_the_run_is_concluded() {
+fn p02_where_the_off_window_ended_meanwhile_nothing_is_asked_and_the_run_is_concluded() {
     let fleet = Fleet::new().group("dev-a").running("keep-1", "infer.s").running("keep-2", "infer.s");
     let mut stage = Scenario::evenings().fleet(fleet).start();
     stage.claim();
@@ -228,7 +228,7 @@ fn shut_down(stage: &mut Stage, when: impl Fn(&Simulator) -> bool) -> (Vec<Run>,
 }
 
 #[test]
-fn after_a_shutdown_nothing_more_is_asked_and_the_next_start_resumes() {
+fn p08_after_a_shutdown_nothing_more_is_asked_and_the_next_start_resumes() {
     let fleet = || Fleet::new().group("dev-a").running_many("d", 60, "infer.s").without_bulk();
     for patches in [1, 17, 40] {
         let slow = fleet().latency(std::time::Duration::from_secs(1));
@@ -247,7 +247,7 @@ fn after_a_shutdown_nothing_more_is_asked_and_the_next_start_resumes() {
 
 /// A stop failed for the moment and was about to be repeated when the signal came: the run is not over.
 #[test]
-fn a_shutdown_before_a_repeat_does_not_conclude_the_run() {
+fn p08_a_shutdown_before_a_repeat_does_not_conclude_the_run() {
     let fault = Fault::on("PATCH", "/d001").times(2).answers(503);
     let fleet = Fleet::new().group("dev-a").running("d001", "infer.s").without_bulk();
     let mut stage = Scenario::evenings().fleet(fleet).fault(fault).start();
@@ -260,7 +260,7 @@ fn a_shutdown_before_a_repeat_does_not_conclude_the_run() {
 }
 
 #[test]
-fn a_shutdown_while_watching_resumes_watching() {
+fn p08_a_shutdown_while_watching_resumes_watching() {
     let mut stage = stage(true);
     let look = |entry: &Entry| entry.method == "GET" && entry.target.contains("/lm/deployments?");
     let (runs, at_signal) = shut_down(&mut stage, after(5, look));

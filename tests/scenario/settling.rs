@@ -47,7 +47,7 @@ fn a_weekend_over_the_spring_change_settles_at_its_projection() {
 }
 
 #[test]
-fn a_replacement_ends_it_and_what_ran_after_it_is_a_leak() {
+fn a27_a_replacement_ends_it_and_what_ran_after_it_is_a_leak() {
     let mut stage = Scenario::evenings().fleet(one().redeployed(&again_at("0 12 * * *"))).start();
     stage.play_until(after_the_window());
     let row = settled(&stage);
@@ -96,7 +96,7 @@ resource_groups = ["dev-*"]
 }
 
 #[test]
-fn a_deletion_by_somebody_else_ends_it_when_it_was_last_seen() {
+fn a08_a_deletion_by_somebody_else_ends_it_when_it_was_last_seen() {
     let mut stage = Scenario::evenings().fleet(one().deleted_at(Moment::After(TimeDelta::hours(12)))).start();
     stage.wait_until(stage.at);
     let claimed = stage.claim();
@@ -158,7 +158,7 @@ fn while_ai_core_cannot_be_asked_nothing_is_settled() {
 }
 
 #[test]
-fn a_list_that_broke_off_settles_nothing_as_deleted() {
+fn a16_a_list_that_broke_off_settles_nothing_as_deleted() {
     let mut fired = Scenario::evenings().fleet(one()).fire();
     fired.stage.wait(TimeDelta::hours(1));
     fired.stage.simulator.inject(Fault::on("GET", "/lm/deployments").times(3).truncates());

@@ -234,7 +234,7 @@ impl Stage {
             let survey = survey(&tenant.reader, rule, &config.prices, at).await.unwrap();
             let holds = executor.ledger.read(move |tx| tx.holds(at)).await.unwrap();
             let question = Question { rule, protect: &config.protect, holds: &holds, scheduled: at, now: at };
-            let planned = survey.plan(&question, &config.prices).0.into_iter().flat_map(|(_, planned)| planned);
+            let planned = survey.plan(&question, &config.prices).0.flat_map(|(_, planned)| planned);
             let word = |decision: &Decision| match decision {
                 Decision::Stop => "stop".to_owned(),
                 Decision::Leave(reason) => reason.to_string(),

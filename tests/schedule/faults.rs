@@ -1,4 +1,4 @@
-//! Faults of time, T1 to T9: what the clock does, and what then fires.
+//! Faults of time, t01 to t09: what the clock does, and what then fires.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -47,7 +47,7 @@ fn berlin(text: &str) -> DateTime<Utc> {
 }
 
 #[test]
-fn t1_seven_in_the_evening_is_seven_across_both_clock_changes() {
+fn t01_seven_in_the_evening_is_seven_across_both_clock_changes() {
     // tokio-cron-scheduler alone is an hour off from the change on (its issue 107).
     let daily = schedule("0 19 * * *", None, "Europe/Berlin");
     let rules = TimeZone::get("Europe/Berlin").unwrap();
@@ -59,7 +59,7 @@ fn t1_seven_in_the_evening_is_seven_across_both_clock_changes() {
 }
 
 #[test]
-fn t2_half_past_two_happens_once_on_either_day() {
+fn t02_half_past_two_happens_once_on_either_day() {
     let nightly = schedule("30 2 * * *", None, "Europe/Berlin");
     let fired = |from: &str| nightly.firings(utc(from)).take(3).map(|at| at.to_rfc3339()).collect::<Vec<_>>();
     assert_eq!(
@@ -73,7 +73,7 @@ fn t2_half_past_two_happens_once_on_either_day() {
 }
 
 #[test]
-fn t3_midnight_happens_once_a_day_where_it_is_skipped() {
+fn t03_midnight_happens_once_a_day_where_it_is_skipped() {
     let zones = ["America/Santiago", "Africa/Cairo", "Asia/Beirut", "America/Havana", "Australia/Lord_Howe"];
     for name in zones {
         let rules = TimeZone::get(name).unwrap();
@@ -91,14 +91,14 @@ fn t3_midnight_happens_once_a_day_where_it_is_skipped() {
 }
 
 #[test]
-fn t4_a_weekend_slept_through_stops_nothing_on_monday() {
+fn t04_a_weekend_slept_through_stops_nothing_on_monday() {
     let due = evenings().due(berlin("2026-11-20T18:59:00"), berlin("2026-11-23T08:00:00"));
     assert_eq!(due.run, None);
     assert_eq!(due.missed, [berlin("2026-11-20T19:00:00")]);
 }
 
 #[test]
-fn t5_what_is_late_runs_once_and_the_rest_is_missed() {
+fn t05_what_is_late_runs_once_and_the_rest_is_missed() {
     let due = |after: &str, now: &str| evenings().due(berlin(after), berlin(now));
     let jumped = due("2026-11-23T18:59:00", "2026-11-23T19:05:00");
     assert_eq!(jumped.run.map(|firing| (firing.at, firing.on_time)), Some((berlin("2026-11-23T19:00:00"), false)));
@@ -129,7 +129,7 @@ fn a_rule_whose_stop_time_was_edited_starts_afresh_and_another_goes_on() {
 }
 
 #[test]
-fn t6_a_clock_that_steps_back_fires_nothing_twice() {
+fn t06_a_clock_that_steps_back_fires_nothing_twice() {
     let rules = [Arc::new(rule("evenings", evenings()))];
     let mut agenda = Agenda::new(&rules, &BTreeMap::new(), berlin("2026-11-23T12:00:00"));
     let mut fired = Vec::new();
@@ -197,7 +197,7 @@ fn names(runs: &[OpenRun]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn t7_a_clock_of_1970_fires_nothing_and_leaves_nothing_to_catch_up() {
+async fn t07_a_clock_of_1970_fires_nothing_and_leaves_nothing_to_catch_up() {
     let directory = TempDir::new().unwrap();
     let boot = executor(directory.path(), EVENINGS, DateTime::UNIX_EPOCH);
     let mut agenda = boot.agenda().await.unwrap();
@@ -212,7 +212,7 @@ async fn t7_a_clock_of_1970_fires_nothing_and_leaves_nothing_to_catch_up() {
 }
 
 #[tokio::test]
-async fn t7_a_clock_days_behind_or_years_ahead_of_the_ledger_fires_nothing() {
+async fn t07_a_clock_days_behind_or_years_ahead_of_the_ledger_fires_nothing() {
     let directory = TempDir::new().unwrap();
     let monday = executor(directory.path(), EVENINGS, berlin("2026-11-23T18:00:00"));
     let mut agenda = monday.agenda().await.unwrap();
@@ -231,7 +231,7 @@ async fn t7_a_clock_days_behind_or_years_ahead_of_the_ledger_fires_nothing() {
 }
 
 #[tokio::test]
-async fn t7_a_rule_added_under_a_clock_days_behind_begins_when_the_clock_is_right() {
+async fn t07_a_rule_added_under_a_clock_days_behind_begins_when_the_clock_is_right() {
     let directory = TempDir::new().unwrap();
     let first = executor(directory.path(), EVENINGS, berlin("2026-11-23T18:00:00"));
     first.agenda().await.unwrap();
@@ -245,7 +245,7 @@ async fn t7_a_rule_added_under_a_clock_days_behind_begins_when_the_clock_is_righ
 }
 
 #[tokio::test]
-async fn t8_a_firing_while_the_rule_is_running_is_skipped_once() {
+async fn t08_a_firing_while_the_rule_is_running_is_skipped_once() {
     let directory = TempDir::new().unwrap();
     let noon = executor(directory.path(), EVENINGS, berlin("2026-11-23T12:00:00"));
     let mut agenda = noon.agenda().await.unwrap();
@@ -259,7 +259,7 @@ async fn t8_a_firing_while_the_rule_is_running_is_skipped_once() {
 }
 
 #[tokio::test]
-async fn t9_a_thousand_rules_of_one_second_are_claimed_at_once() {
+async fn t09_a_thousand_rules_of_one_second_are_claimed_at_once() {
     let directory = TempDir::new().unwrap();
     let rules: String = (0..1_000).map(|n| EVENINGS.replace("evenings", &format!("rule-{n}"))).collect();
     let noon = executor(directory.path(), &rules, berlin("2026-11-23T12:00:00"));

@@ -63,7 +63,7 @@ proptest! {
 }
 
 #[test]
-fn a_fixed_time_happens_once_for_every_local_day_of_every_zone() {
+fn t03_a_fixed_time_happens_once_for_every_local_day_of_every_zone() {
     for (name, changes) in ZONES.iter().zip(CHANGES.iter()) {
         let zone = zone(name);
         for text in ["0 0 * * *", "30 0 * * *", "15 1 * * *", "30 2 * * *", "0 3 * * *", "45 23 * * *", "0 19 * * *"] {

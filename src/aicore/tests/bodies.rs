@@ -16,9 +16,9 @@ fn raw(head: &str, body: &[u8]) -> Act {
     Act::Raw([format!("HTTP/1.1 {head}\r\ncontent-type: application/json\r\n").as_bytes(), body].concat())
 }
 
-/// A16: a reset in the body, a short one, a cut chunk, one that ends with the connection.
+/// a16: a reset in the body, a short one, a cut chunk, one that ends with the connection.
 #[tokio::test(start_paused = true)]
-async fn a_page_that_breaks_off_is_thrown_away_and_read_again() {
+async fn a16_a_page_that_breaks_off_is_thrown_away_and_read_again() {
     let cut = &PAGE[..60];
     let cuts = [
         format!("content-length: {}\r\n\r\n{cut}", PAGE.len()),
@@ -41,9 +41,8 @@ async fn a_page_that_breaks_off_is_thrown_away_and_read_again() {
     }
 }
 
-/// A17.
 #[tokio::test(start_paused = true)]
-async fn an_acceptance_with_a_broken_body_leaves_the_outcome_unknown_and_is_not_repeated() {
+async fn a17_an_acceptance_with_a_broken_body_leaves_the_outcome_unknown_and_is_not_repeated() {
     let bodies = [
         "content-length: 99\r\n\r\n{\"id\"",
         "content-length: 5\r\n\r\n{\"id\"",
@@ -59,9 +58,8 @@ async fn an_acceptance_with_a_broken_body_leaves_the_outcome_unknown_and_is_not_
     }
 }
 
-/// A18.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_not_ai_cores_is_no_answer() {
+async fn a18_an_answer_that_is_not_ai_cores_is_no_answer() {
     let other = Server::api(|_, _| page(&["d9999"], 1)).await;
     let elsewhere = format!("{}/v2/lm/deployments", other.address);
     let html = || vec![("content-type", "text/html; charset=utf-8".to_owned())];
@@ -87,7 +85,7 @@ async fn an_answer_that_is_not_ai_cores_is_no_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_404_of_a_gateway_does_not_make_a_deployment_gone() {
+async fn a08_a_404_of_a_gateway_does_not_make_a_deployment_gone() {
     let gateway = || Act::Answer {
         status: 404,
         headers: vec![("content-type", "text/plain".into())],
@@ -100,9 +98,8 @@ async fn a_404_of_a_gateway_does_not_make_a_deployment_gone() {
     assert_eq!(reader.deployment(&dev(), &id("d2222")).await.unwrap_err().keyword(), "unexpected_response");
 }
 
-/// A19.
 #[tokio::test(start_paused = true)]
-async fn a_drip_and_a_silence_end_after_thirty_seconds_each() {
+async fn a19_a_drip_and_a_silence_end_after_thirty_seconds_each() {
     let slow: [fn() -> Act; 2] = [
         || Act::Drip([b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_vec(), vec![b' '; 900]].concat()),
         || Act::Hang,
@@ -115,7 +112,7 @@ async fn a_drip_and_a_silence_end_after_thirty_seconds_each() {
         assert_eq!((error.keyword(), server.calls().len()), ("unreachable", 3));
         let took = started.elapsed();
         assert!((Duration::from_secs(90)..Duration::from_secs(94)).contains(&took), "{took:?}");
-        // A15: it may have been carried out, so it is not sent again.
+        // a15: it may have been carried out, so it is not sent again.
         let error = tenant.stopper.stop(&dev(), &id("d1111")).await.unwrap_err();
         assert!(error.outcome_is_unknown());
         assert_eq!(server.calls().len(), 4);
@@ -123,7 +120,7 @@ async fn a_drip_and_a_silence_end_after_thirty_seconds_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_headers_is_no_answer() {
+async fn a19_a_flood_of_headers_is_no_answer() {
     let flood = "x-flood: y\r\n".repeat(500);
     let server =
         Server::api(move |_, _| raw("200 OK", format!("{flood}content-length: 2\r\n\r\n{{}}").as_bytes())).await;
@@ -131,9 +128,8 @@ async fn a_flood_of_headers_is_no_answer() {
     assert_eq!((error.keyword(), server.calls().len()), ("unreachable", 3));
 }
 
-/// A20.
 #[tokio::test(start_paused = true)]
-async fn a_body_beyond_the_cap_is_not_read() {
+async fn a20_a_body_beyond_the_cap_is_not_read() {
     let announced = |_: &_, _| raw("200 OK", b"content-length: 314572800\r\n\r\n{\"resources\":[");
     let server = Server::api(announced).await;
     let error = server.reader().deployments(&dev(), None).await.unwrap_err();
@@ -197,7 +193,7 @@ async fn an_error_names_call_group_status_code_and_request_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compressed_bomb_meets_the_cap_too() {
+async fn a20_a_compressed_bomb_meets_the_cap_too() {
     let sent = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&sent);
     // 20 MiB of blanks.

@@ -31,18 +31,18 @@ async fn a_server_with_smaller_pages_than_asked_for_is_read_to_its_count() {
     assert_eq!((listing.deployments.len(), listing.consistent, server.calls().len()), (250, true, 3));
 }
 
-/// A21: `$skip` is ignored; every page is the first.
+/// a21: `$skip` is ignored; every page is the first.
 #[tokio::test(start_paused = true)]
-async fn a_page_that_adds_nothing_new_ends_the_walk() {
+async fn a21_a_page_that_adds_nothing_new_ends_the_walk() {
     let server = Server::api(|_, _| answer(200, &rows(0..1000, 3000))).await;
     let listing = server.reader().deployments(&dev(), None).await.unwrap();
     assert_eq!((listing.deployments.len(), listing.consistent), (1000, false));
     assert_eq!(server.calls().len(), 4);
 }
 
-/// A21: an id slides over the page border once; the second and third walk agree.
+/// a21: an id slides over the page border once; the second and third walk agree.
 #[tokio::test(start_paused = true)]
-async fn a_listing_that_moved_is_read_again_until_it_stands_still() {
+async fn a21_a_listing_that_moved_is_read_again_until_it_stands_still() {
     let server = Server::api(|seen, n| match (n, skip(seen)) {
         (0, _) => answer(200, &rows(0..1000, 1500)),
         (1, _) => answer(200, &rows(999..1499, 1500)),
@@ -53,9 +53,9 @@ async fn a_listing_that_moved_is_read_again_until_it_stands_still() {
     assert_eq!((listing.deployments.len(), listing.consistent, server.calls().len()), (1500, true, 4));
 }
 
-/// A21: it never stands still; all that was seen is told, and that it may not be all.
+/// a21: it never stands still; all that was seen is told, and that it may not be all.
 #[tokio::test(start_paused = true)]
-async fn a_listing_that_never_stands_still_is_marked() {
+async fn a21_a_listing_that_never_stands_still_is_marked() {
     let server = Server::api(|_, n| match n {
         0 => page(&["d1111", "d1111"], 2),
         1 => page(&["d1111", "d2222", "d2222"], 3),
@@ -68,9 +68,9 @@ async fn a_listing_that_never_stands_still_is_marked() {
     assert_eq!(server.calls().len(), 3);
 }
 
-/// A21: `count` is wrong, but what is listed is the same twice.
+/// a21: `count` is wrong, but what is listed is the same twice.
 #[tokio::test(start_paused = true)]
-async fn a_wrong_count_is_outvoted_unless_something_is_missing() {
+async fn a21_a_wrong_count_is_outvoted_unless_something_is_missing() {
     let server = Server::api(|_, _| page(&["d1111", "d2222"], 1)).await;
     let listing = server.reader().deployments(&dev(), None).await.unwrap();
     assert_eq!((listing.deployments.len(), listing.consistent, server.calls().len()), (2, true, 2));
@@ -80,9 +80,8 @@ async fn a_wrong_count_is_outvoted_unless_something_is_missing() {
     assert_eq!((listing.deployments.len(), listing.consistent, server.calls().len()), (1, false, 4));
 }
 
-/// A22, A28.
 #[tokio::test(start_paused = true)]
-async fn odd_rows_cost_no_more_than_themselves() {
+async fn a22_a28_odd_rows_cost_no_more_than_themselves() {
     let row = |id: &Value, status: &str| json!({ "id": id, "status": status, "surprise": [{ "deep": null }] });
     let resources = json!([
         row(&json!("d1111"), "RUNNING"), row(&json!(".."), "RUNNING"), row(&json!(""), "RUNNING"), row(&json!("dé11"), "RUNNING"),

@@ -9,9 +9,8 @@ use tokio::time::Instant;
 use crate::aicore::tests::server::{Act, Server, answer, answer_with, dev, id, page};
 use crate::aicore::{KeySource, Options, Reader};
 
-/// A10.
 #[tokio::test(start_paused = true)]
-async fn all_tasks_of_a_client_honour_a_pause() {
+async fn a10_all_tasks_of_a_client_honour_a_pause() {
     let server =
         Server::api(|_, n| if n == 0 { answer_with(429, "retry-after", "7", &json!({})) } else { page(&[], 0) }).await;
     let reader = server.reader();
@@ -28,9 +27,9 @@ async fn all_tasks_of_a_client_honour_a_pause() {
     assert!(calls[1..].iter().all(|call| call.at - calls[0].at >= Duration::from_secs(7)));
 }
 
-/// A10, for a change: it was refused, so it is sent again.
+/// a10, for a change: it was refused, so it is sent again.
 #[tokio::test(start_paused = true)]
-async fn a_stop_that_was_put_off_is_sent_after_the_pause() {
+async fn a10_a_stop_that_was_put_off_is_sent_after_the_pause() {
     let server = Server::api(|_, n| match n {
         0 => answer_with(429, "retry-after", "7", &json!({})),
         _ => answer(202, &json!({ "id": "d1111", "message": "Deployment modification scheduled" })),
@@ -41,9 +40,8 @@ async fn a_stop_that_was_put_off_is_sent_after_the_pause() {
     assert!(calls.len() == 2 && calls[1].at - calls[0].at >= Duration::from_secs(7));
 }
 
-/// A11.
 #[tokio::test(start_paused = true)]
-async fn a_date_is_honoured_nonsense_is_a_normal_pause_and_a_day_is_an_error() {
+async fn a11_a_date_is_honoured_nonsense_is_a_normal_pause_and_a_day_is_an_error() {
     let cases = [
         ("Mon, 23 Nov 2026 18:01:40 GMT", 95..=100),
         ("Mon, 23 Nov 2026 17:00:00 GMT", 0..=1),
@@ -71,9 +69,8 @@ async fn a_date_is_honoured_nonsense_is_a_normal_pause_and_a_day_is_an_error() {
     assert_eq!(server.calls().len(), 1, "a call was sent during the pause");
 }
 
-/// A12.
 #[tokio::test(start_paused = true)]
-async fn an_endless_429_gets_three_attempts_and_then_fewer() {
+async fn a12_an_endless_429_gets_three_attempts_and_then_fewer() {
     let server = Server::api(|_, _| answer(429, &json!({}))).await;
     let tenant = server.tenant();
     assert_eq!(tenant.reader.deployments(&dev(), None).await.unwrap_err().keyword(), "rate_limited");
@@ -86,9 +83,8 @@ async fn an_endless_429_gets_three_attempts_and_then_fewer() {
     assert!(server.calls().len() <= 52 + 5 + 5, "{}", server.calls().len());
 }
 
-/// A13.
 #[tokio::test(start_paused = true)]
-async fn two_failures_of_a_read_are_forgiven_and_a_stop_is_not_repeated() {
+async fn a13_two_failures_of_a_read_are_forgiven_and_a_stop_is_not_repeated() {
     for status in [500, 502, 503, 504] {
         let server =
             Server::api(move |_, n| if n < 2 { answer(status, &json!({})) } else { page(&["d1111"], 1) }).await;
@@ -100,9 +96,8 @@ async fn two_failures_of_a_read_are_forgiven_and_a_stop_is_not_repeated() {
     }
 }
 
-/// A14.
 #[tokio::test(start_paused = true)]
-async fn an_outage_adds_a_tenth_at_most() {
+async fn a14_an_outage_adds_a_tenth_at_most() {
     let server = Server::api(|_, _| Act::Close).await;
     let reader = server.reader();
     for _ in 0..300 {

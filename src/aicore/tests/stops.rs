@@ -30,9 +30,8 @@ async fn a_stop_is_one_patch_of_one_known_shape() {
     assert_eq!(calls[0].header("ai-resource-group"), ["dev"]);
 }
 
-/// A7, A8, A9.
 #[tokio::test(start_paused = true)]
-async fn a_refused_stop_was_not_carried_out_and_is_not_repeated() {
+async fn a07_a08_a09_a_refused_stop_was_not_carried_out_and_is_not_repeated() {
     for (status, keyword) in [
         (400, "precondition"),
         (409, "precondition"),
@@ -54,7 +53,7 @@ async fn a_refused_stop_was_not_carried_out_and_is_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_whose_token_expired_is_sent_with_another() {
+async fn a01_a_stop_whose_token_expired_is_sent_with_another() {
     let server = Server::api(|_, n| match n {
         0 => answer(401, &json!({})),
         _ => answer(202, &json!({ "id": "d1111", "message": "ok" })),
@@ -82,9 +81,8 @@ async fn a_bulk_stop_is_a_merge_patch_of_its_ids() {
     );
 }
 
-/// A23, A24.
 #[tokio::test(start_paused = true)]
-async fn a_bulk_answer_is_taken_id_by_id() {
+async fn a23_a24_a_bulk_answer_is_taken_id_by_id() {
     let server = Server::api(|_, _| {
         let error = |code: &str, message: &str| json!({ "code": code, "message": message, "requestID": "req-7" });
         answer(
@@ -115,9 +113,8 @@ async fn a_bulk_answer_is_taken_id_by_id() {
     assert!(twice.contains("second") && twice.contains("req-7"), "{twice}");
 }
 
-/// A25.
 #[tokio::test(start_paused = true)]
-async fn a_tenant_that_refuses_bulk_is_remembered() {
+async fn a25_a_tenant_that_refuses_bulk_is_remembered() {
     for status in [400, 404, 405, 415, 501] {
         let server =
             Server::api(
@@ -155,9 +152,9 @@ async fn a_bulk_stop_that_fails_for_another_reason_is_not_a_refusal_of_bulk() {
     }
 }
 
-/// A25: the capability is asked for once, by whoever comes first.
+/// The capability is asked for once, by whoever comes first.
 #[tokio::test(start_paused = true)]
-async fn bulk_is_off_unless_the_tenant_says_otherwise() {
+async fn a25_bulk_is_off_unless_the_tenant_says_otherwise() {
     let cases: [(fn() -> Act, bool); 6] = [
         (|| meta(&json!(true)), true),
         (|| meta(&json!(false)), false),

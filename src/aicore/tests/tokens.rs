@@ -7,9 +7,8 @@ use serde_json::json;
 use crate::aicore::Error;
 use crate::aicore::tests::server::{Act, SECRET, Seen, Server, TOKEN, answer, answer_with, dev, page, token_answer};
 
-/// A1.
 #[tokio::test(start_paused = true)]
-async fn a_token_that_expired_early_is_renewed_once_and_the_call_repeated() {
+async fn a01_a_token_that_expired_early_is_renewed_once_and_the_call_repeated() {
     let server = Server::api(|_, n| if n == 1 { answer(401, &json!({})) } else { page(&["d1111"], 1) }).await;
     let reader = server.reader();
     reader.deployments(&dev(), None).await.unwrap();
@@ -18,9 +17,8 @@ async fn a_token_that_expired_early_is_renewed_once_and_the_call_repeated() {
     assert_eq!((server.tokens(), server.calls().len()), (2, 3));
 }
 
-/// A2.
 #[tokio::test(start_paused = true)]
-async fn credentials_that_are_rejected_twice_ask_for_no_token_for_a_minute() {
+async fn a02_credentials_that_are_rejected_twice_ask_for_no_token_for_a_minute() {
     let server = Server::api(|_, _| answer(401, &json!({ "error": { "requestId": "req-1", "message": TOKEN } }))).await;
     let reader = server.reader();
     let error = reader.deployments(&dev(), None).await.unwrap_err();
@@ -38,7 +36,7 @@ async fn credentials_that_are_rejected_twice_ask_for_no_token_for_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_the_endpoint_refuses_is_not_offered_again_until_it_changes() {
+async fn a02_a_key_that_the_endpoint_refuses_is_not_offered_again_until_it_changes() {
     let server = Server::new(|seen, _| match seen.is_token() {
         true if seen.body.contains(SECRET) => {
             let echo = format!("secret {SECRET} is wrong");
@@ -61,9 +59,8 @@ async fn a_key_that_the_endpoint_refuses_is_not_offered_again_until_it_changes()
     assert_eq!(server.tokens(), 2);
 }
 
-/// A3.
 #[tokio::test(start_paused = true)]
-async fn a_token_endpoint_in_trouble_is_asked_three_times() {
+async fn a03_a_token_endpoint_in_trouble_is_asked_three_times() {
     let troubles: [fn() -> Act; 6] = [
         || answer(503, &json!({})),
         || Act::Hang,
@@ -81,9 +78,8 @@ async fn a_token_endpoint_in_trouble_is_asked_three_times() {
     }
 }
 
-/// A4.
 #[tokio::test(start_paused = true)]
-async fn a_token_without_a_lifetime_is_used_for_four_minutes() {
+async fn a04_a_token_without_a_lifetime_is_used_for_four_minutes() {
     let server =
         Server::new(
             |seen, _| {
@@ -99,9 +95,8 @@ async fn a_token_without_a_lifetime_is_used_for_four_minutes() {
     }
 }
 
-/// A5.
 #[tokio::test(start_paused = true)]
-async fn ten_tasks_that_need_a_token_ask_for_one() {
+async fn a05_ten_tasks_that_need_a_token_ask_for_one() {
     let server = Server::api(|_, _| page(&[], 0)).await;
     let reader = server.reader();
     let group = dev();
@@ -111,7 +106,7 @@ async fn ten_tasks_that_need_a_token_ask_for_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_tasks_whose_token_is_not_taken_renew_it_once() {
+async fn a05_ten_tasks_whose_token_is_not_taken_renew_it_once() {
     let server = Server::new(|seen, n| match seen.is_token() {
         true => answer(200, &json!({ "access_token": format!("token-{n}"), "expires_in": 3600 })),
         false if seen.header("authorization") == ["Bearer token-0"] => answer(401, &json!({})),
@@ -126,7 +121,7 @@ async fn ten_tasks_whose_token_is_not_taken_renew_it_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_tasks_that_wait_for_a_token_in_vain_fail_together() {
+async fn a05_ten_tasks_that_wait_for_a_token_in_vain_fail_together() {
     let server = Server::new(|_, _| answer(500, &json!({}))).await;
     let reader = server.reader();
     let group = dev();

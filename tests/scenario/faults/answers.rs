@@ -1,4 +1,4 @@
-//! Faults A16 to A28: answers that broke off, are something else, change under us, or mean harm.
+//! Faults a16 to a28: answers that broke off, are something else, change under us, or mean harm.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Faults A1 to A5: tokens and credentials.
+//! Faults a01 to a05: tokens and credentials.
 
 use std::time::Duration;
 

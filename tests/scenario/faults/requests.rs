@@ -1,4 +1,4 @@
-//! Faults A6 to A15: refusals, pauses, outages, and answers that never came.
+//! Faults a06 to a15: refusals, pauses, outages, and answers that never came.
 
 use std::time::Duration;
 
