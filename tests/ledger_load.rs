@@ -113,9 +113,9 @@ async fn five_years_do_not_slow_anything_down() {
         .await,
         took(&ledger, "traces of another", reading, move |tx| tx.traces(&DeploymentId::new("d0123").unwrap(), now, 10))
             .await,
-        took(&ledger, "asked by others", fast, |tx| {
+        took(&ledger, "asked by others", fast, move |tx| {
             let (connection, group) = (ConnectionName::new("dev").unwrap(), ResourceGroup::new("dev-a").unwrap());
-            tx.asked_by_others(offhours::ledger::runs::RunId(1), &connection, &group)
+            tx.asked_by_others(offhours::ledger::runs::RunId(1), &connection, &group, now)
         })
         .await,
         took(&ledger, "holds", fast, move |tx| tx.holds(now)).await,
