@@ -23,3 +23,4 @@ mod scenario;
 mod settling;
 mod stage;
 mod time;
+mod year;
