@@ -114,9 +114,9 @@ fn ledger(criterion: &mut Criterion) {
     bench.read("next settlement", move |tx| tx.next_settlement_at(now));
     bench.read("holds", move |tx| tx.holds(now));
     // In each run.
-    bench.read("asked by others", |tx| {
+    bench.read("asked by others", move |tx| {
         let (connection, group) = (ConnectionName::new("dev").unwrap(), ResourceGroup::new("dev-a").unwrap());
-        tx.asked_by_others(RunId(1), &connection, &group)
+        tx.asked_by_others(RunId(1), &connection, &group, now)
     });
     bench.read("unsettled, 200", move |tx| tx.unsettled(now));
     // When a person asks.

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use offhours::clock::{self, Clock};
 use offhours::domain::cron::Cron;
 use offhours::domain::deployment::Status;
-use offhours::simulator::{Behaviour, Fault, Fleet, Moment, Redeployed, Simulator, Spec, Spelling};
+use offhours::simulator::{Behaviour, Entry, Fault, Fleet, Moment, Redeployed, Simulator, Spec, Spelling};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
@@ -464,6 +464,41 @@ async fn a_deployment_is_created_from_a_configuration_and_reconfigured() {
     assert_eq!(body["latestRunningConfigurationId"], "cfg-chat");
     assert_eq!(body["configurationName"], "search");
     assert_eq!(bench.simulator.violations(), []);
+}
+
+#[tokio::test]
+async fn a_fault_by_chance_strikes_about_one_in_so_many_and_with_one_seed_the_same_ones() {
+    let bench = Bench::new(one()).await;
+    let mut struck = Vec::new();
+    for _ in 0..2 {
+        bench.simulator.inject(Fault::on("GET", "/d001").answers(503).by_chance(10, 4711));
+        let mut statuses = Vec::new();
+        for _ in 0..200 {
+            statuses.push(bench.get("/lm/deployments/d001").await.0);
+        }
+        bench.simulator.heal();
+        struck.push(statuses);
+    }
+    let count = struck[0].iter().filter(|status| **status == 503).count();
+    assert!((8..=40).contains(&count), "{count} of 200");
+    assert_eq!(struck[0], struck[1]);
+}
+
+#[tokio::test]
+async fn a_journal_that_was_taken_begins_anew_and_what_is_under_way_harms_nothing() {
+    let bench = Bench::new(one()).await;
+    bench.simulator.inject(Fault::on("GET", "/d001").delays(Duration::from_secs(5)));
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    tokio::join!(bench.get("/lm/deployments/d001"), async {
+        bench.pause(TimeDelta::seconds(1)).await;
+        first = bench.simulator.take_journal();
+        bench.get("/lm/deployments").await;
+        second = bench.simulator.take_journal();
+    });
+    let seen = |entries: &[Entry]| entries.iter().map(|one| (one.target.clone(), one.status)).collect::<Vec<_>>();
+    assert_eq!(seen(&first).last(), Some(&("/v2/lm/deployments/d001".to_owned(), None)));
+    assert_eq!(seen(&second), [("/v2/lm/deployments".to_owned(), Some(200))]);
+    assert_eq!(bench.simulator.journal(), []);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! One client's way to AI Core: a call goes through the gate with a token, is judged, and is repeated where that is
 //! allowed. Readers and stoppers of one connection share a session.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
@@ -44,6 +46,32 @@ pub(super) struct Call {
     query: Option<String>,
     group: Option<ResourceGroup>,
     prefer: Option<String>,
+    line: Line,
+}
+
+/// Where a call is: on its way to AI Core, or waiting for its turn. A call that waits can be given up without a doubt.
+#[derive(Debug, Clone, Default)]
+pub struct Line(Arc<AtomicBool>);
+
+impl Line {
+    /// True from when a request may have been sent until its answer has come.
+    pub fn is_busy(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn occupy(&self) -> Busy<'_> {
+        self.0.store(true, Ordering::Release);
+        Busy(self)
+    }
+}
+
+/// As long as it lives, a line is busy.
+struct Busy<'a>(&'a Line);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Release);
+    }
 }
 
 enum Verb {
@@ -62,7 +90,7 @@ pub(super) enum Unread {
 impl Call {
     /// A reading call.
     pub(super) fn get(path: impl Into<String>) -> Self {
-        Self { method: Verb::Get, path: path.into(), query: None, group: None, prefer: None }
+        Self { method: Verb::Get, path: path.into(), query: None, group: None, prefer: None, line: Line::default() }
     }
 
     /// A changing call.
@@ -83,6 +111,11 @@ impl Call {
     /// With this `Prefer` header.
     pub(super) fn prefer(self, preference: String) -> Self {
         Self { prefer: Some(preference), ..self }
+    }
+
+    /// On this line.
+    pub(super) fn on(self, line: &Line) -> Self {
+        Self { line: line.clone(), ..self }
     }
 
     /// The call as messages name it.
@@ -176,8 +209,9 @@ impl Session {
     async fn attempt(&self, call: &Call, stale: Option<u64>) -> Result<(u64, (Token, Reply)), Error> {
         let (permit, (serial, token)) = self.admission(call, stale).await?;
         let started = Instant::now();
+        let busy = call.line.occupy();
         let reply = exchange(self.request(call, &token), self.request_timeout).await;
-        drop(permit);
+        drop((busy, permit));
         log(call, started.elapsed(), &reply);
         Ok((serial, (token, reply.map_err(|trouble| failure(call.asked(), trouble, call.success()))?)))
     }

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use crate::aicore::error::{Answer, Asked, Error, Trouble};
 use crate::aicore::http::Reply;
-use crate::aicore::session::{Call, Session, Unread, unread};
+use crate::aicore::session::{Call, Line, Session, Unread, unread};
 use crate::aicore::stop_batch::StopBatch;
 use crate::domain::id::{DeploymentId, ResourceGroup};
 
@@ -30,6 +30,7 @@ const DEFAULT_GROUP: &str = "default";
 pub struct Stopper {
     session: Arc<Session>,
     bulk: Arc<Bulk>,
+    line: Line,
 }
 
 /// What is known about bulk changes.
@@ -66,7 +67,18 @@ struct BulkEntry<'a> {
 
 impl Stopper {
     pub(super) fn new(session: Arc<Session>) -> Self {
-        Self { session, bulk: Arc::default() }
+        Self { session, bulk: Arc::default(), line: Line::default() }
+    }
+
+    /// The same stopper, to ask once: its line tells where that request is.
+    #[must_use]
+    pub fn on_its_own_line(&self) -> Self {
+        Self { line: Line::default(), ..self.clone() }
+    }
+
+    /// Where its request is.
+    pub fn line(&self) -> &Line {
+        &self.line
     }
 
     /// Whether this tenant takes bulk changes. It is asked once; after a bulk change was refused, the answer is no.
@@ -95,7 +107,8 @@ impl Stopper {
     /// unknown look at each, else stop them singly.
     pub async fn stop_in_bulk(&self, group: &ResourceGroup, batch: &StopBatch) -> Result<BulkAnswer, Error> {
         let deployments = batch.ids().iter().map(|id| BulkEntry { id: id.as_str(), target_status: STOPPED }).collect();
-        let call = Call::patch("/lm/deployments", MERGE_PATCH, bytes(&BulkStop { deployments })).within(group);
+        let call = Call::patch("/lm/deployments", MERGE_PATCH, bytes(&BulkStop { deployments }));
+        let call = call.within(group).on(&self.line);
         let asked = call.asked();
         match self.session.send(&call, |reply| BulkAnswer::read(&reply.body, batch, &asked)).await {
             Err(error) => Err(self.judge(error, batch)),
@@ -106,7 +119,7 @@ impl Stopper {
     /// Asks for one deployment to stop. Ok means that AI Core will, not that it has.
     pub async fn stop(&self, group: &ResourceGroup, id: &DeploymentId) -> Result<(), Error> {
         let body = bytes(&Stop { target_status: STOPPED });
-        let call = Call::patch(format!("/lm/deployments/{id}"), JSON, body).within(group);
+        let call = Call::patch(format!("/lm/deployments/{id}"), JSON, body).within(group).on(&self.line);
         self.session.send(&call, |reply| accepted(reply, id)).await
     }
 

@@ -1,13 +1,14 @@
 //! Asking for stops: in bulk where the tenant can, one by one where not. Each request is written down before it is
 //! sent, and none is repeated before a look at the deployment says that it is still needed.
 
+use std::slice;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use tracing::warn;
 
-use crate::aicore::StopBatch;
+use crate::aicore::{Line, StopBatch};
 use crate::domain::id::DeploymentId;
 use crate::domain::plan::{Planned, Question, Reason};
 use crate::domain::run::Outcome;
@@ -93,7 +94,7 @@ impl Task {
                 return;
             }
         };
-        group.listed_at = self.clock.now();
+        group.listed_at = now;
         let question = Question {
             rule: &self.rule,
             protect: &self.config.protect,
@@ -144,12 +145,13 @@ impl Task {
         let tickets: Vec<Ticket> = ids.iter().filter_map(|id| group.tickets.get(id).cloned()).collect();
         let (rule, config, run, window) =
             (Arc::clone(&self.rule), Arc::clone(&self.config), self.open.id, self.window());
-        let (connection, group_id) = (self.open.claim.connection.clone(), group.group.id.clone());
+        let (connection, group_id, listed_at) =
+            (self.open.claim.connection.clone(), group.group.id.clone(), group.listed_at);
         let written = self.ledger.write(move |tx| {
             let holds = tx.holds(now)?;
             let question =
                 Question { rule: &rule, protect: &config.protect, holds: &holds, scheduled: window.from, now };
-            let elsewhere = tx.asked_by_others(run, &connection, &group_id)?;
+            let elsewhere = tx.asked_by_others(run, &connection, &group_id, listed_at)?;
             let decide = |ticket: Ticket| {
                 if elsewhere.contains(&ticket.deployment().id) {
                     return Ticket { progress: Progress::Over(Fate::left(&Reason::AlreadyAsked)), ..ticket };
@@ -182,20 +184,34 @@ impl Task {
         }
     }
 
-    /// Waits for `request`, but not into the time in which nothing may be asked for: a request can stand long at the
-    /// client's gate. None where it was given up, and may or may not have been sent.
-    pub(super) async fn in_time<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+    /// Waits for `request` about `ids`, but not into a time in which it must not be sent: a request can stand long at
+    /// the client's gate, while the window ends or somebody sets a hold. None where it was given up, and may or may not
+    /// have been sent. For a hold, an answer that is on its way is waited for.
+    pub(super) async fn in_time<T>(
+        &self,
+        group: &GroupTickets,
+        ids: &[DeploymentId],
+        line: &Line,
+        request: impl Future<Output = T>,
+    ) -> Option<T> {
         let end = self.window().to.min(self.deadline);
         let left = (end - self.clock.now()).to_std().ok().filter(|left| !left.is_zero())?;
-        let limited = tokio::time::timeout(left, request);
-        self.shutdown.run_until_cancelled(limited).await?.ok()
+        let limited = async {
+            tokio::select! {
+                answer = tokio::time::timeout(left, request) => answer.ok(),
+                () = self.until_held(group, ids, line) => None,
+            }
+        };
+        self.shutdown.run_until_cancelled(limited).await?
     }
 
     async fn ask_in_bulk(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Vec<(DeploymentId, Answer)> {
         let mut answers = Vec::new();
         for batch in StopBatch::split(ids.iter().cloned()) {
             let (mut accepted, mut open) = (Vec::new(), Vec::new());
-            match self.in_time(self.tenant.stopper.stop_in_bulk(&group.group.id, &batch)).await {
+            let stopper = self.tenant.stopper.on_its_own_line();
+            let request = stopper.stop_in_bulk(&group.group.id, &batch);
+            match self.in_time(group, batch.ids(), stopper.line(), request).await {
                 None => open.extend(batch.ids().iter().map(|id| (id.clone(), None))),
                 Some(Ok(mut answer)) => {
                     for id in batch.ids() {
@@ -225,7 +241,9 @@ impl Task {
 
     async fn ask_singly(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Vec<(DeploymentId, Answer)> {
         let requests = ids.iter().map(|id| async move {
-            let answer = match self.in_time(self.tenant.stopper.stop(&group.group.id, id)).await {
+            let stopper = self.tenant.stopper.on_its_own_line();
+            let request = stopper.stop(&group.group.id, id);
+            let answer = match self.in_time(group, slice::from_ref(id), stopper.line(), request).await {
                 Some(Ok(())) => Answer::Watch,
                 Some(Err(error)) => self.look_and_repeat(group, id, Some(error), 1).await,
                 None => self.look_and_repeat(group, id, None, 1).await,

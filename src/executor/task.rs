@@ -96,6 +96,8 @@ impl Task {
 
     /// Carries the firing out. `earlier` are the rows that an earlier executor of the same run wrote down.
     pub(super) async fn carry_out(&self, earlier: Vec<Row>) -> Result<Ended, Interrupted> {
+        // The lists are as of now, however long the slowest of them takes.
+        let listed_at = self.clock.now();
         let survey = match survey(&self.tenant.reader, &self.rule, &self.config.prices, self.window().from).await {
             Ok(survey) => survey,
             Err(error) => {
@@ -103,7 +105,7 @@ impl Task {
                 return Ok(failed.with_unconfirmed(earlier, "AI Core could not be asked again"));
             }
         };
-        let (mut groups, gone, gaps) = match self.tickets(survey, earlier.clone()).await {
+        let (mut groups, gone, gaps) = match self.tickets(survey, listed_at, earlier.clone()).await {
             Ok(tickets) => tickets,
             Err(error) => {
                 let failed = Ended::failed(format!("ledger: nothing more was asked for, because {error}"));
@@ -135,6 +137,7 @@ impl Task {
     async fn tickets(
         &self,
         survey: Survey,
+        listed_at: DateTime<Utc>,
         earlier: Vec<Row>,
     ) -> Result<(Vec<GroupTickets>, Vec<Row>, Gaps), LedgerError> {
         let now = self.clock.now();
@@ -162,7 +165,7 @@ impl Task {
                 is_news.then(|| (id, Ticket::new(planned, earlier.map(Box::new))))
             });
             let tickets = tickets.collect();
-            groups.push(GroupTickets { group, listed_at: now, tickets });
+            groups.push(GroupTickets { group, listed_at, tickets });
         }
         let unread = |row: &Row| gaps.failed.iter().any(|(group, _)| group.id == row.resource_group);
         let lost = earlier.into_values().map(|row| {

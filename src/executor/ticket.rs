@@ -159,7 +159,7 @@ fn may_have_come_back(deployment: &Deployment, earlier: &Row) -> bool {
 pub struct GroupTickets {
     /// The group.
     pub group: Group,
-    /// When it was listed.
+    /// When it was listed; not later.
     pub listed_at: DateTime<Utc>,
     /// Its deployments, by id.
     pub tickets: BTreeMap<DeploymentId, Ticket>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{named_params, params};
 
 use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup};
@@ -15,27 +16,40 @@ use crate::ledger::values::{
     PROJECTED, avoided, charge_columns, optional_instant, parsed, price_of, rate, to_ms, wrong,
 };
 
+/// No run goes on for so long after the end of its off window.
+const LONGEST_WATCH: TimeDelta = TimeDelta::days(1);
+
 impl Tx<'_> {
     /// Writes down that stops are about to be asked for; must be on the disk before the first request is sent.
     pub fn request(&self, run: RunId, rows: &[Row]) -> Result<(), LedgerError> {
         rows.iter().try_for_each(|row| self.put_row(run, row, None))
     }
 
-    /// The deployments of a resource group that another open run has asked to stop, or was about to: its watch says what
-    /// becomes of them, and one stop is counted once.
+    /// The deployments of a resource group that another run has asked to stop, or was about to: its watch says what
+    /// becomes of them, and one stop is counted once. A run that is over counts where its end came after `listed_at`,
+    /// because a list of that time still shows what it has stopped as RUNNING.
     pub fn asked_by_others(
         &self,
         run: RunId,
         connection: &ConnectionName,
         group: &ResourceGroup,
+        listed_at: DateTime<Utc>,
     ) -> Result<BTreeSet<DeploymentId>, LedgerError> {
         let mut statement = self.0.prepare_cached(
-            // CROSS keeps the order: the few open runs first. Left to itself, SQLite begins with all deployments.
+            // CROSS keeps the order: the few open runs first. Left to itself, SQLite begins with all deployments. Of the
+            // runs that are over, only those can have ended just now whose window was open until lately.
             "SELECT d.id FROM run r INDEXED BY run_open CROSS JOIN deployment d ON d.run = r.id
              WHERE r.open AND r.id <> ?1 AND r.connection = ?2 AND d.resource_group = ?3
-               AND d.requested_at IS NOT NULL AND d.outcome IS NULL",
+               AND d.requested_at IS NOT NULL AND d.outcome IS NULL
+             UNION
+             SELECT d.id FROM run r INDEXED BY run_by_window CROSS JOIN deployment d ON d.run = r.id
+             WHERE NOT r.open AND r.mode = 'enforce' AND r.window_to >= ?5 AND r.finished_at >= ?4
+               AND r.id <> ?1 AND r.connection = ?2 AND d.resource_group = ?3
+               AND d.requested_at IS NOT NULL AND d.outcome IN ('stopped', 'unconfirmed')",
         )?;
-        let mut found = statement.query(params![run.0, connection.as_str(), group.as_str()])?;
+        let lately = to_ms(listed_at - LONGEST_WATCH);
+        let values = params![run.0, connection.as_str(), group.as_str(), to_ms(listed_at), lately];
+        let mut found = statement.query(values)?;
         let mut ids = BTreeSet::new();
         while let Some(columns) = found.next()? {
             ids.insert(parsed(columns, "id", "a deployment id", str::parse)?);

@@ -18,7 +18,15 @@ pub struct Fault {
     skip: usize,
     times: usize,
     seen: usize,
+    chance: Option<Chance>,
     trick: Trick,
+}
+
+/// Chance decides which requests are struck; the same seed always decides the same.
+#[derive(Debug, Clone)]
+struct Chance {
+    one_in: u32,
+    random: fastrand::Rng,
 }
 
 /// What happens to a request that a fault strikes.
@@ -79,6 +87,7 @@ impl Fault {
             skip: 0,
             times: 1,
             seen: 0,
+            chance: None,
             trick: Trick::Delay(Duration::ZERO),
         }
     }
@@ -108,6 +117,12 @@ impl Fault {
     #[must_use]
     pub fn always(self) -> Self {
         self.times(usize::MAX)
+    }
+
+    /// It strikes about one request in so many, for ever; the same `seed` strikes the same requests.
+    #[must_use]
+    pub fn by_chance(self, one_in: u32, seed: u64) -> Self {
+        Self { chance: Some(Chance { one_in, random: fastrand::Rng::with_seed(seed) }), ..self.always() }
     }
 }
 
@@ -240,7 +255,8 @@ impl Fault {
             return None;
         }
         self.seen += 1;
-        let strikes = self.seen > self.skip && self.seen - self.skip <= self.times;
+        let chosen = self.chance.as_mut().is_none_or(|chance| chance.random.u32(..chance.one_in) == 0);
+        let strikes = chosen && self.seen > self.skip && self.seen - self.skip <= self.times;
         strikes.then(|| self.trick.clone())
     }
 }

@@ -109,6 +109,14 @@ impl Simulator {
         self.shared.state().journal.clone()
     }
 
+    /// The same, and takes them out, so that a simulation of months does not keep them all. What comes of requests still
+    /// under way is then not written down.
+    pub fn take_journal(&self) -> Vec<Entry> {
+        let mut state = self.shared.state();
+        state.taken += state.journal.len();
+        std::mem::take(&mut state.journal)
+    }
+
     /// Every request so far that nobody should have sent: against SAP's description, a PATCH for a deployment that is
     /// STOPPING or STOPPED, or one that holds the bytes `DELETED`.
     pub fn violations(&self) -> Vec<Violation> {

@@ -33,13 +33,15 @@ pub(super) struct Inner {
     pub(super) world: World,
     pub(super) tokens: Tokens,
     pub(super) journal: Vec<Entry>,
+    /// Requests whose entries were taken out of the journal.
+    pub(super) taken: usize,
     pub(super) faults: Vec<Fault>,
 }
 
 impl Shared {
     pub(super) fn new(world: World, clock: Clock) -> Self {
         let tokens = Tokens::new(world.tenant.token_lifetime);
-        let inner = Inner { world, tokens, journal: Vec::new(), faults: Vec::new() };
+        let inner = Inner { world, tokens, journal: Vec::new(), taken: 0, faults: Vec::new() };
         Self { clock, over: CancellationToken::new(), state: Mutex::new(inner) }
     }
 
@@ -123,12 +125,12 @@ impl Exchange<'_> {
     fn give(&self, answer: Answer) -> Response {
         let mut answer = answer;
         answer.headers.push(("content-type".to_owned(), content_type(&answer).to_owned()));
-        self.shared.state().journal[self.number].status = Some(answer.status);
+        self.shared.state().note(self.number, |entry| entry.status = Some(answer.status));
         respond(answer.status, &answer.headers, Body::from(answer.body.to_string()))
     }
 
     fn give_canned(&self, canned: Canned) -> Response {
-        self.shared.state().journal[self.number].status = Some(canned.status);
+        self.shared.state().note(self.number, |entry| entry.status = Some(canned.status));
         respond(canned.status, &canned.headers, Body::from(canned.body))
     }
 
@@ -156,7 +158,15 @@ impl Inner {
         entry.violations = self.violations(received, now);
         self.journal.push(entry);
         let trick = fault::strike(&mut self.faults, received);
-        (self.journal.len() - 1, trick, self.world.tenant.latency)
+        (self.taken + self.journal.len() - 1, trick, self.world.tenant.latency)
+    }
+
+    /// Adds to the entry of a request, where nobody has taken it meanwhile.
+    fn note(&mut self, number: usize, add: impl FnOnce(&mut Entry)) {
+        let place = number.checked_sub(self.taken);
+        if let Some(entry) = place.and_then(|place| self.journal.get_mut(place)) {
+            add(entry);
+        }
     }
 
     fn violations(&self, received: &Received, now: chrono::DateTime<chrono::Utc>) -> Vec<String> {
@@ -194,7 +204,7 @@ impl Inner {
             Err(error) => error.answer(&request_id, &received.path),
         };
         answer.headers.push(("x-request-id".to_owned(), request_id));
-        self.journal[number].effects.clone_from(&answer.effects);
+        self.note(number, |entry| entry.effects.clone_from(&answer.effects));
         answer
     }
 }

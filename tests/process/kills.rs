@@ -97,7 +97,6 @@ fn p02_killed_between_single_stops() {
 
 // Who works without a daemon has nothing else that would finish the run that was cut off.
 #[test]
-#[ignore = "now and then the killed process's lock outlives it into the second fire, which then says so and ends 1"]
 fn a_fire_that_was_killed_is_finished_by_the_next_one() {
     let slow = fleet(2).each(|spec| spec.stop_after = TimeDelta::seconds(3));
     let bench = Bench::new(slow, &idle_rule("evening"));

@@ -24,3 +24,4 @@ mod scenario;
 mod settling;
 mod stage;
 mod time;
+mod year;

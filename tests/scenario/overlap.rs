@@ -46,6 +46,23 @@ fn two_rules_at_one_instant_ask_once_and_count_once() {
     }
 }
 
+/// The second rule has its list, and waits for that of another group while the first rule's run comes to its end.
+#[test]
+fn what_an_old_list_shows_running_and_another_run_has_stopped_meanwhile_is_not_asked_again() {
+    for bulk in [true, false] {
+        let twin = EVENINGS.replace("dev-evenings", "twin").replace("\"dev-*\"", "\"dev-a\", \"slow\"");
+        let fleet = one().stop_after(TimeDelta::seconds(5)).group("slow").running("s001", "infer.s");
+        let fleet = if bulk { fleet } else { fleet.without_bulk() };
+        let slow = Fault::on("GET", "/lm/deployments").group("slow").delays(std::time::Duration::from_secs(25));
+        let fired = Scenario::evenings().rule(&twin).fleet(fleet).fault(slow).fire();
+        assert_eq!(row(fired.run_of("dev-evenings"), "d001").outcome, Outcome::Stopped);
+        let second = row(fired.run_of("twin"), "d001");
+        assert_eq!((second.outcome, second.reason.as_str()), (Outcome::Left, "already asked to stop"));
+        assert_eq!(row(fired.run_of("twin"), "s001").outcome, Outcome::Stopped);
+        fired.asked("d001", 1);
+    }
+}
+
 #[test]
 fn the_second_rule_finds_it_off() {
     let mut stage = Scenario::evenings().rule(NIGHTS).fleet(one()).start();

@@ -126,6 +126,12 @@ impl Stage {
         self.runtime.block_on(future)
     }
 
+    /// Does something that looks for the runtime, though it does not wait.
+    pub fn inside<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _inside = self.runtime.enter();
+        work()
+    }
+
     /// Virtual time exists only inside the runtime.
     pub fn now(&self) -> DateTime<Utc> {
         let _inside = self.runtime.enter();
@@ -325,7 +331,7 @@ async fn play(executor: &Executor, agenda: &mut Agenda, to: DateTime<Utc>) -> Ve
     runs
 }
 
-async fn wait_until(clock: &Clock, at: DateTime<Utc>) {
+pub async fn wait_until(clock: &Clock, at: DateTime<Utc>) {
     while let Ok(wait) = (at - clock.now()).to_std() {
         if wait.is_zero() {
             break;
@@ -335,9 +341,9 @@ async fn wait_until(clock: &Clock, at: DateTime<Utc>) {
 }
 
 /// Work that ends for good as soon as `dead` says so; asked whenever it could go on.
-struct Mortal<'a, F, D> {
-    work: Pin<&'a mut F>,
-    dead: D,
+pub struct Mortal<'a, F, D> {
+    pub work: Pin<&'a mut F>,
+    pub dead: D,
 }
 
 impl<F: Future, D: FnMut() -> bool + Unpin> Future for Mortal<'_, F, D> {

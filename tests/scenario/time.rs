@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
+use offhours::domain::hold::Target;
 use offhours::executor::progress::{Step, silent};
 use offhours::simulator::{Behaviour, Fault, Fleet};
 
-use crate::fired::words;
+use crate::fired::{Fired, words};
 use crate::scenario::{EVENINGS, Scenario, instant};
 
 fn one() -> Fleet {
@@ -28,6 +29,34 @@ fn a_stop_that_had_to_wait_is_not_sent_after_the_window() {
         let fault = Fault::on("PATCH", path).answers(429).header("Retry-After", "240");
         let fired = Scenario::new().rule(&rule).fleet(fleet).fault(fault).fire();
         fired.outcome("d001", "left", "window ended").asked("d001", 1).result("missed").avoids_nothing();
+    }
+}
+
+/// A stop that AI Core put off stands at the client's gate while somebody says "not tonight". The others of its batch
+/// are stopped all the same.
+#[test]
+fn a_stop_that_had_to_wait_is_not_sent_once_it_is_held() {
+    for bulk in [true, false] {
+        let fleet = Fleet::new().group("dev-a").running("d001", "infer.s").running("d002", "infer.s");
+        let fleet = if bulk { fleet } else { fleet.without_bulk() };
+        let fault = Fault::on("PATCH", "").times(if bulk { 1 } else { 2 }).answers(429).header("Retry-After", "240");
+        let mut stage = Scenario::evenings().fleet(fleet).fault(fault).start();
+        let claimed = stage.claim();
+        let (executor, held) = (stage.executor(), Target::Deployment("d001".parse().unwrap()));
+        let (until, now) = (stage.at + TimeDelta::hours(9), stage.at + TimeDelta::minutes(1));
+        let runs = stage.block_on(async {
+            let hold = async {
+                executor.clock.pause(std::time::Duration::from_secs(60)).await;
+                executor.ledger.write(move |tx| tx.add_hold(&held, until, "training", "ada", now)).await.unwrap();
+            };
+            let work = join_all(claimed.into_iter().map(|run| executor.carry_out(run, silent())));
+            tokio::join!(work, hold).0
+        });
+        let fired = Fired { stage, runs };
+        fired.outcome("d001", "left", "held").stopped(["d002"]);
+        let asked_later =
+            fired.stage.patches().into_iter().filter(|patch| patch.at > now).flat_map(|one| one.patched_ids());
+        assert_eq!(asked_later.collect::<Vec<_>>(), ["d002"]);
     }
 }
 
