@@ -135,6 +135,12 @@ pub enum Error {
         /// The answer.
         answer: Box<Answer>,
     },
+    /// Nobody wanted it any more when its turn came: it was not sent.
+    #[error("{asked} was taken back before it was sent")]
+    Withdrawn {
+        /// The call.
+        asked: Box<Asked>,
+    },
     /// 429, or a pause that is longer than we wait.
     #[error("{asked} was put off{}: AI Core asks for fewer requests{}", answer_clause(.answer.as_deref()), pause_clause(*.pause))]
     RateLimited {
@@ -199,6 +205,7 @@ impl Error {
             Self::Forbidden { .. } => "forbidden",
             Self::NotFound { .. } => "not_found",
             Self::Precondition { .. } => "precondition",
+            Self::Withdrawn { .. } => "withdrawn",
             Self::RateLimited { .. } => "rate_limited",
             Self::Unreachable { .. } => "unreachable",
             Self::Truncated { .. } => "truncated",
@@ -235,6 +242,7 @@ impl Error {
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
             | Self::Precondition { .. }
+            | Self::Withdrawn { .. }
             | Self::RateLimited { .. }
             | Self::BulkRefused { .. } => false,
         }

@@ -2,9 +2,9 @@
 //! allowed. Readers and stoppers of one connection share a session.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use reqwest::{Client, Method};
 use secrecy::ExposeSecret;
@@ -46,33 +46,11 @@ pub(super) struct Call {
     query: Option<String>,
     group: Option<ResourceGroup>,
     prefer: Option<String>,
-    line: Line,
+    still_wanted: Option<StillWanted>,
 }
 
-/// Where a call is: on its way to AI Core, or waiting for its turn. A call that waits can be given up without a doubt.
-#[derive(Debug, Clone, Default)]
-pub struct Line(Arc<AtomicBool>);
-
-impl Line {
-    /// True from when a request may have been sent until its answer has come.
-    pub fn is_busy(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-
-    fn occupy(&self) -> Busy<'_> {
-        self.0.store(true, Ordering::Release);
-        Busy(self)
-    }
-}
-
-/// As long as it lives, a line is busy.
-struct Busy<'a>(&'a Line);
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Release);
-    }
-}
+/// Asked when a request has its turn, right before it is sent: false takes it back.
+pub type StillWanted = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
 enum Verb {
     Get,
@@ -90,7 +68,7 @@ pub(super) enum Unread {
 impl Call {
     /// A reading call.
     pub(super) fn get(path: impl Into<String>) -> Self {
-        Self { method: Verb::Get, path: path.into(), query: None, group: None, prefer: None, line: Line::default() }
+        Self { method: Verb::Get, path: path.into(), query: None, group: None, prefer: None, still_wanted: None }
     }
 
     /// A changing call.
@@ -113,9 +91,9 @@ impl Call {
         Self { prefer: Some(preference), ..self }
     }
 
-    /// On this line.
-    pub(super) fn on(self, line: &Line) -> Self {
-        Self { line: line.clone(), ..self }
+    /// Sent only if it is still wanted then.
+    pub(super) fn while_wanted(self, still_wanted: Option<StillWanted>) -> Self {
+        Self { still_wanted, ..self }
     }
 
     /// The call as messages name it.
@@ -208,10 +186,14 @@ impl Session {
     /// Sends once. `stale` is the number of a token that was not taken.
     async fn attempt(&self, call: &Call, stale: Option<u64>) -> Result<(u64, (Token, Reply)), Error> {
         let (permit, (serial, token)) = self.admission(call, stale).await?;
+        if let Some(still_wanted) = &call.still_wanted
+            && !still_wanted().await
+        {
+            return Err(Error::Withdrawn { asked: call.asked().into() });
+        }
         let started = Instant::now();
-        let busy = call.line.occupy();
         let reply = exchange(self.request(call, &token), self.request_timeout).await;
-        drop((busy, permit));
+        drop(permit);
         log(call, started.elapsed(), &reply);
         Ok((serial, (token, reply.map_err(|trouble| failure(call.asked(), trouble, call.success()))?)))
     }

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use crate::aicore::error::{Answer, Asked, Error, Trouble};
 use crate::aicore::http::Reply;
-use crate::aicore::session::{Call, Line, Session, Unread, unread};
+use crate::aicore::session::{Call, Session, StillWanted, Unread, unread};
 use crate::aicore::stop_batch::StopBatch;
 use crate::domain::id::{DeploymentId, ResourceGroup};
 
@@ -30,7 +30,7 @@ const DEFAULT_GROUP: &str = "default";
 pub struct Stopper {
     session: Arc<Session>,
     bulk: Arc<Bulk>,
-    line: Line,
+    still_wanted: Option<StillWanted>,
 }
 
 /// What is known about bulk changes.
@@ -67,18 +67,14 @@ struct BulkEntry<'a> {
 
 impl Stopper {
     pub(super) fn new(session: Arc<Session>) -> Self {
-        Self { session, bulk: Arc::default(), line: Line::default() }
+        Self { session, bulk: Arc::default(), still_wanted: None }
     }
 
-    /// The same stopper, to ask once: its line tells where that request is.
+    /// The same stopper, whose stops are taken back ([`Error::Withdrawn`]) where they are no longer wanted when their turn
+    /// comes: a request can stand long at the client's gate.
     #[must_use]
-    pub fn on_its_own_line(&self) -> Self {
-        Self { line: Line::default(), ..self.clone() }
-    }
-
-    /// Where its request is.
-    pub fn line(&self) -> &Line {
-        &self.line
+    pub fn while_wanted(&self, still_wanted: StillWanted) -> Self {
+        Self { still_wanted: Some(still_wanted), ..self.clone() }
     }
 
     /// Whether this tenant takes bulk changes. It is asked once; after a bulk change was refused, the answer is no.
@@ -108,7 +104,7 @@ impl Stopper {
     pub async fn stop_in_bulk(&self, group: &ResourceGroup, batch: &StopBatch) -> Result<BulkAnswer, Error> {
         let deployments = batch.ids().iter().map(|id| BulkEntry { id: id.as_str(), target_status: STOPPED }).collect();
         let call = Call::patch("/lm/deployments", MERGE_PATCH, bytes(&BulkStop { deployments }));
-        let call = call.within(group).on(&self.line);
+        let call = call.within(group).while_wanted(self.still_wanted.clone());
         let asked = call.asked();
         match self.session.send(&call, |reply| BulkAnswer::read(&reply.body, batch, &asked)).await {
             Err(error) => Err(self.judge(error, batch)),
@@ -119,7 +115,9 @@ impl Stopper {
     /// Asks for one deployment to stop. Ok means that AI Core will, not that it has.
     pub async fn stop(&self, group: &ResourceGroup, id: &DeploymentId) -> Result<(), Error> {
         let body = bytes(&Stop { target_status: STOPPED });
-        let call = Call::patch(format!("/lm/deployments/{id}"), JSON, body).within(group).on(&self.line);
+        let call = Call::patch(format!("/lm/deployments/{id}"), JSON, body)
+            .within(group)
+            .while_wanted(self.still_wanted.clone());
         self.session.send(&call, |reply| accepted(reply, id)).await
     }
 

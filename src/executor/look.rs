@@ -4,15 +4,15 @@
 use std::slice;
 use std::time::Duration;
 
-use crate::aicore::{Error, Line};
+use crate::aicore::Error;
 use crate::domain::deployment::{Deployment, Status};
+use crate::domain::hold::Hold;
 use crate::domain::id::DeploymentId;
-use crate::domain::plan::{Question, Reason};
+use crate::domain::plan::Question;
 use crate::domain::run::Outcome;
 use crate::executor::stop::Answer;
 use crate::executor::task::Task;
 use crate::executor::ticket::{Fate, GroupTickets, Ticket};
-use crate::ledger::LedgerError;
 
 /// Most requests for one deployment, where each but the last may or may not have arrived.
 const MOST_REQUESTS: u32 = 3;
@@ -20,8 +20,6 @@ const MOST_REQUESTS: u32 = 3;
 const MOST_REFUSALS: u32 = 2;
 /// Pause before a request is repeated.
 const PAUSE_BEFORE_REPEAT: Duration = Duration::from_secs(1);
-/// While a request stands at the client's gate, so often it is asked whether somebody has set a hold.
-const BETWEEN_LOOKS_AT_HOLDS: Duration = Duration::from_secs(1);
 
 impl Task {
     /// After a request that was not plainly accepted: looks at the deployment, and asks again only where it still can
@@ -49,9 +47,8 @@ impl Task {
                 return Answer::Over(fate);
             }
             requests += 1;
-            let stopper = self.tenant.stopper.on_its_own_line();
-            let request = stopper.stop(&group.group.id, id);
-            error = match self.in_time(group, slice::from_ref(id), stopper.line(), request).await {
+            let stopper = self.stopper_of(group, slice::from_ref(id));
+            error = match self.in_time(stopper.stop(&group.group.id, id)).await {
                 Some(Ok(())) => return Answer::Watch,
                 Some(Err(next)) => Some(next),
                 None => None,
@@ -61,32 +58,18 @@ impl Task {
 
     /// What has come in between a request and its repeat: the end of the window, or a hold.
     async fn obstacle(&self, group: &GroupTickets, id: &DeploymentId) -> Option<Fate> {
-        if let Some(fate) = self.too_late(self.clock.now()) {
+        let now = self.clock.now();
+        if let Some(fate) = self.too_late(now) {
             return Some(fate);
         }
-        match self.held_now(group, slice::from_ref(id)).await {
-            Ok(held) => held.map(|held| Fate::left(&held)),
-            Err(error) => Some(Fate::new(Outcome::Failed, format!("ledger: not asked again, because {error}"))),
-        }
-    }
-
-    /// The first reason by which a hold covers one of `ids` at this moment.
-    async fn held_now(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Result<Option<Reason>, LedgerError> {
-        let now = self.clock.now();
-        let holds = self.ledger.read(move |tx| tx.holds(now)).await?;
+        let holds: Vec<Hold> = match self.ledger.read(move |tx| tx.holds(now)).await {
+            Ok(holds) => holds,
+            Err(error) => return Some(Fate::new(Outcome::Failed, format!("ledger: not asked again, because {error}"))),
+        };
         let (protect, scheduled) = (&self.config.protect, self.window().from);
         let question = Question { rule: &self.rule, protect, holds: &holds, scheduled, now };
-        Ok(ids.iter().filter_map(|id| group.tickets.get(id)).find_map(|ticket| question.held(ticket.deployment())))
-    }
-
-    /// Comes to an end as soon as a hold covers one of `ids`, or nobody can tell, while nothing is on the line.
-    pub(super) async fn until_held(&self, group: &GroupTickets, ids: &[DeploymentId], line: &Line) {
-        loop {
-            self.clock.pause(BETWEEN_LOOKS_AT_HOLDS).await;
-            if !line.is_busy() && !matches!(self.held_now(group, ids).await, Ok(None)) && !line.is_busy() {
-                return;
-            }
-        }
+        let held = question.held(group.tickets.get(id)?.deployment())?;
+        Some(Fate::left(&held))
     }
 
     /// Decides from a fresh look; none means that the request should be repeated.

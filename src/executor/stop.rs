@@ -5,10 +5,12 @@ use std::slice;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tracing::warn;
 
-use crate::aicore::{Line, StopBatch};
+use crate::aicore::{Error, StopBatch, Stopper};
+use crate::domain::deployment::Deployment;
 use crate::domain::id::DeploymentId;
 use crate::domain::plan::{Planned, Question, Reason};
 use crate::domain::run::Outcome;
@@ -184,34 +186,39 @@ impl Task {
         }
     }
 
-    /// Waits for `request` about `ids`, but not into a time in which it must not be sent: a request can stand long at
-    /// the client's gate, while the window ends or somebody sets a hold. None where it was given up, and may or may not
-    /// have been sent. For a hold, an answer that is on its way is waited for.
-    pub(super) async fn in_time<T>(
-        &self,
-        group: &GroupTickets,
-        ids: &[DeploymentId],
-        line: &Line,
-        request: impl Future<Output = T>,
-    ) -> Option<T> {
+    /// Waits for `request`, but not into the time in which nothing may be asked for: a request can stand long at the
+    /// client's gate. None where it was given up or taken back, and may or may not have been sent.
+    pub(super) async fn in_time<T>(&self, request: impl Future<Output = Result<T, Error>>) -> Option<Result<T, Error>> {
         let end = self.window().to.min(self.deadline);
         let left = (end - self.clock.now()).to_std().ok().filter(|left| !left.is_zero())?;
-        let limited = async {
-            tokio::select! {
-                answer = tokio::time::timeout(left, request) => answer.ok(),
-                () = self.until_held(group, ids, line) => None,
-            }
-        };
-        self.shutdown.run_until_cancelled(limited).await?
+        let limited = tokio::time::timeout(left, request);
+        let answer = self.shutdown.run_until_cancelled(limited).await?.ok()?;
+        Some(answer).filter(|answer| !matches!(answer, Err(Error::Withdrawn { .. })))
+    }
+
+    /// A stopper whose requests are sent only as long as no hold covers one of `ids`, up to the moment of sending.
+    pub(super) fn stopper_of(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Stopper {
+        let tickets = ids.iter().filter_map(|id| group.tickets.get(id));
+        let deployments: Arc<[Deployment]> = tickets.map(|ticket| ticket.deployment().clone()).collect();
+        let (ledger, clock, rule) = (self.ledger.clone(), self.clock.clone(), Arc::clone(&self.rule));
+        self.tenant.stopper.while_wanted(Arc::new(move || {
+            let (ledger, now) = (ledger.clone(), clock.now());
+            let (rule, deployments) = (Arc::clone(&rule), Arc::clone(&deployments));
+            let is_free = async move {
+                // Where the holds cannot be read, nobody knows.
+                let Ok(holds) = ledger.read(move |tx| tx.holds(now)).await else { return false };
+                !deployments.iter().any(|one| holds.iter().any(|hold| hold.covers(&rule.name, one, now)))
+            };
+            is_free.boxed()
+        }))
     }
 
     async fn ask_in_bulk(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Vec<(DeploymentId, Answer)> {
         let mut answers = Vec::new();
         for batch in StopBatch::split(ids.iter().cloned()) {
             let (mut accepted, mut open) = (Vec::new(), Vec::new());
-            let stopper = self.tenant.stopper.on_its_own_line();
-            let request = stopper.stop_in_bulk(&group.group.id, &batch);
-            match self.in_time(group, batch.ids(), stopper.line(), request).await {
+            let stopper = self.stopper_of(group, batch.ids());
+            match self.in_time(stopper.stop_in_bulk(&group.group.id, &batch)).await {
                 None => open.extend(batch.ids().iter().map(|id| (id.clone(), None))),
                 Some(Ok(mut answer)) => {
                     for id in batch.ids() {
@@ -241,9 +248,8 @@ impl Task {
 
     async fn ask_singly(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Vec<(DeploymentId, Answer)> {
         let requests = ids.iter().map(|id| async move {
-            let stopper = self.tenant.stopper.on_its_own_line();
-            let request = stopper.stop(&group.group.id, id);
-            let answer = match self.in_time(group, slice::from_ref(id), stopper.line(), request).await {
+            let stopper = self.stopper_of(group, slice::from_ref(id));
+            let answer = match self.in_time(stopper.stop(&group.group.id, id)).await {
                 Some(Ok(())) => Answer::Watch,
                 Some(Err(error)) => self.look_and_repeat(group, id, Some(error), 1).await,
                 None => self.look_and_repeat(group, id, None, 1).await,
