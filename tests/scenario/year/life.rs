@@ -92,13 +92,12 @@ impl Life<'_> {
                 }
             }
             if round_at <= clock.now() {
-                self.settle().await;
+                self.settle();
                 self.deliver();
                 round_at = clock.now() + BETWEEN_ROUNDS;
             }
             if to <= clock.now() {
                 while let Some(()) = self.work.next().await {}
-                self.settle().await;
                 return None;
             }
         }
@@ -121,9 +120,14 @@ impl Life<'_> {
         }
     }
 
-    async fn settle(&self) {
-        let Executor { ledger, config, tenants, clock, .. } = self.executor;
-        settle::round(ledger, config, tenants, clock).await.unwrap();
+    /// Beside the runs, as a daemon does: all of them wait for one token, and who is not polled while he gets it would
+    /// keep the others waiting for ever.
+    fn settle(&self) {
+        let Executor { ledger, config, tenants, clock, .. } = self.executor.clone();
+        let settle = async move {
+            settle::round(&ledger, &config, &tenants, &clock).await.unwrap();
+        };
+        self.work.push(settle.boxed());
     }
 
     fn deliver(&self) {
