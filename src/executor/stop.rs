@@ -20,8 +20,6 @@ use crate::executor::task::{Interrupted, Task};
 use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
 use crate::ledger::LedgerError;
 
-/// Single requests that are written down in one go. Small, so that a hold set meanwhile still comes in time.
-const SINGLES_AT_ONCE: usize = 16;
 /// A list that is older is read again before the next stop: somebody may have changed a deployment meanwhile.
 const LIST_IS_OLD: TimeDelta = TimeDelta::seconds(60);
 /// Why a deployment is left whose off window ended before it was asked to stop.
@@ -46,8 +44,7 @@ impl Task {
         while !group.ids(&Progress::ToStop).is_empty() {
             let bulk = !bulk_was_refused && self.can_stop_in_bulk().await;
             self.renew_an_old_list(group).await;
-            let size = if bulk { StopBatch::LIMIT } else { SINGLES_AT_ONCE };
-            let ids: Vec<DeploymentId> = group.ids(&Progress::ToStop).into_iter().take(size).collect();
+            let ids: Vec<DeploymentId> = group.ids(&Progress::ToStop).into_iter().take(StopBatch::LIMIT).collect();
             if self.shutdown.is_cancelled() {
                 return Err(Interrupted);
             }

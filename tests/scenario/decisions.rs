@@ -174,7 +174,7 @@ fn a_hold_set_between_two_batches_saves_the_second() {
     for bulk in [true, false] {
         let fleet = Fleet::new().group("dev-a").running_many("d", 120, "infer.s");
         let fleet = if bulk { fleet } else { fleet.without_bulk() };
-        let first = if bulk { 100 } else { 16 };
+        let first = 100;
         let stage = Scenario::evenings().fleet(fleet).start();
         let slow = if bulk { "/lm/deployments" } else { "/lm/deployments/d001" };
         stage.simulator.inject(Fault::on("PATCH", slow).delays(std::time::Duration::from_secs(20)));
