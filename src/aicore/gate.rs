@@ -149,7 +149,7 @@ impl Drop for Permit<'_> {
 mod tests {
     use std::time::Duration;
 
-    use super::Gate;
+    use super::{Gate, ONE_BURST};
     use crate::clock::Clock;
 
     #[tokio::test(start_paused = true)]
@@ -168,6 +168,49 @@ mod tests {
             gate.widen();
         }
         assert_eq!((gate.state().width, gate.permits.available_permits()), (4, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_of_different_bursts_halve_it_again_and_one_request_always_may_pass() {
+        let gate = Gate::new(8, 1_000, Clock::System);
+        let mut widths = Vec::new();
+        for _ in 0..5 {
+            gate.narrow();
+            tokio::time::advance(ONE_BURST - Duration::from_millis(1)).await;
+            gate.narrow();
+            widths.push((gate.state().width, gate.permits.available_permits()));
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        assert_eq!(widths, [(4, 4), (2, 2), (1, 1), (1, 1), (1, 1)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wider_gate_first_forgives_what_is_owed() {
+        let gate = Gate::new(4, 1_000, Clock::System);
+        let mut busy = Vec::new();
+        for _ in 0..4 {
+            busy.push(gate.enter(Duration::ZERO).await.unwrap());
+        }
+        gate.narrow();
+        gate.widen();
+        gate.widen();
+        drop(busy);
+        assert_eq!((gate.state().width, gate.permits.available_permits()), (3, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_asked_for_while_a_request_waits_for_its_turn_holds_it_back() {
+        let gate = Gate::new(4, 1, Clock::System);
+        let started = tokio::time::Instant::now();
+        drop(gate.enter(Duration::ZERO).await.unwrap());
+        let closes = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            gate.close(Duration::from_secs(5));
+            gate.close(Duration::from_secs(1));
+        };
+        let (entered, ()) = tokio::join!(gate.enter(Duration::from_secs(10)), closes);
+        assert!(entered.is_ok());
+        assert_eq!(started.elapsed().as_millis(), 5_500, "the longest pause counts");
     }
 
     #[tokio::test(start_paused = true)]
