@@ -152,12 +152,6 @@ impl Exclusion {
             .or_else(|| named("configuration", &self.configurations, Some(deployment.configuration())))
             .or_else(|| self.ids.contains(&deployment.id).then(|| format!("id `{}`", deployment.id)))
     }
-
-    /// True where every deployment of `group` is kept, so that it need not even be listed.
-    pub fn covers_group(&self, group: &Group) -> bool {
-        first_match(&self.resource_groups, group.id.as_str()).is_some()
-            || self.labels.iter().any(|(key, value)| group.labels.get(key) == Some(value))
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,387 @@
+//! What the domain decides and counts, one sentence after the other: for each reason a deployment that has nothing else
+//! against it, and the instants just before and after each limit.
+
+#![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use jiff::tz::TimeZone;
+use offhours::domain::calendar::overlap;
+use offhours::domain::cron::Cron;
+use offhours::domain::deployment::{Deployment, Group, Nodes, Status};
+use offhours::domain::hold::{HOLD_UNTIL_LABEL, Hold, OPT_OUT_LABEL, Target};
+use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
+use offhours::domain::money::{Charge, Currency, HourlyRate, PricePeriod, Prices};
+use offhours::domain::plan::{Decision, Question};
+use offhours::domain::rule::{MailWhen, Mode, Rule};
+use offhours::domain::schedule::{MOST_MISSED, Schedule};
+use offhours::domain::selection::{Exclusion, Glob, Selection};
+use offhours::domain::zone::Zone;
+use rust_decimal::Decimal;
+
+fn utc(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// Monday evening in Berlin.
+fn evening() -> DateTime<Utc> {
+    utc("2026-11-23T18:00:00Z")
+}
+
+fn globs(patterns: &[&str]) -> Vec<Glob> {
+    patterns.iter().map(|pattern| Glob::new(pattern).unwrap()).collect()
+}
+
+fn schedule(stop: &str, until: Option<&str>) -> Schedule {
+    Schedule {
+        stop: Cron::parse(stop).unwrap(),
+        until: until.map(|text| Cron::parse(text).unwrap()),
+        zone: Zone::new("Europe/Berlin", TimeZone::get("Europe/Berlin").unwrap()),
+        holidays: BTreeSet::new(),
+        skip: BTreeSet::new(),
+    }
+}
+
+/// Evenings over the groups `dev-*`.
+fn rule() -> Rule {
+    Rule {
+        name: RuleName::new("evenings").unwrap(),
+        description: None,
+        connection: ConnectionName::new("dev").unwrap(),
+        schedule: schedule("0 19 * * *", Some("0 7 * * *")),
+        mode: Mode::Enforce,
+        max_stops: 50,
+        min_age: TimeDelta::minutes(30),
+        verify_timeout: TimeDelta::minutes(15),
+        notice: None,
+        mail: MailWhen::Always,
+        to: Vec::new(),
+        select: Selection { resource_groups: globs(&["dev-*"]), ..Selection::default() },
+        exclude: Exclusion::default(),
+    }
+}
+
+fn deployment() -> Deployment {
+    Deployment {
+        id: DeploymentId::new("d001").unwrap(),
+        resource_group: ResourceGroup::new("dev-a").unwrap(),
+        configuration_id: "c-1".to_owned(),
+        configuration_name: Some("forecast".to_owned()),
+        scenario_id: Some("sales".to_owned()),
+        executable_id: Some("serve".to_owned()),
+        status: Status::Running,
+        target_status: Some("RUNNING".to_owned()),
+        created_at: Some(evening() - TimeDelta::days(3)),
+        modified_at: None,
+        completed_at: None,
+        ttl: None,
+        nodes: vec![Nodes { plan: "infer.s".to_owned(), count: 2 }],
+    }
+}
+
+/// What is asked of the plan; each test changes one thing.
+struct Asked {
+    rule: Rule,
+    protect: Exclusion,
+    holds: Vec<Hold>,
+    labels: BTreeMap<String, String>,
+    deployment: Deployment,
+    now: DateTime<Utc>,
+}
+
+fn asked() -> Asked {
+    Asked {
+        rule: rule(),
+        protect: Exclusion::default(),
+        holds: Vec::new(),
+        labels: BTreeMap::new(),
+        deployment: deployment(),
+        now: evening() + TimeDelta::seconds(1),
+    }
+}
+
+impl Asked {
+    /// `stop`, or why not.
+    fn answer(&self) -> String {
+        let group = Group { id: self.deployment.resource_group.clone(), labels: self.labels.clone() };
+        let question = Question {
+            rule: &self.rule,
+            protect: &self.protect,
+            holds: &self.holds,
+            scheduled: evening(),
+            now: self.now,
+        };
+        match question.decide(&group, &self.deployment) {
+            Decision::Stop => "stop".to_owned(),
+            Decision::Leave(reason) => reason.to_string(),
+        }
+    }
+
+    fn label(mut self, key: &str, value: &str) -> Self {
+        self.labels.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    fn held(mut self, target: Target) -> Self {
+        let (created_at, until) = (evening() - TimeDelta::hours(1), evening() + TimeDelta::hours(12));
+        let (reason, by) = ("training".to_owned(), "ada".to_owned());
+        self.holds.push(Hold { id: 1, target, created_at, until, reason, by });
+        self
+    }
+}
+
+/// The answer to what `change` makes of a deployment that would be stopped.
+fn changed(change: impl FnOnce(&mut Asked)) -> String {
+    let mut asked = asked();
+    assert_eq!(asked.answer(), "stop");
+    change(&mut asked);
+    asked.answer()
+}
+
+#[test]
+fn only_what_runs_and_was_not_asked_already_is_stopped() {
+    for status in ["UNKNOWN", "STOPPING", "STOPPED", "DEAD", "COMPLETED", "HIBERNATING"] {
+        let answer = changed(|asked| asked.deployment.status = Status::from(status));
+        assert_eq!(answer, format!("status {status}: cannot be stopped"));
+    }
+    assert_eq!(changed(|asked| asked.deployment.status = Status::Pending), "stop");
+    for target in ["STOPPED", "DELETED"] {
+        let answer = changed(|asked| asked.deployment.target_status = Some(target.to_owned()));
+        assert_eq!(answer, "already asked to stop");
+    }
+}
+
+#[test]
+fn what_is_new_or_may_be_is_left() {
+    let created = |at: DateTime<Utc>, now: DateTime<Utc>| {
+        changed(|asked| (asked.deployment.created_at, asked.now) = (Some(at), now))
+    };
+    let late = evening() + TimeDelta::hours(1);
+    assert_eq!(created(evening(), late), "stop", "it was there at the instant");
+    assert_eq!(
+        created(evening() + TimeDelta::milliseconds(1), late),
+        "created after the instant: at 2026-11-23T18:00:00Z"
+    );
+    let born = evening() - TimeDelta::minutes(10);
+    assert_eq!(created(born, born + TimeDelta::minutes(30)), "stop", "as old as min_age");
+    assert_eq!(created(born, born + TimeDelta::seconds(1799)), "younger than min_age: 29 of 30 minutes");
+    assert_eq!(changed(|asked| asked.deployment.created_at = None), "created at an unknown time: it may be new");
+}
+
+#[test]
+fn token_billed_deployments_are_left_unless_they_are_wanted() {
+    for scenario in ["foundation-models", "orchestration"] {
+        let answer = changed(|asked| asked.deployment.scenario_id = Some(scenario.to_owned()));
+        assert_eq!(answer, "token-billed: a stop avoids no compute cost");
+        let answer = changed(|asked| {
+            asked.deployment.scenario_id = Some(scenario.to_owned());
+            asked.rule.select.include_token_billed = true;
+        });
+        assert_eq!(answer, "stop");
+    }
+}
+
+#[test]
+fn what_the_rule_does_not_select_is_left() {
+    let selecting = |change: fn(&mut Selection)| changed(|asked| change(&mut asked.rule.select));
+    assert_eq!(selecting(|select| select.resource_groups = globs(&["prod-*"])), "not selected: resource group `dev-a`");
+    assert_eq!(selecting(|select| select.scenarios = globs(&["billing", "hr"])), "not selected: scenario `sales`");
+    assert_eq!(selecting(|select| select.executables = globs(&["train"])), "not selected: executable `serve`");
+    assert_eq!(
+        selecting(|select| select.configurations = globs(&["chat-*"])),
+        "not selected: configuration `forecast`"
+    );
+    assert_eq!(selecting(|select| select.scenarios = globs(&["billing", "sal*"])), "stop", "one that fits is enough");
+    let team = || ("team".to_owned(), "ml".to_owned());
+    assert_eq!(changed(|asked| asked.rule.select.labels = [team()].into()), "not selected: label `team` = ``");
+    let mut labelled = asked().label("team", "ml").label("stage", "dev");
+    labelled.rule.select.labels = [team()].into();
+    assert_eq!(labelled.answer(), "stop");
+}
+
+#[test]
+fn a_rules_exclusion_and_the_protection_go_before_everything_else() {
+    let keys: [(fn(&mut Exclusion), &str); 5] = [
+        (|keep| keep.resource_groups = globs(&["x", "dev-*"]), "resource group `dev-*`"),
+        (|keep| keep.scenarios = globs(&["sal*"]), "scenario `sal*`"),
+        (|keep| keep.executables = globs(&["serve"]), "executable `serve`"),
+        (|keep| keep.configurations = globs(&["fore*"]), "configuration `fore*`"),
+        (|keep| keep.ids = [DeploymentId::new("d001").unwrap()].into(), "id `d001`"),
+    ];
+    for (keep, said) in keys {
+        assert_eq!(changed(|asked| keep(&mut asked.rule.exclude)), format!("excluded: {said}"));
+        let both = changed(|asked| {
+            keep(&mut asked.rule.exclude);
+            keep(&mut asked.protect);
+            asked.deployment.status = Status::Stopped;
+        });
+        assert_eq!(both, format!("protected: {said}"));
+    }
+    let mut labelled = asked().label("stage", "prod");
+    labelled.protect.labels = [("stage".to_owned(), "prod".to_owned())].into();
+    assert_eq!(labelled.answer(), "protected: label `stage` = `prod`");
+    labelled.protect.labels = [("stage".to_owned(), "test".to_owned())].into();
+    assert_eq!(labelled.answer(), "stop");
+    assert_eq!(changed(|asked| asked.rule.exclude.scenarios = globs(&["hr"])), "stop");
+}
+
+#[test]
+fn a_hold_covers_what_it_names_until_its_end() {
+    let name = |text: &str| text.to_owned();
+    let covering = [
+        Target::Deployment(DeploymentId::new("d001").unwrap()),
+        Target::ResourceGroup(ResourceGroup::new("dev-a").unwrap()),
+        Target::Configuration(name("forecast")),
+        Target::Configuration(name("c-1")),
+        Target::Rule(RuleName::new("evenings").unwrap()),
+    ];
+    for target in covering {
+        let mut held = asked().held(target);
+        assert_eq!(held.answer(), "held: by ada until 2026-11-24T06:00:00Z: training");
+        held.now = held.holds[0].until;
+        assert_eq!(held.answer(), "stop", "it has ended");
+    }
+    let others = [
+        Target::Deployment(DeploymentId::new("d002").unwrap()),
+        Target::ResourceGroup(ResourceGroup::new("dev-b").unwrap()),
+        Target::Configuration(name("forecast-2")),
+        Target::Rule(RuleName::new("nights").unwrap()),
+    ];
+    for target in others {
+        assert_eq!(asked().held(target).answer(), "stop");
+    }
+}
+
+#[test]
+fn a_resource_group_opts_out_by_its_labels() {
+    for off in ["off", " OFF "] {
+        let answer = asked().label(OPT_OUT_LABEL, off).answer();
+        assert_eq!(answer, "opted out by label: `offhours` = `off`");
+    }
+    assert_eq!(asked().label(OPT_OUT_LABEL, "on").answer(), "stop");
+    let until = |value: &str| asked().label(HOLD_UNTIL_LABEL, value).answer();
+    assert_eq!(until("2026-11-24T08:00:00+01:00"), "opted out by label: until 2026-11-24T07:00:00Z");
+    assert_eq!(until("2026-11-23T19:00:01+01:00"), "stop", "the instant itself is free");
+    assert!(until("tomorrow").ends_with("`tomorrow` is no RFC 3339 instant, which counts as a hold"));
+}
+
+fn prices() -> Prices {
+    let period = |from: (i32, u32, u32), amount: &str, plan: &str, units: &str| PricePeriod {
+        valid_from: NaiveDate::from_ymd_opt(from.0, from.1, from.2).unwrap(),
+        currency: Currency::from_code("EUR").unwrap(),
+        capacity_unit: amount.parse().unwrap(),
+        source: "order form".into(),
+        capacity_units_per_node_hour: [(plan.to_owned(), units.parse().unwrap())].into(),
+    };
+    Prices {
+        periods: vec![period((2026, 1, 1), "0.95", "infer.s", "0.9"), period((2026, 12, 1), "1.10", "infer.s", "1")],
+    }
+}
+
+#[test]
+fn an_hour_costs_what_its_machines_cost_at_the_price_of_that_day() {
+    let rate = |change: fn(&mut Deployment), at: DateTime<Utc>| {
+        let mut deployment = deployment();
+        change(&mut deployment);
+        let types =
+            BTreeMap::from([("own.gpu".to_owned(), Decimal::from(7)), ("infer.s".to_owned(), Decimal::from(9))]);
+        HourlyRate::of(&deployment, &prices(), &types, at)
+    };
+    let (november, december) = (evening(), utc("2026-12-01T00:00:00Z"));
+    let units = |rate: &HourlyRate| rate.capacity_units().map(|units| units.normalize().to_string());
+    let price = |rate: &HourlyRate| match &rate.charge {
+        Charge::Metered { price: Some(price), .. } => price.amount.to_string(),
+        other => format!("{other:?}"),
+    };
+    let plain = rate(|_| {}, november);
+    assert_eq!((plain.nodes, units(&plain), price(&plain)), (2, Some("1.8".to_owned()), "0.95".to_owned()));
+    let later = rate(|_| {}, december);
+    assert_eq!((units(&later), price(&later)), (Some("2".to_owned()), "1.10".to_owned()));
+    let before = rate(|_| {}, utc("2025-12-31T23:59:59Z"));
+    assert_eq!(units(&before), Some("18".to_owned()), "no price list yet: the tenant's own units, without money");
+    assert!(price(&before).contains("None"));
+
+    let mixed = rate(
+        |deployment| {
+            deployment.nodes.push(Nodes { plan: "own.gpu".to_owned(), count: 1 });
+            deployment.nodes.push(Nodes { plan: "nobody-knows".to_owned(), count: 0 });
+        },
+        november,
+    );
+    assert_eq!((mixed.nodes, units(&mixed)), (3, Some("8.8".to_owned())), "what has no replicas needs no price");
+    let unknown = rate(|deployment| deployment.nodes.push(Nodes { plan: "new.xl".to_owned(), count: 1 }), november);
+    assert_eq!((unknown.nodes, units(&unknown)), (3, None));
+    assert_eq!(unknown.charge, Charge::Unpriced { plan: "new.xl".to_owned() });
+
+    let nothing: [fn(&mut Deployment); 3] = [
+        |deployment| deployment.status = Status::Pending,
+        |deployment| deployment.nodes[0].count = 0,
+        |deployment| deployment.scenario_id = Some("orchestration".to_owned()),
+    ];
+    for change in nothing {
+        let rate = rate(change, november);
+        assert_eq!((rate.nodes, units(&rate)), (0, None));
+    }
+}
+
+#[test]
+fn two_rules_overlap_where_both_may_mean_the_same_deployment_at_the_same_time() {
+    let other = |change: &dyn Fn(&mut Rule)| {
+        let mut other = rule();
+        change(&mut other);
+        overlap(&rule(), &other, evening() - TimeDelta::hours(2))
+    };
+    let later = |rule: &mut Rule| rule.schedule = schedule("0 22 * * *", Some("0 8 * * *"));
+    assert_eq!(other(&later), Some(utc("2026-11-23T21:00:00Z")), "from the later one's beginning");
+    assert_eq!(other(&|rule| rule.connection = ConnectionName::new("prod").unwrap()), None);
+    assert_eq!(
+        other(&|rule| rule.schedule = schedule("0 7 * * *", Some("0 19 * * *"))),
+        None,
+        "one ends as the other begins"
+    );
+    let selecting =
+        |patterns: &'static [&'static str]| other(&move |rule| rule.select.resource_groups = globs(patterns)).is_some();
+    for (patterns, may) in [
+        (&["dev-a"][..], true),
+        (&["*"], true),
+        (&["dev-a*", "x"], true),
+        (&["d*"], true),
+        (&["prod-*"], false),
+        (&["dev"], false),
+        (&["*-a"], true),
+    ] {
+        assert_eq!(selecting(patterns), may, "{patterns:?}");
+    }
+    let chat = |rule: &mut Rule| rule.select.configurations = globs(&["chat"]);
+    assert!(other(&chat).is_some(), "the first selects every configuration");
+    let both = |mine: &[&str], theirs: &[&str]| {
+        let (mut a, mut b) = (rule(), rule());
+        (a.select.scenarios, b.select.scenarios) = (globs(mine), globs(theirs));
+        overlap(&a, &b, evening()).is_some()
+    };
+    assert!(both(&["sales"], &["sales", "hr"]) && !both(&["sales"], &["hr"]));
+}
+
+#[test]
+fn of_what_came_due_one_runs_and_the_newest_of_the_rest_are_missed() {
+    let hourly = schedule("0 * * * *", Some("30 * * * *"));
+    let after = utc("2026-11-01T00:00:00Z");
+    let due = |now: &str| {
+        let due = hourly.due(after, utc(now));
+        (due.run.map(|run| (run.at, run.on_time)), due.missed)
+    };
+    assert_eq!(due("2026-11-01T00:59:59Z"), (None, vec![]));
+    let one = utc("2026-11-01T01:00:00Z");
+    assert_eq!(due("2026-11-01T01:00:00Z"), (Some((one, true)), vec![]));
+    assert_eq!(due("2026-11-01T01:01:00Z"), (Some((one, true)), vec![]));
+    assert_eq!(due("2026-11-01T01:01:01Z"), (Some((one, false)), vec![]), "a minute is on time, more is a catch-up");
+    assert_eq!(due("2026-11-01T01:29:59Z"), (Some((one, false)), vec![]));
+    assert_eq!(due("2026-11-01T01:30:00Z"), (None, vec![one]), "its window is over");
+    assert_eq!(due("2026-11-01T03:10:00Z").1, [one, utc("2026-11-01T02:00:00Z")]);
+    let (run, missed) = due("2026-11-20T12:15:00Z");
+    assert_eq!(run, Some((utc("2026-11-20T12:00:00Z"), false)));
+    assert_eq!(missed.len(), MOST_MISSED);
+    assert_eq!(missed.last(), Some(&utc("2026-11-20T11:00:00Z")), "the newest are named");
+    assert_eq!(due("2026-11-20T12:45:00Z").1.len(), MOST_MISSED);
+}
