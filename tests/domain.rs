@@ -202,7 +202,8 @@ fn what_the_rule_does_not_select_is_left() {
 
 #[test]
 fn a_rules_exclusion_and_the_protection_go_before_everything_else() {
-    let keys: [(fn(&mut Exclusion), &str); 5] = [
+    type Keep = fn(&mut Exclusion);
+    let keys: [(Keep, &str); 5] = [
         (|keep| keep.resource_groups = globs(&["x", "dev-*"]), "resource group `dev-*`"),
         (|keep| keep.scenarios = globs(&["sal*"]), "scenario `sal*`"),
         (|keep| keep.executables = globs(&["serve"]), "executable `serve`"),

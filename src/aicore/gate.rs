@@ -176,10 +176,10 @@ mod tests {
         let mut widths = Vec::new();
         for _ in 0..5 {
             gate.narrow();
-            tokio::time::advance(ONE_BURST - Duration::from_millis(1)).await;
+            tokio::time::advance(ONE_BURST.mul_f64(0.9)).await;
             gate.narrow();
             widths.push((gate.state().width, gate.permits.available_permits()));
-            tokio::time::advance(Duration::from_millis(1)).await;
+            tokio::time::advance(ONE_BURST.mul_f64(0.1)).await;
         }
         assert_eq!(widths, [(4, 4), (2, 2), (1, 1), (1, 1), (1, 1)]);
     }
