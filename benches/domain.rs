@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::os::unix::fs::PermissionsExt;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -53,6 +54,10 @@ fn config() -> Config {
     std::fs::create_dir(directory.path().join("schedules")).unwrap();
     std::fs::write(directory.path().join("offhours.toml"), CONFIG).unwrap();
     std::fs::write(directory.path().join("schedules/rules.toml"), RULE).unwrap();
+    let key = r#"{"clientid":"c","clientsecret":"s","url":"https://auth.example.com","serviceurls":{"AI_API_URL":"https://api.example.com"}}"#;
+    let path = directory.path().join("key.json");
+    std::fs::write(&path, key).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     let (config, _) = offhours::config::load_at(&directory.path().join("offhours.toml"), evening()).unwrap();
     config
 }
