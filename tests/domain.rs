@@ -385,4 +385,6 @@ fn of_what_came_due_one_runs_and_the_newest_of_the_rest_are_missed() {
     assert_eq!(missed.len(), MOST_MISSED);
     assert_eq!(missed.last(), Some(&utc("2026-11-20T11:00:00Z")), "the newest are named");
     assert_eq!(due("2026-11-20T12:45:00Z").1.len(), MOST_MISSED);
+    let all_of_them = hourly.due(utc("2026-11-16T08:30:00Z"), utc("2026-11-20T12:45:00Z")).missed;
+    assert_eq!((all_of_them.len(), all_of_them[0]), (MOST_MISSED, utc("2026-11-16T09:00:00Z")), "as many as are named");
 }
