@@ -109,11 +109,12 @@ ok "offhoursctl checks the tenant with the service's user and credentials"
 holds 10 "and fires a rule beside the daemon" "${ctl[@]}" fire proof
 
 # --- it is confined: its root as it sees it, and what is there of its making
+world=/proc/$pid/root
 for place in /etc/offhours /usr/local/bin /var/lib /var/log /root /home /boot /opt; do
-    if touch "/proc/$pid/root$place/written" 2>/dev/null; then broken "it cannot write to $place"; fi
+    if touch "$world$place/written" 2>/dev/null; then broken "it cannot write to $place"; fi
 done
-touch "/proc/$pid/root/var/lib/private/offhours/written" || broken "it can write to its state directory"
-rm "/proc/$pid/root/var/lib/private/offhours/written"
+touch "$world/var/lib/private/offhours/written" || broken "it can write to its state directory"
+rm "$world/var/lib/private/offhours/written"
 # What lies in memory is looked at here; systemd.sh looks at what it left on the disk.
 echo "$uid" >/proof/uid
 strays=$(find /run /tmp /dev/shm /var/tmp -path /run/credentials -prune -o -uid "$uid" -print | head)
