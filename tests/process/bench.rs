@@ -129,6 +129,17 @@ impl Bench {
         self.waits_for_request("a PATCH", 1, Entry::is_patch);
     }
 
+    /// From now on the tenant stops what it is asked to and reports none of it as STOPPED, until the simulator is healed.
+    pub fn stays_stopping(&self) {
+        self.simulator.inject(Fault::on("GET", "/deployments").always().rewrites(|body| {
+            for deployment in body["resources"].as_array_mut().into_iter().flatten() {
+                if deployment["status"] == "STOPPED" {
+                    deployment["status"] = "STOPPING".into();
+                }
+            }
+        }));
+    }
+
     /// Ids in the order in which stops for them were asked for; an id asked for twice is there twice.
     pub fn asked(&self) -> Vec<String> {
         self.simulator.journal().iter().flat_map(Entry::patched_ids).collect()

@@ -98,11 +98,12 @@ fn p02_killed_between_single_stops() {
 // Who works without a daemon has nothing else that would finish the run that was cut off.
 #[test]
 fn a_fire_that_was_killed_is_finished_by_the_next_one() {
-    let slow = fleet(2).each(|spec| spec.stop_after = TimeDelta::seconds(3));
-    let bench = Bench::new(slow, &idle_rule("evening"));
+    let bench = Bench::new(fleet(2), &idle_rule("evening"));
+    bench.stays_stopping();
     let fire = bench.daemon_as(bench.command(&["fire", "evening"]));
     bench.waits_for_patch();
     fire.kill();
+    bench.simulator.heal();
     let said = bench.run(&["fire", "evening"]).ends(0);
     let results: Vec<_> = bench.history().iter().map(|run| (run.result, run.resumed, run.totals().stopped)).collect();
     assert_eq!(results, [(RunResult::Done, true, 2), (RunResult::Done, false, 0)], "{}", said.err);
@@ -113,8 +114,8 @@ fn a_fire_that_was_killed_is_finished_by_the_next_one() {
 
 #[test]
 fn p03_killed_while_waiting_for_the_confirmation() {
-    let slow = fleet(2).each(|spec| spec.stop_after = TimeDelta::seconds(6));
-    let bench = Bench::new(slow, &fires_soon("evening"));
+    let bench = Bench::new(fleet(2), &fires_soon("evening"));
+    bench.stays_stopping();
     let daemon = bench.daemon();
     bench.waits_for_patch();
     let lists = |bench: &Bench| {

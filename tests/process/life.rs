@@ -37,14 +37,15 @@ fn p09_a_good_reload_is_used_and_a_bad_one_changes_nothing() {
 
 #[test]
 fn p09_a_run_under_way_ends_as_it_began_although_its_rule_is_gone() {
-    let slow = fleet(2).each(|spec| spec.stop_after = TimeDelta::seconds(5));
-    let bench = Bench::new(slow, &fires_soon("evening"));
+    let bench = Bench::new(fleet(2), &fires_soon("evening"));
+    bench.stays_stopping();
     let daemon = bench.daemon();
     bench.waits_for_patch();
     bench.write("schedules/rules.toml", &idle_rule("other"));
     daemon.signal("HUP");
     daemon.waits_for_log("configuration reloaded: 1 rules");
     assert_eq!(bench.open_runs(), 1, "it has not ended yet");
+    bench.simulator.heal();
     let run = bench.waits_for_run();
     assert_eq!((run.firing.rule.as_str(), run.result, run.totals().stopped), ("evening", RunResult::Done, 2));
     bench.judge();
@@ -52,8 +53,8 @@ fn p09_a_run_under_way_ends_as_it_began_although_its_rule_is_gone() {
 
 #[test]
 fn p08_sigterm_in_the_middle_of_a_run_interrupts_it_and_the_next_start_finishes_it() {
-    let slow = fleet(2).each(|spec| spec.stop_after = TimeDelta::seconds(5));
-    let bench = Bench::new(slow, &fires_soon("evening"));
+    let bench = Bench::new(fleet(2), &fires_soon("evening"));
+    bench.stays_stopping();
     let daemon = bench.daemon();
     bench.waits_for_patch();
     let asked_to_end = Instant::now();
@@ -62,6 +63,7 @@ fn p08_sigterm_in_the_middle_of_a_run_interrupts_it_and_the_next_start_finishes_
     assert_eq!(bench.history().iter().map(|run| run.result).collect::<Vec<_>>(), [RunResult::Interrupted]);
     assert!(bench.mails().is_empty(), "it has not ended yet");
 
+    bench.simulator.heal();
     let _daemon = bench.daemon();
     let run = bench.waits_for_run();
     assert_eq!((run.result, run.resumed, run.totals().stopped), (RunResult::Done, true, 2));
@@ -106,6 +108,7 @@ fn p10_two_hosts_with_the_same_rules_stop_each_deployment_once_and_both_mail() {
 #[test]
 fn p10_fire_beside_the_daemon_stops_each_deployment_once() {
     let bench = Bench::new(fleet(2), &idle_rule("evening"));
+    bench.stays_stopping();
     let _daemon = bench.daemon();
     let mut first = bench.daemon_as(bench.command(&["fire", "evening"]));
     bench.waits_for_patch();
@@ -113,6 +116,7 @@ fn p10_fire_beside_the_daemon_stops_each_deployment_once() {
     crate::bench::waits_until("another second", || now().timestamp() > second.timestamp());
     let refused = bench.run(&["fire", "evening"]).ends(1);
     assert!(refused.err.contains("rule `evening` is running already"), "{}", refused.err);
+    bench.simulator.heal();
     assert!(first.waits_for_end().success());
     assert_eq!(bench.asked(), ["d001", "d002"]);
     bench.judge();
