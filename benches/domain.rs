@@ -6,33 +6,26 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::os::unix::fs::PermissionsExt;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{NaiveDate, TimeDelta};
 use criterion::{Criterion, criterion_group, criterion_main};
 use offhours::clock;
 use offhours::config::Config;
 use offhours::domain::avoided::{Avoided, Basis};
 use offhours::domain::cron::Cron;
-use offhours::domain::deployment::{Deployment, Group, Nodes, Status};
-use offhours::domain::id::{DeploymentId, ResourceGroup};
+use offhours::domain::deployment::Group;
+use offhours::domain::id::ResourceGroup;
 use offhours::domain::money::HourlyRate;
 use offhours::domain::plan::Question;
 
-const CONFIG: &str = r#"
-timezone = "Europe/Berlin"
-schedules = "schedules"
-state_dir = "state"
-[connection.dev]
-service_key = "key.json"
+#[path = "../tests/support/given.rs"]
+mod given;
+
+use given::{PRICES, TENANT, deployment, evening};
+
+const PROTECT: &str = r#"
 [protect]
 resource_groups = ["prod-*"]
 configurations = ["*-live"]
-[prices]
-currency = "EUR"
-capacity_unit = "0.95"
-source = "order form"
-valid_from = 2020-01-01
-[prices.capacity_units_per_node_hour]
-"infer.s" = "0.90"
 "#;
 const RULE: &str = r#"
 [[rule]]
@@ -45,39 +38,17 @@ resource_groups = ["dev-*"]
 configurations = ["chat-*"]
 "#;
 
-fn evening() -> DateTime<Utc> {
-    "2026-11-23T18:00:00Z".parse().unwrap()
-}
-
 fn config() -> Config {
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join("schedules")).unwrap();
-    std::fs::write(directory.path().join("offhours.toml"), CONFIG).unwrap();
+    std::fs::write(directory.path().join("offhours.toml"), [TENANT, PROTECT, PRICES].concat()).unwrap();
     std::fs::write(directory.path().join("schedules/rules.toml"), RULE).unwrap();
     let key = r#"{"clientid":"c","clientsecret":"s","url":"https://auth.example.com","serviceurls":{"AI_API_URL":"https://api.example.com"}}"#;
-    let path = directory.path().join("key.json");
+    let path = directory.path().join("dev.json");
     std::fs::write(&path, key).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     let (config, _) = offhours::config::load_at(&directory.path().join("offhours.toml"), evening()).unwrap();
     config
-}
-
-fn deployment() -> Deployment {
-    Deployment {
-        id: DeploymentId::new("d0123456789abcde").unwrap(),
-        resource_group: ResourceGroup::new("dev-a").unwrap(),
-        configuration_id: "0f1d".to_owned(),
-        configuration_name: Some("forecast".to_owned()),
-        scenario_id: Some("forecasting".to_owned()),
-        executable_id: Some("serve".to_owned()),
-        status: Status::Running,
-        target_status: Some("RUNNING".to_owned()),
-        created_at: Some(evening() - TimeDelta::days(3)),
-        modified_at: None,
-        completed_at: None,
-        ttl: None,
-        nodes: vec![Nodes { plan: "infer.s".to_owned(), count: 1 }],
-    }
 }
 
 fn schedules(criterion: &mut Criterion) {

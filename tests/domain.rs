@@ -14,19 +14,19 @@ use offhours::domain::hold::{HOLD_UNTIL_LABEL, Hold, OPT_OUT_LABEL, Target};
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
 use offhours::domain::money::{Charge, Currency, HourlyRate, PricePeriod, Prices};
 use offhours::domain::plan::{Decision, Question};
-use offhours::domain::rule::{MailWhen, Mode, Rule};
+use offhours::domain::rule::Rule;
 use offhours::domain::schedule::{MOST_MISSED, Schedule};
 use offhours::domain::selection::{Exclusion, Glob, Selection};
 use offhours::domain::zone::Zone;
 use rust_decimal::Decimal;
 
+#[path = "support/given.rs"]
+mod given;
+
+use given::{deployment, evening};
+
 fn utc(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
-}
-
-/// Monday evening in Berlin.
-fn evening() -> DateTime<Utc> {
-    utc("2026-11-23T18:00:00Z")
 }
 
 fn globs(patterns: &[&str]) -> Vec<Glob> {
@@ -45,39 +45,8 @@ fn schedule(stop: &str, until: Option<&str>) -> Schedule {
 
 /// Evenings over the groups `dev-*`.
 fn rule() -> Rule {
-    Rule {
-        name: RuleName::new("evenings").unwrap(),
-        description: None,
-        connection: ConnectionName::new("dev").unwrap(),
-        schedule: schedule("0 19 * * *", Some("0 7 * * *")),
-        mode: Mode::Enforce,
-        max_stops: 50,
-        min_age: TimeDelta::minutes(30),
-        verify_timeout: TimeDelta::minutes(15),
-        notice: None,
-        mail: MailWhen::Always,
-        to: Vec::new(),
-        select: Selection { resource_groups: globs(&["dev-*"]), ..Selection::default() },
-        exclude: Exclusion::default(),
-    }
-}
-
-fn deployment() -> Deployment {
-    Deployment {
-        id: DeploymentId::new("d001").unwrap(),
-        resource_group: ResourceGroup::new("dev-a").unwrap(),
-        configuration_id: "c-1".to_owned(),
-        configuration_name: Some("forecast".to_owned()),
-        scenario_id: Some("sales".to_owned()),
-        executable_id: Some("serve".to_owned()),
-        status: Status::Running,
-        target_status: Some("RUNNING".to_owned()),
-        created_at: Some(evening() - TimeDelta::days(3)),
-        modified_at: None,
-        completed_at: None,
-        ttl: None,
-        nodes: vec![Nodes { plan: "infer.s".to_owned(), count: 2 }],
-    }
+    let select = Selection { resource_groups: globs(&["dev-*"]), ..Selection::default() };
+    Rule { select, ..given::rule("evenings", schedule("0 19 * * *", Some("0 7 * * *"))) }
 }
 
 /// What is asked of the plan; each test changes one thing.

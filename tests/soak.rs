@@ -29,34 +29,15 @@ use offhours::mailer::Mailer;
 use offhours::simulator::{Fault, Fleet, Redeployed, Simulator};
 use tokio_util::sync::CancellationToken;
 
+#[path = "support/given.rs"]
+mod given;
+
 /// Each fires every two hours.
 const RULES: usize = 10;
 const DAYS: i64 = 7;
 /// Resident memory may grow so much from the end of the first day to the end of the last. SQLite's cache of pages is
 /// part of it, and has a limit of 2 MB.
 const MOST_GROWTH_KIB: i64 = 5 * 1024;
-
-const MAIN: &str = r#"
-timezone = "Europe/Berlin"
-schedules = "schedules"
-state_dir = "state"
-
-[connection.dev]
-service_key = "dev.json"
-
-[prices]
-currency = "EUR"
-capacity_unit = "0.95"
-source = "order form 4711"
-valid_from = 2026-01-01
-[prices.capacity_units_per_node_hour]
-"infer.s" = "0.90"
-
-[mail]
-directory = "mails"
-from = "offhours <offhours@example.com>"
-to = ["finops@example.com"]
-"#;
 
 /// The resident set of this process: offhours, its ledger's cache, and the simulator with the tenant as it is now. The
 /// simulator's journal is taken out every hour, because only a test keeps such a thing.
@@ -80,7 +61,7 @@ fn fleet() -> Fleet {
 
 fn write_files(directory: &Path, service_key: &str) {
     fs::create_dir(directory.join("schedules")).unwrap();
-    fs::write(directory.join("offhours.toml"), MAIN).unwrap();
+    fs::write(directory.join("offhours.toml"), given::main_file()).unwrap();
     for number in 0..RULES {
         let rule = format!(
             "[[rule]]\nname = \"rule-{number}\"\nstop = \"{number} */2 * * *\"\nuntil = \"0 1-23/2 * * *\"\n\

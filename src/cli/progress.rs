@@ -68,9 +68,12 @@ impl Line {
         match step {
             Step::Decided { stop, leave } => {
                 self.to_stop.store(*stop, Ordering::Relaxed);
+                self.asked.store(0, Ordering::Relaxed);
+                self.confirmed.store(0, Ordering::Relaxed);
                 self.say(format!("{stop} to stop, {leave} left"));
                 return;
             }
+            Step::Asked(0) => return,
             Step::Asked(count) => self.asked.fetch_add(*count, Ordering::Relaxed),
             Step::Confirmed(count) => self.confirmed.fetch_add(*count, Ordering::Relaxed),
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub enum Step {
     /// The tenant has been listed and decided on.
     Decided {
-        /// Deployments that will be stopped.
+        /// Deployments that will be stopped, or were asked to before a restart.
         stop: usize,
         /// Deployments that are left.
         leave: usize,

@@ -112,11 +112,14 @@ impl Task {
                 return Ok(failed.with_unconfirmed(earlier, "the holds could not be read"));
             }
         };
-        let stop: usize = groups.iter().map(|group| group.ids(&Progress::ToStop).len()).sum();
+        let count = |progress| groups.iter().map(|group| group.ids(&progress).len()).sum::<usize>();
+        // Asked by an earlier executor of this run.
+        let (to_stop, asked) = (count(Progress::ToStop), count(Progress::Asked));
         let all: usize = groups.iter().map(|group| group.tickets.len()).sum();
-        (self.observer)(&Step::Decided { stop, leave: all - stop });
+        (self.observer)(&Step::Decided { stop: to_stop + asked, leave: all - to_stop - asked });
+        (self.observer)(&Step::Asked(asked));
 
-        let blocked = self.guard(&mut groups, stop);
+        let blocked = self.guard(&mut groups, to_stop, asked);
         // Also where nothing is left to ask for: what an earlier executor asked for is watched to its end.
         let work = groups.iter_mut().map(|group| async {
             self.stop_group(group).await?;
@@ -181,20 +184,19 @@ impl Task {
     }
 
     /// The guards over a whole run: `max_stops`, then observe mode. Gives the reason of a blocked run. An observing rule
-    /// is blocked as it would be in earnest: what it would not stop it would not avoid either.
-    fn guard(&self, groups: &mut [GroupTickets], stop: usize) -> Option<String> {
-        // What an earlier executor of this run asked for counts as well.
-        let asked: usize = groups.iter().map(|group| group.ids(&Progress::Asked).len()).sum();
+    /// is blocked as it would be in earnest: what it would not stop it would not avoid either. What the run has `asked` for
+    /// before a restart counts as well.
+    fn guard(&self, groups: &mut [GroupTickets], to_stop: usize, asked: usize) -> Option<String> {
         let mut leave = |reason: &str| {
             let fate = Fate::new(Outcome::Left, reason);
             for group in groups.iter_mut() {
                 group.conclude_unasked(&fate);
             }
         };
-        if stop > 0 && stop + asked > usize::try_from(self.rule.max_stops).unwrap_or(usize::MAX) {
+        if to_stop > 0 && to_stop + asked > usize::try_from(self.rule.max_stops).unwrap_or(usize::MAX) {
             let reason = format!(
                 "blocked: it would have stopped {} deployments, more than max_stops = {}",
-                stop + asked,
+                to_stop + asked,
                 self.rule.max_stops
             );
             leave(&reason);

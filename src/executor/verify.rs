@@ -1,8 +1,9 @@
 //! Waiting until AI Core itself says STOPPED: one list per resource group and look, with growing pauses.
 
-use chrono::TimeDelta;
-use tracing::warn;
+use chrono::{SecondsFormat, TimeDelta};
+use tracing::{info, warn};
 
+use crate::aicore::Error;
 use crate::domain::id::DeploymentId;
 use crate::domain::run::Outcome;
 use crate::domain::verification::{Observation, Verdict, Watch, pause_before};
@@ -20,6 +21,7 @@ impl Task {
             }
         }
         let deadline = self.clock.now() + self.rule.verify_timeout;
+        let mut is_blind = false;
         for round in 0.. {
             let left = (deadline - self.clock.now()).to_std().unwrap_or_default();
             if watch.is_empty() || left.is_zero() {
@@ -29,7 +31,24 @@ impl Task {
             if self.shutdown.run_until_cancelled(pause).await.is_none() {
                 return Err(Interrupted);
             }
-            let fates = self.look_at_group(group, &mut watch).await;
+            let fates = match self.look_at_group(group, &mut watch).await {
+                Ok(fates) => {
+                    if is_blind {
+                        info!(resource_group = %group.group.id, "the deployments of {} can be seen again", group.group.id);
+                    }
+                    is_blind = false;
+                    fates
+                }
+                Err(error) => {
+                    // Said once, not with every look of an outage.
+                    if !is_blind {
+                        let until = deadline.to_rfc3339_opts(SecondsFormat::Secs, true);
+                        warn!(resource_group = %group.group.id, %error, "could not look whether the deployments of {} stopped; looking again until {until}", group.group.id);
+                    }
+                    is_blind = true;
+                    continue;
+                }
+            };
             (self.observer)(&Step::Confirmed(fates.len()));
             for (id, fate) in fates {
                 group.conclude(&id, fate);
@@ -44,20 +63,14 @@ impl Task {
         Ok(())
     }
 
-    async fn look_at_group(&self, group: &GroupTickets, watch: &mut Watch) -> Vec<(DeploymentId, Fate)> {
-        let listed = match self.tenant.reader.deployments(&group.group.id, None).await {
-            Ok(listing) => listing.deployments,
-            Err(error) => {
-                warn!(resource_group = %group.group.id, %error, "could not look whether the deployments of {} stopped; trying again", group.group.id);
-                return Vec::new();
-            }
-        };
+    async fn look_at_group(&self, group: &GroupTickets, watch: &mut Watch) -> Result<Vec<(DeploymentId, Fate)>, Error> {
+        let listed = self.tenant.reader.deployments(&group.group.id, None).await?.deployments;
         let Observation { verdicts, missing } = watch.observe(&listed, self.clock.now());
         let mut fates: Vec<_> = verdicts.into_iter().map(|(id, verdict)| (id, fate(verdict))).collect();
         for id in missing {
             fates.extend(self.look_for_missing(group, id, watch).await);
         }
-        fates
+        Ok(fates)
     }
 
     /// A deployment that left the list is asked for by itself: only a 404 makes it gone.

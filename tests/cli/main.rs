@@ -10,6 +10,8 @@
 #[path = "../process/bench.rs"]
 mod bench;
 mod exits;
+#[path = "../support/given.rs"]
+mod given;
 mod outputs;
 mod said;
 mod secrets;

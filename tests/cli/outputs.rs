@@ -6,6 +6,7 @@ use offhours::simulator::Fleet;
 use serde_json::Value;
 
 use crate::bench::{Bench, MAIL_TO_FILES, Said, names, waits_until};
+use crate::given::PRICES;
 use crate::said::{fits, flowing, masked};
 
 /// A tenant with something of everything a plan can say.
@@ -51,22 +52,14 @@ max_stops = 1
 resource_groups = ["dev-a"]
 "#;
 
-const REST: &str = r#"
+const PROTECT: &str = r#"
 [protect]
 resource_groups = ["prod*"]
-[prices]
-currency = "EUR"
-capacity_unit = "0.95"
-source = "order form 4711"
-valid_from = 2026-01-01
-[prices.capacity_units_per_node_hour]
-"infer.s" = "0.90"
-"infer.m" = "1.552"
 "#;
 
 fn bench() -> Bench {
     let bench = Bench::new(tenant(), RULES);
-    bench.configure(&format!("{REST}{MAIL_TO_FILES}"));
+    bench.configure(&format!("{PROTECT}{PRICES}{MAIL_TO_FILES}"));
     bench
 }
 

@@ -339,7 +339,13 @@ pub const PASSWORD: &str = "canary-7f3a9b-smtp";
 pub const AUTH_PLAIN: &str = "AG9mZmhvdXJzAGNhbmFyeS03ZjNhOWItc210cA==";
 const AUTH_LOGIN: &str = "Y2FuYXJ5LTdmM2E5Yi1zbXRw";
 
-/// A fleet of `count` deployments in `dev-a` that take a second to stop.
+/// Waits for another second to begin: a rule is fired at most once in each.
+pub fn another_second() {
+    let this = now().timestamp();
+    waits_until("another second", || now().timestamp() > this);
+}
+
+/// A fleet of `count` deployments in `dev-a` that take half a second to stop.
 pub fn fleet(count: usize) -> Fleet {
     Fleet::new()
         .group("dev-a")

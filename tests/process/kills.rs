@@ -7,7 +7,7 @@ use chrono::{SubsecRound, TimeDelta};
 use offhours::domain::run::RunResult;
 use offhours::simulator::Fault;
 
-use crate::bench::{Bench, fires_at, fires_soon, fleet, idle_rule, now};
+use crate::bench::{Bench, another_second, fires_at, fires_soon, fleet, idle_rule, now};
 
 /// Starts the daemon again and expects the one run to come out whole.
 fn comes_out_whole(bench: &Bench, stopped: usize) {
@@ -104,7 +104,9 @@ fn a_fire_that_was_killed_is_finished_by_the_next_one() {
     bench.waits_for_patch();
     fire.kill();
     bench.simulator.heal();
+    another_second();
     let said = bench.run(&["fire", "evening"]).ends(0);
+    assert!(said.err.contains("2 to stop, 0 left") && said.err.contains("confirming 2 of 2"), "{}", said.err);
     let results: Vec<_> = bench.history().iter().map(|run| (run.result, run.resumed, run.totals().stopped)).collect();
     assert_eq!(results, [(RunResult::Done, true, 2), (RunResult::Done, false, 0)], "{}", said.err);
     assert_eq!(bench.asked(), ["d001", "d002"]);

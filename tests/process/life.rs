@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use offhours::domain::run::{RunResult, Trigger};
+use offhours::simulator::Fault;
 
-use crate::bench::{Bench, fires_at, fires_soon, fleet, idle_rule, now};
+use crate::bench::{Bench, another_second, fires_at, fires_soon, fleet, idle_rule, now};
 
 #[test]
 fn it_fires_when_its_time_comes_stops_what_it_should_and_mails_once() {
@@ -72,10 +73,29 @@ fn p08_sigterm_in_the_middle_of_a_run_interrupts_it_and_the_next_start_finishes_
     bench.judge();
 }
 
+/// Who reads the log at night wants to know since when, not every half minute that it still is.
+#[test]
+fn an_outage_while_stops_are_awaited_is_said_once_and_so_is_its_end() {
+    let bench = Bench::new(fleet(1), &fires_soon("evening"));
+    bench.stays_stopping();
+    let daemon = bench.daemon();
+    bench.waits_for_patch();
+    bench.simulator.heal();
+    bench.simulator.inject(Fault::on("GET", "/deployments").always().answers(403));
+    bench.waits_for_request("three looks in vain", 3, |entry| entry.status == Some(403));
+    bench.simulator.heal();
+    let run = bench.waits_for_run();
+    assert_eq!((run.result, run.totals().stopped), (RunResult::Done, 1));
+    let log = daemon.log();
+    assert_eq!(log.matches("could not look whether the deployments of dev-a stopped").count(), 1, "{log}");
+    assert_eq!(log.matches("the deployments of dev-a can be seen again").count(), 1, "{log}");
+    bench.judge();
+}
+
 #[test]
 fn p08_sigterm_while_the_tenant_is_silent_ends_within_twenty_seconds_and_asks_for_nothing_more() {
     let bench = Bench::new(fleet(1), &fires_soon("evening"));
-    bench.simulator.inject(offhours::simulator::Fault::on("GET", "/deployments").always().hangs());
+    bench.simulator.inject(Fault::on("GET", "/deployments").always().hangs());
     let daemon = bench.daemon();
     bench.waits_for_request("a list", 1, |entry| entry.target.contains("/lm/deployments"));
     let asked_to_end = Instant::now();
@@ -112,8 +132,7 @@ fn p10_fire_beside_the_daemon_stops_each_deployment_once() {
     let _daemon = bench.daemon();
     let mut first = bench.daemon_as(bench.command(&["fire", "evening"]));
     bench.waits_for_patch();
-    let second = now();
-    crate::bench::waits_until("another second", || now().timestamp() > second.timestamp());
+    another_second();
     let refused = bench.run(&["fire", "evening"]).ends(1);
     assert!(refused.err.contains("rule `evening` is running already"), "{}", refused.err);
     bench.simulator.heal();

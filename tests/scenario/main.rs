@@ -15,6 +15,8 @@ mod decisions;
 mod faults;
 mod fired;
 mod fleets;
+#[path = "../support/given.rs"]
+mod given;
 mod invariants;
 mod overlap;
 mod random;

@@ -8,6 +8,7 @@ use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use offhours::simulator::{Fault, Fleet};
 
 use crate::fired::Fired;
+use crate::given::main_file;
 use crate::stage::Stage;
 
 /// Virtual time begins so long before the instant that a scenario names.
@@ -22,29 +23,6 @@ until = "0 7 * * MON-FRI"
 max_stops = 300
 [rule.select]
 resource_groups = ["dev-*"]
-"#;
-
-const MAIN: &str = r#"
-timezone = "Europe/Berlin"
-schedules = "schedules"
-state_dir = "state"
-
-[connection.dev]
-service_key = "dev.json"
-
-[prices]
-currency = "EUR"
-capacity_unit = "0.95"
-source = "order form 4711"
-valid_from = 2026-01-01
-[prices.capacity_units_per_node_hour]
-"infer.s" = "0.90"
-"infer.m" = "1.552"
-
-[mail]
-directory = "mails"
-from = "offhours <offhours@example.com>"
-to = ["finops@example.com", "ops@example.com"]
 "#;
 
 /// What is set up before anything happens.
@@ -63,7 +41,7 @@ impl Scenario {
     pub fn new() -> Self {
         Self {
             rules: Vec::new(),
-            main: MAIN.to_owned(),
+            main: main_file(),
             fleet: Fleet::new(),
             at: instant("2026-03-27T19:00:00+01:00"),
             begins: None,

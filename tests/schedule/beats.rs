@@ -6,31 +6,12 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::domain::agenda::{Agenda, fires_by};
 use offhours::domain::cron::Cron;
-use offhours::domain::id::RuleName;
-use offhours::domain::rule::{MailWhen, Mode, Rule};
+use offhours::domain::rule::Rule;
 use offhours::domain::schedule::{CATCH_UP_WITHOUT_UNTIL, MOST_MISSED, Schedule};
-use offhours::domain::selection::{Exclusion, Selection};
 use proptest::prelude::*;
 
+use crate::given::rule;
 use crate::reference::{Spec, place, spec, zone};
-
-pub fn rule(name: &str, schedule: Schedule) -> Rule {
-    Rule {
-        name: RuleName::new(name).unwrap(),
-        description: None,
-        connection: "dev".parse().unwrap(),
-        schedule,
-        mode: Mode::Enforce,
-        max_stops: 50,
-        min_age: TimeDelta::minutes(30),
-        verify_timeout: TimeDelta::minutes(15),
-        notice: None,
-        mail: MailWhen::Always,
-        to: Vec::new(),
-        select: Selection::default(),
-        exclude: Exclusion::default(),
-    }
-}
 
 /// What happens between two looks at the agenda.
 #[derive(Debug, Clone)]

@@ -25,7 +25,7 @@ use offhours::ledger::runs::{Filter, OpenRun};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::beats::rule;
+use crate::given::rule;
 use crate::reference::{utc, wall, zone};
 
 fn schedule(stop: &str, until: Option<&str>, place: &str) -> Schedule {

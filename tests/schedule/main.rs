@@ -3,5 +3,7 @@
 
 mod beats;
 mod faults;
+#[path = "../support/given.rs"]
+mod given;
 mod instants;
 mod reference;
