@@ -73,7 +73,6 @@ impl Line {
                 self.say(format!("{stop} to stop, {leave} left"));
                 return;
             }
-            Step::Asked(0) => return,
             Step::Asked(count) => self.asked.fetch_add(*count, Ordering::Relaxed),
             Step::Confirmed(count) => self.confirmed.fetch_add(*count, Ordering::Relaxed),
         };

@@ -117,7 +117,9 @@ impl Task {
         let (to_stop, asked) = (count(Progress::ToStop), count(Progress::Asked));
         let all: usize = groups.iter().map(|group| group.tickets.len()).sum();
         (self.observer)(&Step::Decided { stop: to_stop + asked, leave: all - to_stop - asked });
-        (self.observer)(&Step::Asked(asked));
+        if asked > 0 {
+            (self.observer)(&Step::Asked(asked));
+        }
 
         let blocked = self.guard(&mut groups, to_stop, asked);
         // Also where nothing is left to ask for: what an earlier executor asked for is watched to its end.
