@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use offhours::domain::avoided::State;
 use offhours::domain::locale::Locale;
 use offhours::domain::rule::Mode;
-use offhours::domain::run::{Run, RunResult};
+use offhours::domain::run::{Outcome, Row, Run, RunResult};
 use offhours::report::clean::LONGEST;
 use offhours::report::{Content, Context, PeriodReport, Trend, csv, json_period, json_run, period_report, run_report};
 use report_support::{
@@ -52,6 +52,16 @@ fn a_weeks_total_is_one_figure_in_four_forms() {
     assert_eq!(by_run.sum::<Decimal>(), expected);
     let (german, _) = period(&runs, Locale::De);
     assert!(german.text.contains("EUR 1.004,67") && german.html.contains("EUR 1.004,67"));
+}
+
+#[test]
+fn what_was_off_anyway_is_none_of_a_weeks_stops() {
+    let mut runs = week();
+    let off = row("team-a", 90, "chat", "infer.s", 1, priced("0.9", "0.95", "EUR"));
+    runs[0].deployments.push(Row { outcome: Outcome::AlreadyOff, ..off });
+    let text = period(&runs, Locale::En).0.text;
+    assert!(text.contains("35 deployments stopped in 6 runs."), "{text}");
+    assert!(text.contains("2 of 37 stops were not confirmed in time."), "{text}");
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl<'a> Facts<'a> {
         if self.tally.not_confirmed == 0 && self.tally.stopped > 0 {
             lead.push("AI Core confirmed each of them STOPPED.".to_owned());
         } else if self.tally.not_confirmed > 0 {
-            let all = form.count(self.tally.wanted_off());
+            let all = form.count(self.tally.stopped + self.tally.not_confirmed);
             lead.push(format!("{} of {all} stops were not confirmed in time.", form.count(self.tally.not_confirmed)));
         }
         if self.would.rows > 0 {
