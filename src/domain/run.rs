@@ -185,6 +185,11 @@ impl Row {
         self.settlement.as_ref().map_or(&self.projected, |settlement| &settlement.avoided)
     }
 
+    /// The reason, without the outcome's word said again.
+    pub fn why(&self) -> &str {
+        self.reason.strip_prefix(self.outcome.as_str()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&self.reason)
+    }
+
     /// The name people know it by: its configuration's, else its configuration's id.
     pub fn configuration(&self) -> &str {
         self.configuration_name.as_deref().unwrap_or(&self.configuration_id)

@@ -44,7 +44,7 @@ pub(super) fn section(rows: &[&Row], form: &Form<'_>, most: usize) -> Option<Sec
         let cost = cost_per_hour(row).map_or_else(|| "no price".to_owned(), |money| form.money(money));
         vec![
             deployment_cell(row),
-            Cell::new(row.outcome.as_str(), shorten(why(row), LONGEST_REASON)),
+            Cell::new(row.outcome.as_str(), shorten(row.why(), LONGEST_REASON)),
             Cell::new(cost, "an hour"),
         ]
     });
@@ -55,11 +55,6 @@ pub(super) fn section(rows: &[&Row], form: &Form<'_>, most: usize) -> Option<Sec
     }
     let section = Section::new("Still on, as far as anybody knows", Body::Table(table));
     Some(section.intro("Asked to stop, or to be asked, and not seen STOPPED by AI Core. Nothing is counted for them."))
-}
-
-/// The reason, without the outcome's word said again.
-fn why(row: &Row) -> &str {
-    row.reason.strip_prefix(row.outcome.as_str()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&row.reason)
 }
 
 /// Replacements that ran inside an off window, and what that cost.
