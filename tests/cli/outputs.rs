@@ -115,7 +115,7 @@ fn plan_says_what_it_would_stop_and_why_it_leaves_the_rest_and_sends_no_change()
             "capacity_units_per_hour",
         ];
         wanted.sort_unstable();
-        assert_eq!(keys, wanted, "as design.md has them");
+        assert_eq!(keys, wanted, "as README has them");
     }
     let of = |id: &str| rows.iter().find(|row| row["id"] == id).unwrap().clone();
     assert_eq!(
@@ -144,10 +144,10 @@ fn fire_and_what_it_leaves_behind() {
     // Where a line is broken depends on how large the figures are at this hour.
     let flowing = flowing(&text);
     for part in [
-        "d# chat dev-a stopped EUR #.#",
-        "d# search dev-a stopped #.# node hours",
+        "d# chat dev-a stopped EUR #",
+        "d# search dev-a stopped # node hours",
         "left: # excluded, # opted out by label, # protected, # token-billed, # younger than min_age",
-        "evenings@#-#-#T#:#:#Z done: # stopped, # not confirmed, # left, EUR #.# avoided (estimate)",
+        "evenings@#-#-#T#:#:#Z done: # stopped, # not confirmed, # left, EUR # avoided (estimate)",
         "evenings: listing deployments # to stop, # left confirming # of #",
     ] {
         assert!(flowing.contains(part), "`{part}` is not in: {flowing}");
@@ -157,7 +157,7 @@ fn fire_and_what_it_leaves_behind() {
     assert_snapshot!("history", masked(&text));
     let text = bench.transcript(&["mail", "queue"]);
     fits(&text);
-    assert!(masked(&text).contains("# sent a@example.com offhours: # stopped, EUR #.#"), "{text}");
+    assert!(masked(&text).contains("# sent a@example.com offhours: # stopped, EUR #"), "{text}");
 
     // Observed: exits well, stops nothing.
     waits_until("another second", || crate::bench::now().timestamp_subsec_millis() < 100);
@@ -173,7 +173,7 @@ fn fire_and_what_it_leaves_behind() {
     bench.judge();
 }
 
-/// The fields that design.md promises; more may come.
+/// The fields that README names; more may come.
 fn shape_of_a_run(run: &Value) {
     for key in [
         "firing",
