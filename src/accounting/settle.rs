@@ -82,6 +82,7 @@ fn write_down(
             settle(&one.row, one.off_window, Evidence { listed, now, seen_at: one.seen_at });
         match only_once(tx, one, settlement)? {
             Some(settlement) => {
+                let settlement = leaks_once(tx, one, settlement)?;
                 tx.settle(one.run, &one.row, &settlement)?;
                 settled += 1;
             }
@@ -90,6 +91,15 @@ fn write_down(
         }
     }
     Ok(settled)
+}
+
+/// One replacement of several siblings ends the counting of each, and its own cost is reported with the first.
+fn leaks_once(tx: &crate::ledger::Tx<'_>, one: &Unsettled, settlement: Settlement) -> Result<Settlement, LedgerError> {
+    let leak = match settlement.leak {
+        Some(leak) if tx.leak_is_counted(one, &leak.id)? => None,
+        leak => leak,
+    };
+    Ok(Settlement { leak, ..settlement })
 }
 
 /// A stop that came true late may be that of a later run, which asked again: it is counted there and not here.

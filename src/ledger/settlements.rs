@@ -109,6 +109,26 @@ impl Tx<'_> {
         })
     }
 
+    /// True where what `replacement` went on costing is counted already, for a sibling that it may have replaced as well.
+    pub fn leak_is_counted(&self, unsettled: &Unsettled, replacement: &DeploymentId) -> Result<bool, LedgerError> {
+        Ok(self
+            .0
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM run r JOIN settlement s ON s.run = r.id
+                                WHERE r.window_to >= ?1 AND NOT r.open AND r.mode = 'enforce' AND r.connection = ?2
+                                  AND s.resource_group = ?3 AND s.replacement = ?4 AND s.leak_state IS NOT NULL)",
+            )?
+            .query_row(
+                params![
+                    to_ms(unsettled.off_window.from),
+                    unsettled.connection.as_str(),
+                    unsettled.row.resource_group.as_str(),
+                    replacement.as_str()
+                ],
+                |columns| columns.get(0),
+            )?)
+    }
+
     /// Notes that a deployment was there at `at`.
     pub fn saw(&self, unsettled: &Unsettled, at: DateTime<Utc>) -> Result<(), LedgerError> {
         self.0

@@ -57,6 +57,21 @@ fn a27_a_replacement_ends_it_and_what_ran_after_it_is_a_leak() {
     assert_eq!(leak.cost.node_hours, Decimal::from(42), "Saturday noon to Monday seven, an hour less");
 }
 
+/// Two of one configuration were stopped, and one came back: nobody knows for which of them. Neither counts from then on,
+/// and what the one costs is reported once.
+#[test]
+fn one_replacement_of_two_siblings_leaks_once() {
+    let siblings = one().redeployed(&again_at("0 12 * * *")).running("d002", "infer.s").configuration("chat");
+    let mut stage = Scenario::evenings().fleet(siblings).start();
+    stage.play_until(after_the_window());
+    let run = &stage.history()[0];
+    let settlements = ["d001", "d002"].map(|id| row(run, id).settlement.clone().expect("settled"));
+    assert_eq!(settlements[0].ended_by, settlements[1].ended_by);
+    let leaks: Vec<Decimal> =
+        settlements.iter().filter_map(|s| s.leak.as_ref()).map(|leak| leak.cost.node_hours).collect();
+    assert_eq!(leaks, [Decimal::from(42)]);
+}
+
 #[test]
 fn what_is_deployed_in_the_morning_is_no_replacement() {
     let mut stage = Scenario::evenings().fleet(one().redeployed(&again_at("0 7 * * MON-FRI"))).start();
