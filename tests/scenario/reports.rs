@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use offhours::accounting::period::{Books, reserved_nodes};
 use offhours::accounting::reports;
+use offhours::domain::money::Currency;
 use offhours::domain::period::Span;
 use offhours::simulator::{Fleet, Redeployed};
 use rust_decimal::Decimal;
@@ -96,6 +97,28 @@ fn a_report_is_mailed_once_and_one_that_changed_since_says_so() {
 }
 
 #[test]
+fn a_day_that_was_reported_before_its_last_run_is_restated() {
+    let early = r#"
+[[report]]
+name = "early"
+cron = "30 18 * * *"
+period = "today"
+to = ["finance@example.com"]
+"#;
+    let fleet = Fleet::new().group("dev-a").running("d001", "infer.s");
+    let mut stage =
+        Scenario::evenings_with("mail = \"never\"").main(early).fleet(fleet).at("2026-03-26T18:30:00+01:00").start();
+    send_due(&stage);
+    stage.wait_until(instant("2026-03-26T18:30:00+01:00"));
+    send_due(&stage);
+    assert_eq!(books_of(&stage, Span::Today).report().restates, None);
+    stage.wait_until(instant("2026-03-26T19:00:00+01:00"));
+    let runs = stage.claim();
+    stage.carry_out(runs);
+    assert!(books_of(&stage, Span::Today).report().restates.is_some());
+}
+
+#[test]
 fn a_trend_shows_what_the_reports_of_its_weeks_showed() {
     let fleet = Fleet::new().group("dev-a").running("d001", "infer.s").redeployed(&morning());
     let mut stage = Scenario::evenings().fleet(fleet).at("2026-03-10T19:00:00+01:00").start();
@@ -109,6 +132,9 @@ fn a_trend_shows_what_the_reports_of_its_weeks_showed() {
         shown.push(own);
     }
     let books = last_week(&stage);
+    assert_eq!(books.report().trend.currency.map(Currency::code), Some("EUR"));
+    let costs = books.runs().iter().flat_map(|run| &run.deployments).filter_map(|row| row.avoided().cost);
+    assert_eq!(shown[2], Some(costs.map(|cost| cost.amount).sum()));
     let labels: Vec<&str> = books.report().trend.points.iter().map(|point| point.label.as_str()).collect();
     assert_eq!(labels[5..], ["W11", "W12", "W13"]);
     let label = |span| books_of(&stage, span).report().period.label.clone();
