@@ -84,7 +84,7 @@ fn write_down(
             Some(settlement) => {
                 let settlement = leaks_once(tx, one, settlement)?;
                 tx.settle(one.run, &one.row, &settlement)?;
-                settled += 1;
+                settled += usize::from(one.row.settlement.is_none());
             }
             None if listed.iter().any(|deployment| deployment.id == one.row.id) => tx.saw(one, now)?,
             None => {}

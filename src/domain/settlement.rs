@@ -29,7 +29,13 @@ impl Evidence<'_> {
 }
 
 /// Settles `row` of a run with this off window, where what ended its counting is known by now.
+///
+/// A replacement is known as soon as it is seen, but what it goes on costing only at the window's end: until then `row`
+/// comes again with its settlement.
 pub fn settle(row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option<Settlement> {
+    if let Some(earlier) = &row.settlement {
+        return follow_leak(earlier, row, window, evidence);
+    }
     match row.outcome {
         Outcome::Stopped => settle_stopped(row, window, row.confirmed_at?, evidence),
         Outcome::Unconfirmed => match late_confirmation(row, evidence) {
@@ -44,6 +50,18 @@ pub fn settle(row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option<Se
         },
         _ => None,
     }
+}
+
+/// What is settled stays, but for the leak: a replacement that was stopped or deleted in its turn leaks no longer. One that
+/// is not there any more leaked until it was last seen.
+fn follow_leak(earlier: &Settlement, row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option<Settlement> {
+    let leak = earlier.leak.as_ref()?;
+    let off_since = match evidence.listed.iter().find(|other| other.id == leak.id) {
+        Some(other) => other.completed_at.unwrap_or(window.to),
+        None => leak.cost.to.filter(|to| *to < window.to).unwrap_or(earlier.at),
+    };
+    let cost = Avoided::count(&row.rate, window, leak.cost.from?, off_since, Basis::Settled);
+    Some(Settlement { at: evidence.now, leak: Some(Leak { id: leak.id.clone(), cost }), ..earlier.clone() })
 }
 
 /// A stop that was not seen in time may have come true later: what AI Core's `completionTime` says counts from there.

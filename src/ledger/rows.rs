@@ -11,7 +11,7 @@ use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::named::{Named, Places};
 use crate::ledger::runs::RunId;
-use crate::ledger::settlements::settlement;
+use crate::ledger::settlements::{SETTLEMENT, settlement};
 use crate::ledger::values::{
     PROJECTED, avoided, charge_columns, optional_instant, parsed, price_of, rate, to_ms, wrong,
 };
@@ -107,14 +107,10 @@ impl Tx<'_> {
 
     /// The rows of a run, ordered by group and id. One that was asked for and never concluded is unconfirmed.
     pub fn rows(&self, run: RunId) -> Result<Vec<Row>, LedgerError> {
-        let mut statement = self.0.prepare_cached(
-            "SELECT d.*, s.settled_at, s.ended_by, s.replacement,
-                    s.avoided_from AS s_from, s.avoided_to AS s_to, s.node_hours AS s_node_hours,
-                    s.capacity_units AS s_capacity_units, s.cost AS s_cost, s.state AS s_state,
-                    s.leak_from, s.leak_to, s.leak_node_hours, s.leak_capacity_units, s.leak_cost, s.leak_state
-             FROM deployment d LEFT JOIN settlement s USING (run, resource_group, id)
-             WHERE d.run = ?1 ORDER BY d.resource_group, d.id",
-        )?;
+        let mut statement = self.0.prepare_cached(&format!(
+            "SELECT d.*, {SETTLEMENT} FROM deployment d LEFT JOIN settlement s USING (run, resource_group, id)
+             WHERE d.run = ?1 ORDER BY d.resource_group, d.id"
+        ))?;
         let places = Places::of(&statement);
         let mut found = statement.query([run.0])?;
         let mut rows = Vec::new();

@@ -16,6 +16,16 @@ use crate::ledger::values::{LEAK, SETTLED, avoided, from_ms, instant, optional_i
 /// Windows that ended longer ago are not looked at any more: what their tenant looks like now tells nothing.
 const OLDEST: TimeDelta = TimeDelta::days(30);
 
+/// The columns from which [`settlement`] is read, of a table `s`.
+pub(super) const SETTLEMENT: &str = "s.settled_at, s.ended_by, s.replacement, s.avoided_from AS s_from,
+     s.avoided_to AS s_to, s.node_hours AS s_node_hours, s.capacity_units AS s_capacity_units, s.cost AS s_cost,
+     s.state AS s_state, s.leak_from, s.leak_to, s.leak_node_hours, s.leak_capacity_units, s.leak_cost, s.leak_state";
+/// What is true of a run `r` and a deployment `d` whose figure still has to be looked at: it is not settled, or a
+/// replacement was seen before the window's end and may go off in its turn.
+const OPEN: &str = "r.window_to >= ?1 AND NOT r.open AND r.mode = 'enforce' AND d.outcome IN ('stopped', 'unconfirmed')
+     AND NOT EXISTS (SELECT 1 FROM settlement s WHERE s.run = d.run AND s.resource_group = d.resource_group
+                     AND s.id = d.id AND NOT (s.leak_state IS NOT NULL AND s.settled_at < r.window_to))";
+
 /// An avoided cost that is not settled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unsettled {
@@ -43,17 +53,14 @@ pub enum Elsewhere {
 }
 
 impl Tx<'_> {
-    /// Everything that is not settled, oldest window first.
+    /// Everything that is not settled for good, oldest window first.
     pub fn unsettled(&self, now: DateTime<Utc>) -> Result<Vec<Unsettled>, LedgerError> {
-        let mut statement = self.0.prepare_cached(
-            "SELECT d.*, r.connection, r.window_from, r.window_to, NULL AS ended_by
+        let mut statement = self.0.prepare_cached(&format!(
+            "SELECT d.*, r.connection, r.window_from, r.window_to, {SETTLEMENT}
              FROM run r JOIN deployment d ON d.run = r.id
-             WHERE r.window_to >= ?1 AND NOT r.open AND r.mode = 'enforce'
-               AND d.outcome IN ('stopped', 'unconfirmed')
-               AND NOT EXISTS (SELECT 1 FROM settlement s
-                               WHERE s.run = d.run AND s.resource_group = d.resource_group AND s.id = d.id)
-             ORDER BY r.window_to, r.id",
-        )?;
+             LEFT JOIN settlement s ON s.run = d.run AND s.resource_group = d.resource_group AND s.id = d.id
+             WHERE {OPEN} ORDER BY r.window_to, r.id"
+        ))?;
         let mut found = statement.query([to_ms(now - OLDEST)])?;
         let mut unsettled = Vec::new();
         while let Some(columns) = found.next()? {
@@ -71,11 +78,7 @@ impl Tx<'_> {
     /// The earliest end of an off window that holds anything unsettled.
     pub fn next_settlement_at(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, LedgerError> {
         let next: Option<i64> = self.0.query_row(
-            "SELECT min(r.window_to) FROM run r JOIN deployment d ON d.run = r.id
-             WHERE r.window_to >= ?1 AND NOT r.open AND r.mode = 'enforce'
-               AND d.outcome IN ('stopped', 'unconfirmed')
-               AND NOT EXISTS (SELECT 1 FROM settlement s
-                               WHERE s.run = d.run AND s.resource_group = d.resource_group AND s.id = d.id)",
+            &format!("SELECT min(r.window_to) FROM run r JOIN deployment d ON d.run = r.id WHERE {OPEN}"),
             [to_ms(now - OLDEST)],
             |columns| columns.get(0),
         )?;
@@ -116,14 +119,17 @@ impl Tx<'_> {
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM run r JOIN settlement s ON s.run = r.id
                                 WHERE r.window_to >= ?1 AND NOT r.open AND r.mode = 'enforce' AND r.connection = ?2
-                                  AND s.resource_group = ?3 AND s.replacement = ?4 AND s.leak_state IS NOT NULL)",
+                                  AND s.resource_group = ?3 AND s.replacement = ?4 AND s.leak_state IS NOT NULL
+                                  AND NOT (s.run = ?5 AND s.id = ?6))",
             )?
             .query_row(
                 params![
                     to_ms(unsettled.off_window.from),
                     unsettled.connection.as_str(),
                     unsettled.row.resource_group.as_str(),
-                    replacement.as_str()
+                    replacement.as_str(),
+                    unsettled.run.0,
+                    unsettled.row.id.as_str()
                 ],
                 |columns| columns.get(0),
             )?)

@@ -57,6 +57,42 @@ fn a27_a_replacement_ends_it_and_what_ran_after_it_is_a_leak() {
     assert_eq!(leak.cost.node_hours, Decimal::from(42), "Saturday noon to Monday seven, an hour less");
 }
 
+/// The daemon looks every hour, so that it knows of a replacement long before the window ends.
+#[test]
+fn a_replacement_that_was_seen_early_leaks_until_it_is_off() {
+    let saturdays = r#"
+[[rule]]
+name = "saturdays"
+stop = "0 15 * * SAT"
+until = "0 7 * * MON-FRI"
+[rule.select]
+resource_groups = ["dev-*"]
+"#;
+    let noon = one().redeployed(&again_at("0 12 28 3 *"));
+    for is_deleted in [false, true] {
+        let mut stage = Scenario::evenings().rule(saturdays).fleet(noon.clone()).start();
+        stage.play_until(instant("2026-03-28T13:00:00+01:00"));
+        stage.settle();
+        let leak = |stage: &Stage| settled(stage).settlement.unwrap().leak.unwrap();
+        assert_eq!(leak(&stage).cost.node_hours, Decimal::from(42), "as it looks at one o'clock");
+        if is_deleted {
+            stage.wait_until(instant("2026-03-28T15:00:00+01:00"));
+            stage.settle();
+            let id = leak(&stage).id;
+            assert!(stage.block_on(async { stage.simulator.delete("dev-a", id.as_str()) }));
+            stage.wait_until(instant("2026-03-28T16:00:00+01:00"));
+            stage.settle();
+        }
+        stage.play_until(after_the_window());
+        let row = settled(&stage);
+        assert_eq!(row.avoided().to, Some(instant("2026-03-28T12:00:00+01:00")));
+        assert_eq!(leak(&stage).cost.node_hours.round_dp(1), Decimal::from(3), "noon to three, deleted: {is_deleted}");
+        let looked_at = row.settlement.unwrap().at;
+        stage.settle();
+        assert_eq!(settled(&stage).settlement.unwrap().at, looked_at, "not looked at again");
+    }
+}
+
 /// Two of one configuration were stopped, and one came back: nobody knows for which of them. Neither counts from then on,
 /// and what the one costs is reported once.
 #[test]
