@@ -12,8 +12,8 @@ use offhours::domain::run::{Outcome, Row, Run, RunResult};
 use offhours::report::clean::LONGEST;
 use offhours::report::{Content, Context, PeriodReport, Trend, csv, json_period, json_run, period_report, run_report};
 use report_support::{
-    Become, HOSTILE, berlin, context, decimal, good, hostile, huge, last_week, observed, partial, priced, row, run,
-    week,
+    Become, HOSTILE, berlin, blocked, context, decimal, good, hostile, huge, last_week, observed, partial, priced, row,
+    run, week,
 };
 use rust_decimal::Decimal;
 
@@ -62,6 +62,32 @@ fn what_was_off_anyway_is_none_of_a_weeks_stops() {
     let text = period(&runs, Locale::En).0.text;
     assert!(text.contains("35 deployments stopped in 6 runs."), "{text}");
     assert!(text.contains("2 of 37 stops were not confirmed in time."), "{text}");
+}
+
+#[test]
+fn a_week_with_trouble_says_so_in_its_subject() {
+    let subject = |runs: &[Run]| period(runs, Locale::En).0.subject;
+    assert!(subject(&[good()]).starts_with("offhours: 7 stopped, EUR "), "{}", subject(&[good()]));
+    assert!(subject(&[good(), blocked()]).starts_with("offhours: ACTION NEEDED, 7 stopped, EUR "));
+    assert!(subject(&[good(), partial()]).starts_with("offhours: ACTION NEEDED, 2 not confirmed stopped, EUR "));
+}
+
+/// Unconfirmed on one evening, and still STOPPING on the next: AI Core has not said that it is off.
+#[test]
+fn what_hangs_in_stopping_needs_a_person_until_it_is_off() {
+    let evening = partial();
+    let stuck = evening.deployments.iter().find(|row| row.outcome == Outcome::Unconfirmed).unwrap();
+    let next = |status: &str| {
+        let met = Row {
+            outcome: Outcome::AlreadyOff,
+            reason: format!("already {status}: not this run's doing"),
+            ..stuck.clone()
+        };
+        Run { deployments: vec![met], ..run("dev-evenings", "2026-11-24T18:00:00Z", RunResult::Done) }
+    };
+    let subject = |status| period(&[evening.clone(), next(status)], Locale::En).0.subject;
+    assert!(subject("STOPPING").contains("2 not confirmed stopped"), "{}", subject("STOPPING"));
+    assert!(subject("STOPPED").contains("1 not confirmed stopped"), "{}", subject("STOPPED"));
 }
 
 #[test]
@@ -170,8 +196,8 @@ fn e11_ten_thousand_rows_are_cut_with_totals_and_the_csv_has_them_all() {
         format!("{},{}.{cents}", &whole[..whole.len() - 3], &whole[whole.len() - 3..])
     });
     assert!(content.text.contains(&shown) && content.html.contains(&shown), "{shown}");
-    assert!(content.text.contains(" more; the attached CSV has them all."));
-    assert!(content.html.contains(" more; the attached CSV has them all."));
+    assert!(content.text.contains(" more; the CSV has them all."));
+    assert!(content.html.contains(" more; the CSV has them all."));
     assert_eq!(records(&content.attachments[0].bytes).len(), 10_000);
 }
 
@@ -184,6 +210,6 @@ fn e11_at_most_two_hundred_rows_stand_in_a_mail() {
     }
     let zone = berlin();
     let content = run_report(&run, &context(&zone));
-    assert!(content.text.contains("250 more; the attached CSV has them all."), "{}", content.text);
-    assert!(content.html.contains("250 more; the attached CSV has them all."));
+    assert!(content.text.contains("250 more; the CSV has them all."), "{}", content.text);
+    assert!(content.html.contains("250 more; the CSV has them all."));
 }

@@ -190,6 +190,11 @@ impl Row {
         self.reason.strip_prefix(self.outcome.as_str()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&self.reason)
     }
 
+    /// True where it was on its way off, by a stop that was not this run's: not off yet.
+    pub fn was_stopping(&self) -> bool {
+        self.outcome == Outcome::AlreadyOff && self.reason.starts_with("already STOPPING")
+    }
+
     /// The name people know it by: its configuration's, else its configuration's id.
     pub fn configuration(&self) -> &str {
         self.configuration_name.as_deref().unwrap_or(&self.configuration_id)

@@ -25,7 +25,11 @@ const ENDS: &str =
 const NOT_COUNTED: &str = "No baseline, storage or reserved nodes are counted.";
 const ROUNDING: &str =
     "Each deployment is rounded to the cent, half to even; every total is the sum of these rounded rows.";
-const CSV: &str = "The attached CSV has one row per deployment and off window.";
+/// Under the report of a run, which carries its rows.
+pub(super) const ATTACHED: &str = "The attached CSV has one row per deployment and off window.";
+/// Under the report of a period, which carries them where that was asked for.
+pub(super) const ON_REQUEST: &str =
+    "As CSV (attached, or `offhours report --format csv`) there is one row per deployment and off window.";
 
 /// More prices than these are counted only.
 const MOST_PRICES: usize = 6;
@@ -61,7 +65,7 @@ pub(super) fn standing(sum: &Sum, form: &Form<'_>) -> Option<String> {
         (true, false) => {
             Some("Projected: the off window's end and a second look at the tenant will settle it.".to_owned())
         }
-        (false, true) => Some("Settled: the tenant was looked at again after the off windows.".to_owned()),
+        (false, true) => Some("Settled: the tenant was looked at again, and it is known what ended each.".to_owned()),
         (false, false) => {
             Some(format!("{} settled, {} projected.", amounts(&settled, form), amounts(&projected, form)))
         }
@@ -69,7 +73,7 @@ pub(super) fn standing(sum: &Sum, form: &Form<'_>) -> Option<String> {
 }
 
 /// The assumptions and the prices behind `rows`.
-pub(super) fn section<'a>(rows: impl IntoIterator<Item = &'a Row>, attached: bool, form: &Form<'_>) -> Section {
+pub(super) fn section<'a>(rows: impl IntoIterator<Item = &'a Row>, csv: &str, form: &Form<'_>) -> Section {
     let mut prices: Vec<&CapacityUnitPrice> = Vec::new();
     let mut seen = BTreeSet::new();
     for row in rows {
@@ -83,7 +87,7 @@ pub(super) fn section<'a>(rows: impl IntoIterator<Item = &'a Row>, attached: boo
     let mut items = vec![DEFINITION.to_owned()];
     items.extend(prices.iter().take(MOST_PRICES).map(|price| {
         format!(
-            "Price: {} {} per capacity unit, source {}, valid from {}.",
+            "Price in force at the stop: {} {} per capacity unit, source {}, valid from {}.",
             price.currency.code(),
             form.decimal(price.amount),
             clean(&price.source),
@@ -91,11 +95,9 @@ pub(super) fn section<'a>(rows: impl IntoIterator<Item = &'a Row>, attached: boo
         )
     }));
     if prices.len() > MOST_PRICES {
-        items.push(format!("{} more prices; the attached CSV has them all.", prices.len() - MOST_PRICES));
+        items.push(format!("{} more prices; the CSV has them all.", prices.len() - MOST_PRICES));
     }
     items.extend([FROM_CONFIRMATION, ENDS, NOT_COUNTED, ROUNDING].map(str::to_owned));
-    if attached {
-        items.push(CSV.to_owned());
-    }
+    items.push(csv.to_owned());
     Section::new("How this is counted", Body::List { items })
 }

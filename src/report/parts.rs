@@ -130,7 +130,7 @@ pub(super) fn percent(part: Decimal, whole: Decimal) -> u32 {
 /// A table of at most `most` of `rows`, with how many more there are.
 pub(super) fn table(heads: Vec<&'static str>, rows: impl ExactSizeIterator<Item = Vec<Cell>>, most: usize) -> Table {
     let left_out = rows.len().saturating_sub(most);
-    let more = (left_out > 0).then(|| format!("{left_out} more; the attached CSV has them all."));
+    let more = (left_out > 0).then(|| format!("{left_out} more; the CSV has them all."));
     Table { heads, rows: rows.take(most).collect(), total: None, more }
 }
 
@@ -185,7 +185,7 @@ pub(super) fn without_price(rows: &[(&Row, Avoided)], form: &Form<'_>) -> Option
         .collect();
     let left_out = plans_unpriced.len().saturating_sub(MOST_REASONS);
     if left_out > 0 {
-        items.push(format!("{left_out} more plans; the attached CSV has them all."));
+        items.push(format!("{left_out} more plans; the CSV has them all."));
     }
     if tokens > 0 {
         let deployments = plural(tokens, &form.count(tokens), "deployment");

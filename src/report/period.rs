@@ -13,6 +13,7 @@ use crate::report::form::{Form, plural};
 use crate::report::page::{Body, Cell, Fact, Page, Section};
 use crate::report::parts::{self, Entry, amounts};
 use crate::report::run::{CALM, notes};
+use crate::report::subject::Trouble;
 use crate::report::sum::{Sum, Tally, is_still_on};
 use crate::report::trend::{self, Trend};
 use crate::report::{Attachment, Content, Context, counting, fitted, still_on, subject};
@@ -71,10 +72,14 @@ impl<'a> Facts<'a> {
     fn of(report: &'a PeriodReport<'a>, context: &Context<'a>) -> Self {
         let enforced = report.runs.iter().filter(|run| run.mode == Mode::Enforce);
         let real: Vec<Entry<'_>> = enforced.flat_map(|run| run.deployments.iter().map(move |row| (run, row))).collect();
-        // Of a deployment that was met several times, the last time says whether it is on.
+        // Of a deployment that was met several times, the last time says whether it is on; but what is STOPPING, for
+        // whatever reason, is not off yet.
         let mut latest: BTreeMap<_, &Row> = BTreeMap::new();
         for (_, row) in &real {
-            latest.insert((&row.resource_group, &row.id), row);
+            let met = latest.entry((&row.resource_group, &row.id)).or_insert(row);
+            if !(row.was_stopping() && is_still_on(met)) {
+                *met = row;
+            }
         }
         let still_on = latest.into_values().filter(|row| is_still_on(row)).collect();
         let tally = Tally::of(real.iter().map(|(_, row)| *row));
@@ -91,13 +96,18 @@ impl<'a> Facts<'a> {
         let form = self.form;
         let label = clean(&self.report.period.label);
         let needs = self.needs();
+        let trouble = match self.still_on.len() {
+            0 if needs.is_empty() => Trouble::None,
+            0 => Trouble::Runs,
+            count => Trouble::StillOn(count),
+        };
         let figure = counting::figure(&self.sum, counting::CAPTION, &form).map(|mut figure| {
             figure.details.extend(counting::standing(&self.sum, &form));
             figure
         });
         let lead = self.lead();
         Page {
-            subject: subject::of_period(&label, &self.sum, self.tally.stopped, self.still_on.len(), &form),
+            subject: subject::of_period(&label, &self.sum, self.tally.stopped, trouble, &form),
             preheader: lead.first().cloned().unwrap_or_default(),
             alert: !needs.is_empty(),
             conditional: false,
@@ -205,7 +215,8 @@ impl<'a> Facts<'a> {
             notes(&said),
         ];
         let mut sections: Vec<Section> = sections.into_iter().flatten().collect();
-        sections.push(counting::section(self.report.runs.iter().flat_map(|run| &run.deployments), true, &form));
+        let rows = self.report.runs.iter().flat_map(|run| &run.deployments);
+        sections.push(counting::section(rows, counting::ON_REQUEST, &form));
         sections
     }
 

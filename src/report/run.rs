@@ -233,7 +233,7 @@ fn sections(facts: &Facts<'_>, context: &Context<'_>, most: usize) -> Vec<Sectio
     ];
     let mut sections: Vec<Section> = sections.into_iter().flatten().collect();
     if !shown.is_empty() || !facts.still_on.is_empty() {
-        sections.push(counting::section(&run.deployments, true, &form));
+        sections.push(counting::section(&run.deployments, counting::ATTACHED, &form));
     }
     sections
 }

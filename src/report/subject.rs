@@ -7,6 +7,16 @@ use crate::report::form::{Form, plural};
 use crate::report::parts::amount;
 use crate::report::sum::{Sum, Tally};
 
+/// What in a period needs a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    None,
+    /// So many deployments may still be running.
+    StillOn(usize),
+    /// Runs that did not do what they should.
+    Runs,
+}
+
 /// The subject of a run's mail.
 pub(super) fn of_run(run: &Run, would: &Sum, form: &Form<'_>) -> String {
     let said = match (run.mode, run.result) {
@@ -58,17 +68,13 @@ fn done(run: &Run, tally: Tally, form: &Form<'_>) -> String {
 }
 
 /// The subject of a report over a period.
-pub(super) fn of_period(label: &str, sum: &Sum, stopped: usize, still_on: usize, form: &Form<'_>) -> String {
-    let said = if still_on > 0 {
-        format!(
-            "ACTION NEEDED, {} not confirmed stopped, {} avoided (estimate)",
-            form.count(still_on),
-            amount(sum, form)
-        )
-    } else {
-        format!("{} stopped, {} avoided (estimate)", form.count(stopped), amount(sum, form))
+pub(super) fn of_period(label: &str, sum: &Sum, stopped: usize, trouble: Trouble, form: &Form<'_>) -> String {
+    let count = match trouble {
+        Trouble::StillOn(count) => format!("ACTION NEEDED, {} not confirmed stopped", form.count(count)),
+        Trouble::Runs => format!("ACTION NEEDED, {} stopped", form.count(stopped)),
+        Trouble::None => format!("{} stopped", form.count(stopped)),
     };
-    format!("offhours: {said} · {label}")
+    format!("offhours: {count}, {} avoided (estimate) · {label}", amount(sum, form))
 }
 
 /// The subject of the mail before a stop.
