@@ -29,7 +29,7 @@ pub async fn hold(session: &Session, command: Hold) -> Result<Exit, Failure> {
 async fn add(session: &Session, config: &Config, args: HoldAdd) -> Result<Exit, Failure> {
     let target = target(config, &args)?;
     let now = session.now();
-    let until = when::instant_or_span(&args.until, config.zone.as_ref(), now)?;
+    let until = when::end_of_hold(&args.until, config.zone.as_ref(), now)?;
     if until <= now {
         return Err(Failure::usage(format!("the hold would end at {}, which is over", rfc3339(until))));
     }
@@ -37,7 +37,8 @@ async fn add(session: &Session, config: &Config, args: HoldAdd) -> Result<Exit, 
     if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
         return Err(Failure::usage(format!("a hold needs a reason of at most {LONGEST_REASON} characters")));
     }
-    let by = args.by.or_else(user).ok_or_else(|| Failure::usage("say who wants the hold with `--by NAME`"))?;
+    let by = args.by.or_else(user).map(|by| by.trim().to_owned()).filter(|by| !by.is_empty());
+    let by = by.ok_or_else(|| Failure::usage("say who wants the hold with `--by NAME`"))?;
     let hold = DomainHold { id: 0, target, created_at: now, until, reason, by };
     let written = hold.clone();
     let id = Ledger::open(&config.state_dir)?
@@ -100,6 +101,11 @@ fn target(config: &Config, args: &HoldAdd) -> Result<Target, Failure> {
         return Ok(Target::ResourceGroup(ResourceGroup::new(group.as_str()).map_err(bad)?));
     }
     if let Some(name) = &args.configuration {
+        // Everywhere else it would be a pattern; here it would match nothing, and nobody would know.
+        if name.trim().is_empty() || name.contains(['*', '?']) {
+            let shown = shorten(name, 80);
+            return Err(Failure::usage(format!("`{shown}` is no configuration: a hold names one, by its name or id")));
+        }
         return Ok(Target::Configuration(name.clone()));
     }
     let rule = args.rule.as_deref().unwrap_or_default();

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::domain::instant::rfc3339;
 use crate::executor::post;
 use crate::ledger::Ledger;
+use crate::ledger::outbox::QueuedMail;
 use crate::mail::settings::{Address, Settings};
 use crate::mail::transport::Courier;
 use crate::report::clean::shorten;
@@ -60,15 +61,7 @@ async fn queue(session: &Session, config: &Config) -> Result<Exit, Failure> {
         None => Vec::new(),
     };
     if session.json {
-        let rows = mails.iter().map(|mail| {
-            json!({
-                "id": mail.id, "state": mail.state.as_str(), "recipient": mail.recipient, "subject": mail.subject,
-                "message_id": mail.message_id, "created_at": rfc3339(mail.created_at), "attempts": mail.attempts,
-                "next_attempt_at": rfc3339(mail.next_attempt_at), "last_error": mail.last_error,
-                "done_at": mail.done_at.map(rfc3339),
-            })
-        });
-        output::print_json_list(rows)?;
+        output::print_json_list(mails.iter().map(json_mail))?;
     } else if mails.is_empty() {
         output::print("the outbox is empty, and nothing was sent within a week\n")?;
     } else {
@@ -86,6 +79,16 @@ async fn queue(session: &Session, config: &Config) -> Result<Exit, Failure> {
         output::print(&table::finished(&table))?;
     }
     Ok(Exit::Well)
+}
+
+/// A mail of the outbox, for programs.
+pub fn json_mail(mail: &QueuedMail) -> serde_json::Value {
+    json!({
+        "id": mail.id, "state": mail.state.as_str(), "recipient": mail.recipient, "subject": mail.subject,
+        "message_id": mail.message_id, "created_at": rfc3339(mail.created_at), "attempts": mail.attempts,
+        "next_attempt_at": rfc3339(mail.next_attempt_at), "last_error": mail.last_error,
+        "done_at": mail.done_at.map(rfc3339),
+    })
 }
 
 /// `[mail]`, which some commands cannot do without.

@@ -85,7 +85,7 @@ impl Session {
             Command::Mail(args) => on_threads(mail::mail(self, args)),
             Command::Ledger(args) => ledger::ledger(self, args),
             Command::Rehearse(args) => rehearse::rehearse(self, &args),
-            Command::Demo(args) => demo::demo(&args),
+            Command::Demo(args) => demo::demo(self, &args),
             Command::Simulator(args) => on_threads(simulator::simulator(self, &args)),
             Command::Completions { shell } => paper::completions(shell),
             Command::Man => paper::man(),

@@ -16,11 +16,12 @@ use crate::domain::run::Run;
 use crate::domain::zone::Zone;
 use crate::ledger::Ledger;
 use crate::rehearsal::Rehearsal;
-use crate::report::{self, Context, period_report};
+use crate::report::{self, Context, json_period, period_report};
 use crate::simulator::Fleet;
 
-/// What was stopped is deleted after this time, as people do; a year would leave thousands of them.
-const TIDIED_AFTER: std::time::Duration = std::time::Duration::from_secs(2 * 24 * 3600);
+/// What was stopped is deleted after this time, as people do; a year would leave thousands of them. Longer than an off
+/// window, because a deletion inside it would end the figure.
+const TIDIED_AFTER: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
 /// What stands above every report of a rehearsal.
 const BANNER: &str = "A rehearsal on a simulated tenant: nothing was stopped, and no figure counts.";
 
@@ -56,10 +57,8 @@ pub fn rehearse(session: &Session, args: &Rehearse) -> Result<Exit, Failure> {
     })?;
     let to = from + TimeDelta::days(i64::from(args.days));
     let rehearsal = Rehearsal { config, fleets, holds, from, to, output };
-    perform(
-        rehearsal,
-        &format!("Rehearsing {} days of your rules on a simulated tenant; the clock is virtual.", args.days),
-    )
+    let opening = format!("Rehearsing {} days of your rules on a simulated tenant; the clock is virtual.", args.days);
+    perform(session, rehearsal, &opening)
 }
 
 /// The real tenants' deployments as they are now; read only.
@@ -86,8 +85,11 @@ async fn real_fleets(
 }
 
 /// Holds the rehearsal, tells each run, and ends with the report.
-pub fn perform(rehearsal: Rehearsal, opening: &str) -> Result<Exit, Failure> {
-    output::print(&format!("{opening}\n\n"))?;
+pub fn perform(session: &Session, rehearsal: Rehearsal, opening: &str) -> Result<Exit, Failure> {
+    let json = session.json;
+    if !json {
+        output::print(&format!("{opening}\n\n"))?;
+    }
     let output = rehearsal.output.clone();
     let zone = rehearsal.config.zone.clone().unwrap_or_else(Zone::utc);
     let days = (zone.wall_clock(rehearsal.from).date(), zone.wall_clock(rehearsal.to).date());
@@ -98,7 +100,7 @@ pub fn perform(rehearsal: Rehearsal, opening: &str) -> Result<Exit, Failure> {
         let rehearsed = rehearsal
             .hold(|run| {
                 let zone = zones.get(&run.firing.rule).unwrap_or(&zone);
-                if told.is_ok() {
+                if told.is_ok() && !json {
                     told = output::print(&account(run, zone));
                 }
             })
@@ -114,6 +116,10 @@ pub fn perform(rehearsal: Rehearsal, opening: &str) -> Result<Exit, Failure> {
         write(&output.join("report.html"), content.html.as_bytes())?;
         write(&output.join("report.txt"), content.text.as_bytes())?;
         write(&output.join("report.csv"), &report::csv(books.runs()))?;
+        if json {
+            output::print_json(&json_period(&books.report()))?;
+            return Ok(Exit::Well);
+        }
         output::print(&format!(
             "\n{}\n{} mails in {}\nThe report as a page: {}\n",
             content.text.trim_end(),

@@ -15,8 +15,9 @@ use crate::executor::post;
 use crate::executor::tenants::Tenants;
 use crate::ledger::Ledger;
 use crate::ledger::announced::Announcement;
+use crate::ledger::outbox::MailState;
 use crate::mailer::Mailer;
-use crate::report::{Context, csv, json_period, period_report};
+use crate::report::{Content, Context, csv, json_period, period_report};
 
 pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
     let config = session.config()?;
@@ -28,21 +29,7 @@ pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
     let locale = config.locale();
     let context = Context::new(locale, &zone, session.now());
     let content = period_report(&books.report(), &context);
-    if args.mail {
-        let settings = mail::configured(&config)?;
-        let now = session.now();
-        let mails = post::mails(settings, &settings.to, &content, now);
-        let ledger = Ledger::open(&config.state_dir)?;
-        let period = books.name().to_owned();
-        ledger
-            .write(move |tx| {
-                tx.announce(Announcement::Period, &period, now)?;
-                tx.enqueue(&mails, now)
-            })
-            .await?;
-        let mailer = Mailer { ledger, clock: session.clock.clone(), shutdown: CancellationToken::new() };
-        mailer.deliver_due(settings).await?;
-    }
+    let exit = if args.mail { send(session, &config, &books, &content).await? } else { Exit::Well };
     let text = match if session.json { Format::Json } else { args.format } {
         Format::Text => content.text,
         Format::Html => content.html,
@@ -56,7 +43,41 @@ pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
         None if args.mail => {}
         None => output::print(&text)?,
     }
-    Ok(Exit::Well)
+    Ok(exit)
+}
+
+/// Mails the report through the outbox, and says for each recipient whether it has left.
+async fn send(session: &Session, config: &Config, books: &Books, content: &Content) -> Result<Exit, Failure> {
+    let settings = mail::configured(config)?;
+    let now = session.now();
+    let mails = post::mails(settings, &settings.to, content, now);
+    let ids: Vec<String> = mails.iter().map(|mail| mail.message_id.clone()).collect();
+    let ledger = Ledger::open(&config.state_dir)?;
+    let period = books.name().to_owned();
+    ledger
+        .write(move |tx| {
+            tx.announce(Announcement::Period, &period, now)?;
+            tx.enqueue(&mails, now)
+        })
+        .await?;
+    let shutdown = CancellationToken::new();
+    Mailer { ledger: ledger.clone(), clock: session.clock.clone(), shutdown }.deliver_due(settings).await?;
+
+    let mut ours = ledger.read(move |tx| tx.outbox(now)).await?;
+    ours.retain(|mail| ids.contains(&mail.message_id));
+    if session.json {
+        output::print_json_list(ours.iter().map(mail::json_mail))?;
+    }
+    for mail in ours.iter().filter(|_| !session.json) {
+        let error = mail.last_error.as_deref().unwrap_or("another process is delivering");
+        output::print(&match mail.state {
+            MailState::Sent => format!("{}: sent\n", mail.recipient),
+            MailState::Queued => format!("{}: not sent yet, it waits in the outbox: {error}\n", mail.recipient),
+            MailState::Dead => format!("{}: not sent, and given up: {error}\n", mail.recipient),
+        })?;
+    }
+    let all_left = ours.iter().all(|mail| mail.state == MailState::Sent);
+    Ok(if all_left { Exit::Well } else { Exit::Problem })
 }
 
 /// The books of `span`; what is due to be settled is settled first, as far as AI Core can be asked.

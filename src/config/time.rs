@@ -120,7 +120,8 @@ impl Value for TimeDelta {
         if text.trim_start().starts_with('-') {
             return node.refuse(format!("`{}` is negative: `{shown}`", node.key));
         }
-        let Ok(duration) = humantime::parse_duration(text) else {
+        // To the library an `M` is a month, and whoever writes `30M` means minutes.
+        let Some(duration) = humantime::parse_duration(text).ok().filter(|_| !text.contains('M')) else {
             return node.refuse(format!("`{shown}` is no duration: write numbers with `s`, `m`, `h` or `d`"));
         };
         match Self::from_std(duration) {

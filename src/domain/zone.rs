@@ -32,6 +32,13 @@ impl Local {
             Self::Once(at) | Self::Gap(at) | Self::Twice(at, _) => at,
         }
     }
+
+    /// The instant after which the wall clock does not show this time again.
+    pub fn last(self) -> DateTime<Utc> {
+        match self {
+            Self::Once(at) | Self::Gap(at) | Self::Twice(_, at) => at,
+        }
+    }
 }
 
 impl Zone {

@@ -65,7 +65,7 @@ pub(super) fn standing(sum: &Sum, form: &Form<'_>) -> Option<String> {
         (true, false) => {
             Some("Projected: the off window's end and a second look at the tenant will settle it.".to_owned())
         }
-        (false, true) => Some("Settled: the tenant was looked at again, and it is known what ended each.".to_owned()),
+        (false, true) => Some("Settled: each was looked at again, and what ended it is known.".to_owned()),
         (false, false) => {
             Some(format!("{} settled, {} projected.", amounts(&settled, form), amounts(&projected, form)))
         }

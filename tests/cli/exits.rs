@@ -23,6 +23,17 @@ fn zero_where_all_is_well_and_one_where_a_run_is_not() {
 }
 
 #[test]
+fn one_where_a_report_that_was_to_be_mailed_has_not_left() {
+    let bench = Bench::new(fleet(1), &idle_rule("evening"));
+    assert_eq!(bench.run(&["report", "--mail"]).ends(0).out, "a@example.com: sent\n");
+    bench.configure("[mail]\nfrom = \"o@example.com\"\nto = [\"a@example.com\"]\nsmtp = \"smtp://127.0.0.1:9\"\n");
+    let said = bench.run(&["report", "--mail"]).ends(1);
+    assert!(said.out.starts_with("a@example.com: not sent yet, it waits in the outbox: "), "{}", said.out);
+    let said = bench.run(&["report", "--mail", "--json"]).ends(1);
+    assert_eq!(said.json()[0]["state"], "queued");
+}
+
+#[test]
 fn one_where_max_stops_blocks_the_whole_run() {
     let bench = Bench::new(fleet(3), &idle_rule("evening").replace("until", "max_stops = 2\nuntil"));
     let said = bench.run(&["fire", "evening"]).ends(1);
@@ -42,6 +53,10 @@ fn two_for_a_command_line_that_means_nothing() {
         &["hold", "add", "--until", "12h", "--reason", "x"],
         &["hold", "add", "--rule", "evening", "--deployment", "d001", "--until", "12h", "--reason", "x"],
         &["hold", "add", "--rule", "evening", "--until", "2020-01-01", "--reason", "x"],
+        &["hold", "add", "--rule", "evening", "--until", "30M", "--reason", "meant to be minutes"],
+        &["hold", "add", "--rule", "evening", "--until", "12h", "--reason", "x", "--by", " "],
+        &["hold", "add", "--configuration", "chat-*", "--until", "12h", "--reason", "a pattern holds nothing"],
+        &["hold", "add", "--configuration", " ", "--until", "12h", "--reason", "x"],
         &["report", "--period", "someday"],
         &["explain", ".."],
     ] {

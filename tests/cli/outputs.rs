@@ -236,6 +236,14 @@ fn the_forms_of_a_report_agree() {
 }
 
 #[test]
+fn a_rehearsal_is_a_report_in_json() {
+    let bench = bench();
+    let report = bench.run(&["demo", "--json"]).ends(0).json();
+    assert_eq!(report["runs"].as_array().unwrap().len(), 10);
+    assert!(report["totals"]["cost"]["EUR"].is_string(), "{report}");
+}
+
+#[test]
 fn holds_are_added_listed_and_removed_beside_a_running_daemon() {
     let bench = bench();
     let daemon = bench.daemon();
