@@ -308,6 +308,17 @@ async fn e09_a_refused_login_waits_and_never_shows_the_password() {
     assert!(sink.mails().is_empty());
 }
 
+/// Some servers repeat what they refuse.
+#[tokio::test]
+async fn e09_a_server_that_repeats_the_login_gives_no_password_away() {
+    const ECHO: &str = "535 5.7.8 no such user: AUTH PLAIN AG9mZmhvdXJzAGNvcnJlY3QgaG9yc2UgYmF0dGVyeSBzdGFwbGU=";
+    let directory = tempfile::tempdir().unwrap();
+    let sink = Sink::start(|_, step| step.starts_with("AUTH").then_some(Act::Say(ECHO))).await;
+    let error = send(&with_login(&sink, directory.path())).await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("AG9m"), "{error}");
+    assert!(error.to_string().contains("535"), "{error}");
+}
+
 #[tokio::test]
 async fn the_password_is_read_at_each_connection() {
     let directory = tempfile::tempdir().unwrap();

@@ -107,7 +107,10 @@ fn instance_types_of(reply: &Reply) -> Result<InstanceTypes, Unread> {
     Ok(types.iter().filter_map(|(name, wire)| Some((clean(name), units(wire)?))).collect())
 }
 
-/// The shortest decimal that is this number: 1.23 is 1.23. Zero and less are no price.
+/// No machine consumes as much in an hour, and no figure could be made of it.
+const MOST_UNITS: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+
+/// The shortest decimal that is this number: 1.23 is 1.23. Zero and less are no price, and neither is what is absurd.
 fn decimal(number: &Value) -> Option<Decimal> {
     let text = match number {
         Value::Number(number) => number.to_string(),
@@ -115,7 +118,7 @@ fn decimal(number: &Value) -> Option<Decimal> {
         _ => return None,
     };
     let decimal = Decimal::from_str(&text).or_else(|_| Decimal::from_scientific(&text)).ok()?;
-    (decimal > Decimal::ZERO).then(|| decimal.normalize())
+    (decimal > Decimal::ZERO && decimal < MOST_UNITS).then(|| decimal.normalize())
 }
 
 /// Reserved nodes per resource plan; none where the tenant has no such list or does not let us read it.

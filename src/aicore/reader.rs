@@ -33,17 +33,16 @@ impl Reader {
         let call = Call::get(format!("/lm/deployments/{id}")).within(group);
         match self.0.send(&call, |reply| listing::read_one(reply, group, id)).await {
             Ok(deployment) => Ok(Some(deployment)),
-            Err(Error::NotFound { answer, .. }) if answer.is_json => Ok(None),
-            Err(Error::NotFound { asked, answer }) => {
-                Err(Error::UnexpectedResponse { asked, answer, found: "a 404 that is not AI Core's own" })
-            }
-            Err(error) => Err(error),
+            Err(error) => match by_ai_core(error) {
+                Error::NotFound { .. } => Ok(None),
+                error => Err(error),
+            },
         }
     }
 
     /// All resource groups with their labels.
     pub async fn groups(&self) -> Result<Vec<Group>, Error> {
-        admin::groups(&self.0).await
+        admin::groups(&self.0).await.map_err(by_ai_core)
     }
 
     /// Capacity units per node hour of the tenant's own instance types; empty where it has none.
@@ -54,6 +53,16 @@ impl Reader {
     /// Reserved nodes per resource plan, which cost whether they are used or not; empty where they cannot be read.
     pub async fn reserved_nodes(&self) -> Result<BTreeMap<String, u32>, Error> {
         admin::reserved_nodes(&self.0).await
+    }
+}
+
+/// A gateway says 404 as well, as text: that tells nothing of what there is.
+fn by_ai_core(error: Error) -> Error {
+    match error {
+        Error::NotFound { asked, answer } if !answer.is_json => {
+            Error::UnexpectedResponse { asked, answer, found: "a 404 that is not AI Core's own" }
+        }
+        error => error,
     }
 }
 

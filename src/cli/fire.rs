@@ -26,18 +26,7 @@ pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
     let progress = Progress::start(&args.rule);
     let run = executor.fire(&rule, progress.observer()).await;
     drop(progress);
-    listener.abort();
     let run = run?;
-
-    if let Some(settings) = &executor.config.mail {
-        // What cannot be delivered now stays in the outbox, for the daemon.
-        let mailer = Mailer {
-            ledger: executor.ledger.clone(),
-            clock: executor.clock.clone(),
-            shutdown: executor.shutdown.clone(),
-        };
-        mailer.deliver_due(settings).await?;
-    }
     if session.json {
         output::print_json(&report::json_run(&run))?;
     } else {
@@ -45,6 +34,16 @@ pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
         let context = Context::new(locale, &rule.schedule.zone, session.now());
         output::print(&report::run_summary(&run, &context))?;
     }
+    if let Some(settings) = &executor.config.mail {
+        // What cannot be delivered now stays in the outbox, for the daemon.
+        let (ledger, clock, shutdown) = (executor.ledger.clone(), executor.clock.clone(), executor.shutdown.clone());
+        let mailer = Mailer { ledger, clock, shutdown };
+        // Whoever waits in vain for a mail server may go.
+        if let Some(delivered) = executor.shutdown.run_until_cancelled(mailer.deliver_due(settings)).await {
+            delivered?;
+        }
+    }
+    listener.abort();
     Ok(exit_of(&run))
 }
 

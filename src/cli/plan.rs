@@ -71,7 +71,7 @@ pub async fn plans(
             None => reader(session, config, rule)?,
         };
         readers.push((rule.connection.clone(), reader.clone()));
-        let survey = survey(&reader, rule, &config.prices, at).await?;
+        let survey = survey(&reader, rule, &config.protect, &config.prices, at).await?;
         let question = Question { rule, protect: &config.protect, holds: &holds, scheduled: at, now: at };
         let (rows, gaps) = survey.plan(&question, &config.prices);
         plans.push(RulePlan { rule: Arc::clone(rule), gaps, rows: rows.collect() });

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
-use tracing::error;
+use tracing::{debug, error};
 
 use crate::accounting::{reports, settle};
+use crate::domain::plausible::plausible;
 use crate::executor::Executor;
 use crate::ledger::LedgerError;
 use crate::monitor::vitals::{Mails, Vitals};
@@ -42,9 +43,15 @@ pub async fn work(executors: watch::Receiver<Executor>, vitals: Vitals) {
 }
 
 async fn once(executor: &Executor, last_round: &mut DateTime<Utc>) -> Result<(), LedgerError> {
-    executor.announce_due().await?;
-    let Executor { ledger, config, tenants, clock, .. } = executor;
+    let Executor { ledger, config, tenants, clock, built, .. } = executor;
     let now = clock.now();
+    // A report that is noted as sent in 2099 would be the last one.
+    let newest = ledger.read(|tx| tx.newest_instant()).await?;
+    if let Err(implausible) = plausible(now, *built, newest) {
+        debug!("no notices, reports or settling: {implausible}");
+        return Ok(());
+    }
+    executor.announce_due().await?;
     let due = ledger.read(move |tx| tx.next_settlement_at(now)).await?;
     let pause = if due.is_some_and(|due| due <= now) { AFTER_FAILURE } else { BETWEEN_ROUNDS };
     let newly_due = due.is_some_and(|due| due <= now && due > *last_round);

@@ -5,12 +5,13 @@
 //! for what comes next. On SIGTERM nothing more is
 //! asked of AI Core; what is under way is written down and resumed by the next start.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -26,7 +27,7 @@ use crate::heartbeat::{Heartbeat, HeartbeatError};
 use crate::host::signals::{Signals, Wish};
 use crate::host::systemd;
 use crate::ledger::LedgerError;
-use crate::ledger::runs::OpenRun;
+use crate::ledger::runs::{OpenRun, RunId};
 use crate::monitor::ping::Sign;
 use crate::monitor::vitals::{Reload, Vitals};
 
@@ -64,6 +65,8 @@ struct Daemon {
     executor: Executor,
     agenda: Agenda,
     runs: JoinSet<Run>,
+    /// Which run each task carries out.
+    in_hand: BTreeMap<task::Id, RunId>,
     slots: Arc<Semaphore>,
     /// The executor for all tasks; a change is also the news that mails may wait.
     news: watch::Sender<Executor>,
@@ -93,6 +96,7 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
         config_path,
         agenda,
         runs: JoinSet::new(),
+        in_hand: BTreeMap::new(),
         slots: Arc::new(Semaphore::new(RUNS_AT_ONCE)),
         news,
         shutdown: executor.shutdown.clone(),
@@ -112,7 +116,7 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
                 Wish::Reload => daemon.reload().await,
             },
             () = heartbeat.next() => daemon.beat().await,
-            Some(ended) = daemon.runs.join_next() => daemon.run_ended(ended),
+            Some(ended) = daemon.runs.join_next_with_id() => daemon.run_ended(ended),
         }
     }
     let deadline = Instant::now() + GRACE;
@@ -183,7 +187,8 @@ impl Daemon {
     }
 
     async fn adopt_orphans(&mut self) {
-        match self.executor.orphans().await {
+        let in_hand = self.in_hand.values().copied().collect();
+        match self.executor.orphans(&in_hand).await {
             Ok(runs) => runs.into_iter().for_each(|run| self.spawn(run)),
             Err(failure) => {
                 error!(error = &failure as &dyn std::error::Error, "unfinished runs could not be looked for");
@@ -192,17 +197,19 @@ impl Daemon {
     }
 
     fn spawn(&mut self, run: OpenRun) {
-        let (executor, slots) = (self.executor.clone(), Arc::clone(&self.slots));
-        self.runs.spawn(async move {
+        let (executor, slots, id) = (self.executor.clone(), Arc::clone(&self.slots), run.id);
+        let task = self.runs.spawn(async move {
             // The semaphore is never closed; without it the run would simply not wait.
             let _slot = slots.acquire().await;
             executor.carry_out(run, silent()).await
         });
+        self.in_hand.insert(task.id(), id);
     }
 
-    fn run_ended(&mut self, ended: Result<Run, tokio::task::JoinError>) {
+    fn run_ended(&mut self, ended: Result<(task::Id, Run), JoinError>) {
+        self.in_hand.remove(&ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id));
         match ended {
-            Ok(run) => {
+            Ok((_, run)) => {
                 self.vitals.run_ended(&run);
                 self.tell(if run.needs_action() { Sign::Unwell } else { Sign::Well });
             }
@@ -210,7 +217,7 @@ impl Daemon {
                 self.tell(Sign::Unwell);
                 error!(
                     error = &failure as &dyn std::error::Error,
-                    "the task of a run was lost; its run is resumed by the next start"
+                    "the task of a run was lost; its run is taken up again within a minute"
                 );
             }
         }

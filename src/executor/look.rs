@@ -32,11 +32,14 @@ impl Task {
         requests: u32,
     ) -> Answer {
         let (mut error, mut requests) = (error, requests);
+        // One of several requests is enough: it can take effect while a later one is refused.
+        let mut may_have_arrived = false;
         loop {
+            may_have_arrived |= error.as_ref().is_none_or(Error::outcome_is_unknown);
             if self.shutdown.is_cancelled() {
                 return Answer::Interrupted;
             }
-            if let Some(answer) = self.look(group, id, error.as_ref(), requests).await {
+            if let Some(answer) = self.look(group, id, error.as_ref(), may_have_arrived, requests).await {
                 return answer;
             }
             self.clock.pause(PAUSE_BEFORE_REPEAT * requests).await;
@@ -78,9 +81,9 @@ impl Task {
         group: &GroupTickets,
         id: &DeploymentId,
         error: Option<&Error>,
+        may_have_arrived: bool,
         requests: u32,
     ) -> Option<Answer> {
-        let may_have_arrived = error.is_none_or(Error::outcome_is_unknown);
         let failed =
             |error: &Error| Answer::Over(Fate::new(Outcome::Failed, format!("{}: {}", error.keyword(), error.short())));
         if let Some(error) = error {
@@ -106,7 +109,11 @@ impl Task {
                 if planned.is_none_or(|planned| was_changed(planned, &seen)) {
                     return Some(Answer::Over(changed()));
                 }
-                let most = if may_have_arrived { MOST_REQUESTS } else { MOST_REFUSALS };
+                let most = match error {
+                    Some(error) if error.keyword() == "precondition" => MOST_REFUSALS,
+                    Some(error) if !error.outcome_is_unknown() => 0,
+                    _ => MOST_REQUESTS,
+                };
                 match error {
                     Some(error) if requests >= most => Some(failed(error)),
                     None if requests >= most => Some(Answer::Over(Fate::new(

@@ -4,6 +4,7 @@
 //! - [`Executor::carry_out`] does the work of a claimed firing, [`Executor::orphans`] finds those whose executor died.
 //! - [`survey`] is the reading half, shared with `plan`; only a run holds the half of the client that can stop.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::executor::progress::Observer;
 use crate::executor::task::{ASKING_LIMIT, Ended, Interrupted, Task};
 use crate::executor::tenants::Tenants;
 use crate::ledger::lock;
-use crate::ledger::runs::{Claim, OpenRun};
+use crate::ledger::runs::{Claim, OpenRun, RunId};
 use crate::ledger::{Ledger, LedgerError};
 
 pub mod beat;
@@ -77,7 +78,8 @@ impl Executor {
     /// finished first: where no daemon runs, nobody else would do it.
     pub async fn fire(&self, rule: &Arc<Rule>, observer: Observer) -> Result<Run, FireError> {
         let mut finished = None;
-        for orphan in self.adopt(|open| open.claim.firing.rule == rule.name).await? {
+        let is_cut_off = |open: &OpenRun| open.claim.firing.rule == rule.name && open.claim.executor != *self.name;
+        for orphan in self.adopt(is_cut_off).await? {
             finished = Some(self.carry_out(orphan, Arc::clone(&observer)).await);
         }
         let now = self.clock.now();
@@ -164,7 +166,15 @@ impl Executor {
 
     /// Writes result and mails in one transaction, again and again until it is on the disk or offhours is stopped.
     async fn conclude(&self, open: &OpenRun, rule: Option<&Rule>, run: &Run) {
-        let mails = post::run_mails(&self.config, rule, run, self.clock.now());
+        let render = AssertUnwindSafe(|| post::run_mails(&self.config, rule, run, self.clock.now()));
+        let mails = std::panic::catch_unwind(render).unwrap_or_else(|_| {
+            // The result must be written all the same: an open run would keep its rule from firing again.
+            error!(
+                run = open.id.0,
+                "the mails of {} could not be made, which is a fault of offhours", open.claim.firing
+            );
+            Vec::new()
+        });
         let id = open.id;
         loop {
             let (run, mails) = (run.clone(), mails.clone());
@@ -206,9 +216,10 @@ impl Executor {
         Ended { result: RunResult::Interrupted, reason, rows }.into_run(open, resumed, now)
     }
 
-    /// Takes over the runs whose executor is no more, for [`Self::carry_out`] to finish.
-    pub async fn orphans(&self) -> Result<Vec<OpenRun>, LedgerError> {
-        self.adopt(|_| true).await
+    /// Takes over the runs whose executor is no more, for [`Self::carry_out`] to finish; also those of this process that
+    /// are not `in_hand`: their task was lost, or they were adopted by a commit that only seemed to fail.
+    pub async fn orphans(&self, in_hand: &BTreeSet<RunId>) -> Result<Vec<OpenRun>, LedgerError> {
+        self.adopt(|open| !in_hand.contains(&open.id)).await
     }
 
     async fn adopt(&self, wanted: impl Fn(&OpenRun) -> bool) -> Result<Vec<OpenRun>, LedgerError> {
@@ -217,8 +228,8 @@ impl Executor {
         let directory = self.ledger.directory().to_owned();
         let mut adopted = Vec::new();
         for run in open {
-            // Our own are alive even where somebody tidied our lock file away.
-            if run.claim.executor == *self.name || lock::is_alive(&directory, &run.claim.executor) {
+            let is_ours = run.claim.executor == *self.name;
+            if !is_ours && lock::is_alive(&directory, &run.claim.executor) {
                 continue;
             }
             let (candidate, name) = (run.clone(), self.name.to_string());

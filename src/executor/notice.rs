@@ -56,7 +56,7 @@ impl Executor {
     async fn foresee(&self, rule: &Arc<Rule>, at: DateTime<Utc>) -> Result<Option<Vec<Planned>>, LedgerError> {
         let Some(connection) = self.config.connections.get(&rule.connection) else { return Ok(None) };
         let seen = match self.tenants.tenant(connection) {
-            Ok(tenant) => survey(&tenant.reader, rule, &self.config.prices, at).await,
+            Ok(tenant) => survey(&tenant.reader, rule, &self.config.protect, &self.config.prices, at).await,
             Err(error) => Err(error),
         };
         let seen = match seen {

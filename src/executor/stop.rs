@@ -85,9 +85,11 @@ impl Task {
         if now - group.listed_at < LIST_IS_OLD {
             return;
         }
-        let listed = match self.tenant.reader.deployments(&group.group.id, None).await {
-            Ok(listing) => listing.deployments,
-            Err(error) => {
+        let listed = match self.in_time(self.tenant.reader.deployments(&group.group.id, None)).await {
+            Some(Ok(listing)) => listing.deployments,
+            // It is too late, or offhours is being stopped: what comes next says which.
+            None => return,
+            Some(Err(error)) => {
                 let reason = format!("{}: not asked, because its list was old: {error}", error.keyword());
                 group.conclude_unasked(&Fate::new(Outcome::Failed, reason));
                 return;

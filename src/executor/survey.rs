@@ -11,6 +11,7 @@ use crate::domain::deployment::{Deployment, Group};
 use crate::domain::money::{HourlyRate, InstanceTypes, Prices};
 use crate::domain::plan::{Planned, Question};
 use crate::domain::rule::Rule;
+use crate::domain::selection::Exclusion;
 
 /// Lists asked for at once; the client's own limit of requests in flight is lower or equal.
 const LISTS_AT_ONCE: usize = 64;
@@ -34,10 +35,16 @@ pub struct Gaps {
     pub notes: Vec<String>,
 }
 
-/// Looks at every group that `rule` selects.
-pub async fn survey(reader: &Reader, rule: &Rule, prices: &Prices, at: DateTime<Utc>) -> Result<Survey, Error> {
+/// Looks at every group that `rule` selects. `protect` is `[protect]`.
+pub async fn survey(
+    reader: &Reader,
+    rule: &Rule,
+    protect: &Exclusion,
+    prices: &Prices,
+    at: DateTime<Utc>,
+) -> Result<Survey, Error> {
     let mut survey = Survey::default();
-    let groups = groups(reader, rule, &mut survey.gaps.notes).await?;
+    let groups = groups(reader, rule, protect, &mut survey.gaps.notes).await?;
     let lists = futures_util::stream::iter(groups)
         .map(|group| async move { (reader.deployments(&group.id, None).await, group) })
         .buffer_unordered(LISTS_AT_ONCE);
@@ -74,12 +81,19 @@ pub async fn survey(reader: &Reader, rule: &Rule, prices: &Prices, at: DateTime<
 /// The groups a rule means, with their labels.
 ///
 /// Names written out in full need no look-up, but their labels do: a group may have opted out. A tenant that refuses
-/// to show its groups is believed to have no labels; one that cannot be asked is a doubt, and ends the survey.
-async fn groups(reader: &Reader, rule: &Rule, notes: &mut Vec<String>) -> Result<Vec<Group>, Error> {
+/// to show its groups is believed to have no labels, unless `[protect]` or the rule says what a label would protect; one
+/// that cannot be asked is a doubt, and ends the survey.
+async fn groups(
+    reader: &Reader,
+    rule: &Rule,
+    protect: &Exclusion,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Group>, Error> {
     let literal = rule.select.literal_groups();
+    let labels_protect = !protect.labels.is_empty() || !rule.exclude.labels.is_empty();
     let known = match (reader.groups().await, &literal) {
         (Ok(known), _) => known,
-        (Err(error), Some(_)) if matches!(error.keyword(), "forbidden" | "not_found") => {
+        (Err(error), Some(_)) if matches!(error.keyword(), "forbidden" | "not_found") && !labels_protect => {
             notes.push("labels of resource groups could not be read: this key may not list them".to_owned());
             Vec::new()
         }
@@ -89,7 +103,16 @@ async fn groups(reader: &Reader, rule: &Rule, notes: &mut Vec<String>) -> Result
         return Ok(known.into_iter().filter(|group| rule.select.matches_group(group)).collect());
     };
     let mut labels: BTreeMap<_, _> = known.into_iter().map(|group| (group.id, group.labels)).collect();
-    Ok(names.into_iter().map(|id| Group { labels: labels.remove(&id).unwrap_or_default(), id }).collect())
+    let mut groups = Vec::new();
+    for id in names {
+        match labels.remove(&id) {
+            None if labels_protect => {
+                notes.push(format!("labels of `{id}` are unknown, and one could protect it: it was left"));
+            }
+            labels => groups.push(Group { id, labels: labels.unwrap_or_default() }),
+        }
+    }
+    Ok(groups)
 }
 
 impl Survey {

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use crate::aicore::Tenant;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::deployment::{Deployment, Status};
+use crate::domain::deployment::{Deployment, Group, Status};
 use crate::domain::id::{DeploymentId, ResourceGroup};
-use crate::domain::plan::Question;
+use crate::domain::plan::{Decision, Planned, Question, Reason};
 use crate::domain::rule::{Mode, Rule};
 use crate::domain::run::{OBSERVED, Outcome, Row, Run, RunResult, result_of};
 use crate::domain::schedule::OffWindow;
@@ -98,10 +98,18 @@ impl Task {
     pub(super) async fn carry_out(&self, earlier: Vec<Row>) -> Result<Ended, Interrupted> {
         // The lists are as of now, however long the slowest of them takes.
         let listed_at = self.clock.now();
-        let survey = match survey(&self.tenant.reader, &self.rule, &self.config.prices, self.window().from).await {
-            Ok(survey) => survey,
-            Err(error) => {
-                let failed = Ended::failed(format!("{}: {error}", error.keyword()));
+        let Config { protect, prices, .. } = &*self.config;
+        let survey = survey(&self.tenant.reader, &self.rule, protect, prices, self.window().from);
+        // Lists can be put off again and again; the rule's next firing must not have to wait for them.
+        let left = (self.deadline - listed_at).to_std().unwrap_or_default();
+        let survey = match self.shutdown.run_until_cancelled(tokio::time::timeout(left, survey)).await {
+            None => return Err(Interrupted),
+            Some(Ok(Ok(survey))) => survey,
+            Some(unlisted) => {
+                let failed = Ended::failed(match unlisted {
+                    Ok(Err(error)) => format!("{}: {error}", error.keyword()),
+                    _ => format!("deadline: AI Core did not list everything within {} minutes", left.as_secs() / 60),
+                });
                 return Ok(failed.with_unconfirmed(earlier, "AI Core could not be asked again"));
             }
         };
@@ -138,7 +146,7 @@ impl Task {
         })
     }
 
-    /// Decides for everything that was listed. What was asked for earlier and is not listed any more is gone.
+    /// Decides for everything that was listed. What was asked for earlier and is not listed any more is looked at by itself.
     async fn tickets(
         &self,
         survey: Survey,
@@ -172,16 +180,19 @@ impl Task {
             let tickets = tickets.collect();
             groups.push(GroupTickets { group, listed_at, tickets });
         }
-        let unread = |row: &Row| gaps.failed.iter().any(|(group, _)| group.id == row.resource_group);
-        let lost = earlier.into_values().map(|row| {
-            let (outcome, reason) = if unread(&row) {
-                (Outcome::Unconfirmed, "unconfirmed: its resource group could not be listed again".to_owned())
-            } else {
-                (Outcome::Gone, "deleted by somebody else".to_owned())
-            };
-            Row { outcome, reason, ..row }
-        });
-        let lost = lost.collect();
+        let mut lost = Vec::new();
+        for row in earlier.into_values() {
+            match self.tenant.reader.deployment(&row.resource_group, &row.id).await {
+                Ok(Some(deployment)) => watch_too(&mut groups, deployment, row, listed_at),
+                Ok(None) => {
+                    lost.push(Row { outcome: Outcome::Gone, reason: "deleted by somebody else".to_owned(), ..row });
+                }
+                Err(error) => {
+                    let reason = format!("unconfirmed: it could not be looked at again: {error}");
+                    lost.push(Row { outcome: Outcome::Unconfirmed, reason, ..row });
+                }
+            }
+        }
         Ok((groups, lost, gaps))
     }
 
@@ -208,6 +219,19 @@ impl Task {
             leave(OBSERVED);
         }
         None
+    }
+}
+
+/// Adds a deployment that the run asked for before a restart and that no list shows. It is watched, and not asked again.
+fn watch_too(groups: &mut Vec<GroupTickets>, deployment: Deployment, earlier: Row, listed_at: DateTime<Utc>) {
+    let id = deployment.id.clone();
+    let group = Group { id: deployment.resource_group.clone(), labels: BTreeMap::new() };
+    let decision = Decision::Leave(Reason::NotSelected("it is no longer listed".to_owned()));
+    let planned = Planned { decision, rate: earlier.rate.clone(), deployment };
+    let ticket = Ticket::new(planned, Some(Box::new(earlier)));
+    match groups.iter_mut().find(|known| known.group.id == group.id) {
+        Some(known) => drop(known.tickets.insert(id, ticket)),
+        None => groups.push(GroupTickets { group, listed_at, tickets: [(id, ticket)].into() }),
     }
 }
 

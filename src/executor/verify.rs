@@ -1,5 +1,7 @@
 //! Waiting until AI Core itself says STOPPED: one list per resource group and look, with growing pauses.
 
+use std::time::Duration;
+
 use chrono::{SecondsFormat, TimeDelta};
 use tracing::{info, warn};
 
@@ -10,6 +12,9 @@ use crate::domain::verification::{Observation, Verdict, Watch, pause_before};
 use crate::executor::progress::Step;
 use crate::executor::task::{Interrupted, Task};
 use crate::executor::ticket::{Fate, GroupTickets, Progress};
+
+/// The look at the end of the rule's time may take so long.
+const LAST_LOOK: Duration = Duration::from_secs(60);
 
 impl Task {
     /// Watches every stop of one group that was asked for, until each is confirmed or the rule's time is up.
@@ -31,7 +36,12 @@ impl Task {
             if self.shutdown.run_until_cancelled(pause).await.is_none() {
                 return Err(Interrupted);
             }
-            let fates = match self.look_at_group(group, &mut watch).await {
+            // A list can be put off far beyond the rule's time.
+            let left = (deadline - self.clock.now()).to_std().unwrap_or_default();
+            let look = tokio::time::timeout(left.max(LAST_LOOK), self.look_at_group(group, &mut watch));
+            let Some(look) = self.shutdown.run_until_cancelled(look).await else { return Err(Interrupted) };
+            let Ok(look) = look else { break };
+            let fates = match look {
                 Ok(fates) => {
                     if is_blind {
                         info!(resource_group = %group.group.id, "the deployments of {} can be seen again", group.group.id);

@@ -101,7 +101,12 @@ impl DeliveryError {
     /// Reads lettre's error.
     pub(super) fn of(error: &SmtpError, step: Step) -> Self {
         if let Some(code) = error.status() {
-            return Self::refused(u16::from(code), text_of(error), step);
+            // Some servers repeat the line they refuse, and at a login the password is in it.
+            let text = match step {
+                Step::Login => format!("{code}, and words that are left out here"),
+                Step::Connect | Step::Envelope => text_of(error),
+            };
+            return Self::refused(u16::from(code), text, step);
         }
         if let Some(fault) = tls_fault(error) {
             return Self::Tls(cut(&fault));

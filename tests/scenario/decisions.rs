@@ -120,6 +120,24 @@ fn where_labels_cannot_be_asked_for_nothing_is_stopped() {
     Scenario::evenings().fleet(fleet).fault(fault).fire().result("failed").because("unreachable").patches(0);
 }
 
+/// A key that may not see the labels, and a gateway's 404 that says nothing about the key: where a label could protect, an
+/// unknown label is a doubt.
+#[test]
+fn where_a_label_could_protect_and_none_can_be_read_nothing_is_stopped() {
+    let rule = EVENINGS.replace("\"dev-*\"", "\"dev-a\"");
+    let fleet = || Fleet::new().group("dev-a").label(OPT_OUT, "off").label("env", "prod").running("keep-1", "infer.s");
+    let asked = || Fault::on("GET", "/admin/resourceGroups").always();
+    let protect = "[protect]\nlabels = { \"env\" = \"prod\" }\n";
+    let fire = |rule: &str, main: &str, fault| Scenario::new().rule(rule).main(main).fleet(fleet()).fault(fault).fire();
+    fire(&rule, protect, asked().answers(403)).result("failed").because("forbidden").patches(0);
+    let excluded = rule.clone() + "[rule.exclude]\nlabels = { \"env\" = \"prod\" }\n";
+    fire(&excluded, "", asked().answers(403)).result("failed").because("forbidden").patches(0);
+    let gateway = asked().answers_with(404, "text/plain", "no such route");
+    fire(&rule, "", gateway).result("failed").because("unexpected_response").patches(0);
+    let lacks_it = asked().rewrites(|body| body["resources"] = serde_json::json!([]));
+    fire(&rule, protect, lacks_it).because("labels of `dev-a` are unknown").patches(0);
+}
+
 #[test]
 fn labels_select_groups() {
     let rule = EVENINGS.replace("resource_groups = [\"dev-*\"]", "labels = { \"ext.ai.sap.com/env\" = \"dev\" }");

@@ -1,6 +1,6 @@
 //! Where a scenario is played: a runtime on virtual time, the simulator, and offhours as one process after another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::{Pin, pin};
@@ -188,7 +188,7 @@ impl Stage {
     pub fn resume(&mut self) -> Vec<Run> {
         self.start_process();
         let executor = self.executor();
-        let orphans = self.block_on(executor.orphans()).unwrap();
+        let orphans = self.block_on(executor.orphans(&BTreeSet::new())).unwrap();
         self.carry_out(orphans)
     }
 
@@ -237,7 +237,7 @@ impl Stage {
         let rule = config.rules.iter().find(|known| known.name.as_str() == rule).unwrap();
         self.block_on(async {
             let tenant = executor.tenants.tenant(&config.connections[&rule.connection]).unwrap();
-            let survey = survey(&tenant.reader, rule, &config.prices, at).await.unwrap();
+            let survey = survey(&tenant.reader, rule, &config.protect, &config.prices, at).await.unwrap();
             let holds = executor.ledger.read(move |tx| tx.holds(at)).await.unwrap();
             let question = Question { rule, protect: &config.protect, holds: &holds, scheduled: at, now: at };
             let planned = survey.plan(&question, &config.prices).0.flat_map(|(_, planned)| planned);

@@ -147,6 +147,29 @@ fn a13_trouble_that_passes_is_survived_while_stopping_and_each_repeat_is_precede
     }
 }
 
+/// The first request seemed to fail, and the second is refused because the first is being carried out after all.
+#[test]
+fn a15_a_stop_that_took_effect_late_is_ours_and_is_watched_to_its_end() {
+    let refusal =
+        r#"{"error":{"code":"01010076","message":"Invalid Request, Current status STOPPING cannot be changed."}}"#;
+    let scenario = Scenario::evenings()
+        .fleet(single())
+        .fault(Fault::on("PATCH", ONE).answers(503))
+        .fault(Fault::on("PATCH", ONE).does_but_answers_with(412, "application/json", refusal));
+    scenario.fire().result("done").stopped(["d001"]).asked("d001", 2);
+}
+
+/// Each list is told to wait. The run gives up in time, so that the rule's next firing is not skipped.
+#[test]
+fn a12_lists_that_are_put_off_again_and_again_end_with_the_runs_deadline() {
+    let groups =
+        (0..20).fold(Fleet::new(), |fleet, n| fleet.group(&format!("dev-{n}")).running(&format!("d{n}"), "infer.s"));
+    let put_off = Fault::on("GET", LIST).always().answers(429).header("Retry-After", "120");
+    let fired = Scenario::evenings().fleet(groups).fault(put_off).fire();
+    fails(&fired, "deadline");
+    assert!(took_seconds(&fired) <= 15 * 60, "{} s", took_seconds(&fired));
+}
+
 /// Between two requests for d001 somebody looked whether it is still needed.
 fn looks_between_stops(fired: &Fired) {
     let mut looked = true;

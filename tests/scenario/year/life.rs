@@ -1,6 +1,8 @@
 //! offhours lives through a span of virtual time, one process after another, as a daemon does: it fires what comes due
 //! beside the runs that are under way, and settles and delivers mails twice a day.
 
+use std::collections::BTreeSet;
+
 use std::pin::pin;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -63,7 +65,7 @@ pub fn live(stage: &mut Stage, events: &mut Events, to: DateTime<Utc>) -> Lived 
         stage.start_process();
         lived.processes += 1;
         let executor = stage.executor();
-        orphans = stage.block_on(executor.orphans()).unwrap();
+        orphans = stage.block_on(executor.orphans(&BTreeSet::new())).unwrap();
     }
 }
 
