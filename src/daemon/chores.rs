@@ -85,3 +85,79 @@ async fn observe(executor: &Executor, vitals: &Vitals) -> Result<(), LedgerError
     vitals.mails(Mails { queued: counts.waiting.into(), dead: counts.given_up.into() });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
+
+    use chrono::{DateTime, Utc};
+    use tokio_util::sync::CancellationToken;
+
+    use super::once;
+    use crate::aicore::Options;
+    use crate::clock::Clock;
+    use crate::executor::Executor;
+    use crate::executor::tenants::Tenants;
+    use crate::ledger::Ledger;
+    use crate::ledger::announced::Announcement;
+
+    const CONFIG: &str = r#"
+state_dir = "state"
+[connection.dev]
+service_key = "dev.json"
+[mail]
+directory = "mails"
+from = "offhours@example.com"
+to = ["a@example.com"]
+[[report]]
+name = "daily"
+cron = "0 8 * * *"
+timezone = "UTC"
+period = "yesterday"
+"#;
+    const KEY: &str = r#"{"clientid":"c","clientsecret":"s","url":"https://auth.example.com",
+        "serviceurls":{"AI_API_URL":"https://api.example.com"}}"#;
+
+    fn executor(home: &std::path::Path) -> Executor {
+        std::fs::create_dir(home.join("schedules")).unwrap();
+        std::fs::write(home.join("offhours.toml"), CONFIG).unwrap();
+        std::fs::write(home.join("dev.json"), KEY).unwrap();
+        std::fs::set_permissions(home.join("dev.json"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        let (config, _) = crate::config::load(&home.join("offhours.toml")).unwrap();
+        Executor {
+            ledger: Ledger::open(&config.state_dir).unwrap(),
+            config: Arc::new(config),
+            clock: Clock::System,
+            tenants: Arc::new(Tenants::new(Options::default())),
+            shutdown: CancellationToken::new(),
+            name: "test".into(),
+            built: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    /// A report noted as sent in 2099 would be the last one for ever.
+    #[tokio::test(start_paused = true)]
+    async fn t07_under_a_clock_that_cannot_be_right_nothing_is_reported() {
+        let home = tempfile::tempdir().unwrap();
+        let executor = executor(home.path());
+        let at = |text: &str| Executor {
+            clock: Clock::Virtual { start: text.parse().unwrap(), origin: tokio::time::Instant::now() },
+            ..executor.clone()
+        };
+        let announced = async || {
+            let read = executor.ledger.read(|tx| tx.newest_announcement(Announcement::Report, "daily"));
+            read.await.unwrap().map(|at: DateTime<Utc>| at.to_rfc3339())
+        };
+        let newest = "2026-11-23T09:00:00Z".parse().unwrap();
+        let cursor = crate::ledger::cursors::Cursor { schedule: "0 19 * * * UTC".to_owned(), after: newest };
+        let rule = "evenings".parse().unwrap();
+        executor.ledger.write(move |tx| tx.move_cursor(&rule, &cursor)).await.unwrap();
+        let mut last_round = DateTime::UNIX_EPOCH;
+        once(&at("2099-03-01T09:00:00Z"), &mut last_round).await.unwrap();
+        assert_eq!(announced().await, None);
+        once(&at("2026-11-23T10:00:00Z"), &mut last_round).await.unwrap();
+        once(&at("2026-11-24T09:00:00Z"), &mut last_round).await.unwrap();
+        assert_eq!(announced().await.as_deref(), Some("2026-11-24T08:00:00+00:00"));
+    }
+}

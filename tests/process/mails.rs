@@ -65,6 +65,19 @@ fn p08_sigterm_waits_for_the_mail_under_way() {
     bench.judge();
 }
 
+// What it could not send stays in the outbox.
+#[test]
+fn p08_a_person_who_waits_for_a_silent_mail_server_may_go() {
+    let (bench, sink) = with_server(|_, step| (step == "GREETING").then_some(Act::Silence));
+    bench.write("schedules/rules.toml", &idle_rule("evening"));
+    let mut fire = bench.daemon_as(bench.command(&["fire", "evening"]));
+    reached(&sink, "GREETING");
+    fire.signal("INT");
+    assert!(fire.waits_for_end().success());
+    assert_eq!(bench.mails().iter().map(|mail| mail.state.as_str()).collect::<Vec<_>>(), ["queued"]);
+    bench.judge();
+}
+
 #[test]
 fn p10_two_processes_that_deliver_at_once_send_each_mail_once() {
     let (bench, sink) =
