@@ -5,6 +5,7 @@ mod report_support;
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
 use offhours::domain::avoided::State;
 use offhours::domain::locale::Locale;
 use offhours::domain::rule::Mode;
@@ -88,6 +89,29 @@ fn what_hangs_in_stopping_needs_a_person_until_it_is_off() {
     let subject = |status| period(&[evening.clone(), next(status)], Locale::En).0.subject;
     assert!(subject("STOPPING").contains("2 not confirmed stopped"), "{}", subject("STOPPING"));
     assert!(subject("STOPPED").contains("1 not confirmed stopped"), "{}", subject("STOPPED"));
+}
+
+/// Two windows of observing rules that overlap: an hour that both would have avoided exists once.
+#[test]
+fn what_two_windows_would_have_avoided_is_counted_once() {
+    let early = observed();
+    let mut late = early.clone();
+    late.firing.at += TimeDelta::hours(4);
+    (late.started_at, late.finished_at) = (late.firing.at, late.firing.at);
+    late.off_window.from = late.firing.at;
+    late.off_window.to = early.off_window.to + TimeDelta::hours(2);
+    let hours = |runs: &[Run]| {
+        let (content, json) = period(runs, Locale::En);
+        let total = decimal(json["would_have_avoided"]["node_hours"].as_str().unwrap());
+        assert_eq!(total_of_csv(&content.attachments[0].bytes, "would_avoid_node_hours"), total);
+        let rows = json["runs"].as_array().unwrap().iter().flat_map(|run| run["deployments"].as_array().unwrap());
+        let by_row = rows.filter_map(|row| row["would_avoid"]["node_hours"].as_str()).map(decimal);
+        assert_eq!(by_row.sum::<Decimal>(), total);
+        total
+    };
+    let nodes: u32 = early.deployments.iter().filter(|row| row.would_stop()).map(|row| row.rate.nodes).sum();
+    let once = hours(std::slice::from_ref(&early));
+    assert_eq!(hours(&[early, late]), once + Decimal::from(2 * nodes), "the later window adds its last two hours");
 }
 
 #[test]

@@ -145,6 +145,11 @@ impl HourlyRate {
         Self { nodes: if counts { nodes } else { 0 }, charge }
     }
 
+    /// The rate of what goes on running whatever is decided here, for this reason.
+    pub fn nothing(reason: &'static str) -> Self {
+        Self { nodes: 0, charge: Charge::Nothing { reason } }
+    }
+
     /// Capacity units per hour, where they are known.
     pub fn capacity_units(&self) -> Option<Decimal> {
         match &self.charge {

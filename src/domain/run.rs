@@ -210,7 +210,12 @@ impl Row {
         if !self.would_stop() {
             return Avoided::nothing();
         }
-        Avoided::count(&self.rate, run.off_window, run.started_at, run.off_window.to, Basis::Projected)
+        self.count_from(run, run.started_at)
+    }
+
+    /// What its hours from `from` to the end of the run's window come to, were it off in them.
+    pub fn count_from(&self, run: &Run, from: DateTime<Utc>) -> Avoided {
+        Avoided::count(&self.rate, run.off_window, from, run.off_window.to, Basis::Projected)
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use crate::aicore::{Error, Reader};
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::money::{HourlyRate, InstanceTypes, Prices};
-use crate::domain::plan::{Planned, Question};
+use crate::domain::plan::{Decision, Planned, Question, Reason};
 use crate::domain::rule::Rule;
 use crate::domain::selection::Exclusion;
 
@@ -121,10 +121,17 @@ impl Survey {
     pub fn plan(self, question: &Question<'_>, prices: &Prices) -> (impl Iterator<Item = (Group, Vec<Planned>)>, Gaps) {
         let Self { groups, instance_types, gaps } = self;
         let decide = move |(group, deployments): (Group, Vec<Deployment>)| {
-            let planned = deployments.into_iter().map(|deployment| Planned {
-                decision: question.decide(&group, &deployment),
-                rate: HourlyRate::of(&deployment, prices, &instance_types, question.scheduled),
-                deployment,
+            let planned = deployments.into_iter().map(|deployment| {
+                let decision = question.decide(&group, &deployment);
+                // A hold costs only what the rule would have stopped.
+                let is_held_in_vain = matches!(decision, Decision::Leave(Reason::Held { .. }))
+                    && Question { holds: &[], ..*question }.decide(&group, &deployment) != Decision::Stop;
+                let rate = if is_held_in_vain {
+                    HourlyRate::nothing("left with the hold and without it")
+                } else {
+                    HourlyRate::of(&deployment, prices, &instance_types, question.scheduled)
+                };
+                Planned { deployment, decision, rate }
             });
             let planned = planned.collect();
             (group, planned)

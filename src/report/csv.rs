@@ -8,6 +8,7 @@ use crate::domain::avoided::Avoided;
 use crate::domain::money::Charge;
 use crate::domain::run::{EndedBy, Row, Run};
 use crate::report::clean::cell;
+use crate::report::once::Once;
 
 const COLUMNS: [&str; 36] = [
     "firing",
@@ -53,24 +54,25 @@ pub fn csv(runs: &[Run]) -> Vec<u8> {
     let mut writer = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
     // Writing into memory does not fail, and every record has as many fields as the header.
     let mut complete = writer.write_record(COLUMNS).is_ok();
+    let mut once = Once::default();
     for run in runs {
         for row in &run.deployments {
-            complete &= writer.write_record(record(run, row)).is_ok();
+            let would = row.would_stop().then(|| once.count(run, row));
+            complete &= writer.write_record(record(run, row, would.as_ref())).is_ok();
         }
     }
     debug_assert!(complete, "a record of another length");
     writer.into_inner().unwrap_or_default()
 }
 
-fn record(run: &Run, row: &Row) -> [String; 36] {
+fn record(run: &Run, row: &Row, would: Option<&Avoided>) -> [String; 36] {
     let avoided = row.avoided();
-    let would = row.would_stop().then(|| row.would_avoid(run));
     let leak = row.settlement.as_ref().and_then(|settlement| settlement.leak.as_ref());
     let price = match &row.rate.charge {
         Charge::Metered { price, .. } => price.as_ref(),
         _ => None,
     };
-    let currency = avoided.cost.or(would.as_ref().and_then(|would| would.cost)).map(|money| money.currency);
+    let currency = avoided.cost.or(would.and_then(|would| would.cost)).map(|money| money.currency);
     let currency = currency.or(price.map(|price| price.currency));
     [
         run.firing.to_string(),
@@ -104,8 +106,8 @@ fn record(run: &Run, row: &Row) -> [String; 36] {
         leak.map(|leak| cell(leak.id.as_str())).unwrap_or_default(),
         leak.map(|leak| leak.cost.node_hours.to_string()).unwrap_or_default(),
         cost(leak.map(|leak| &leak.cost)),
-        would.as_ref().map(|would| would.node_hours.to_string()).unwrap_or_default(),
-        cost(would.as_ref()),
+        would.map(|would| would.node_hours.to_string()).unwrap_or_default(),
+        cost(would),
         price.map(|price| price.amount.to_string()).unwrap_or_default(),
         price.map(|price| cell(&price.source)).unwrap_or_default(),
         price.map(|price| price.valid_from.to_string()).unwrap_or_default(),

@@ -9,11 +9,17 @@ use crate::domain::hold::Hold;
 use crate::domain::money::Currency;
 use crate::domain::rule::Mode;
 use crate::domain::run::{EndedBy, Row, Run, Settlement};
+use crate::report::once::Once;
 use crate::report::period::PeriodReport;
 use crate::report::sum::Sum;
 
 /// One run, as `history --json` and `fire --json` print it.
 pub fn json_run(run: &Run) -> Value {
+    json_run_once(run, &mut Once::default())
+}
+
+/// The same among other runs, so that hours that would be avoided by several are in the first only.
+fn json_run_once<'a>(run: &'a Run, once: &mut Once<'a>) -> Value {
     let totals = run.totals();
     json!({
         "firing": run.firing.to_string(),
@@ -28,7 +34,7 @@ pub fn json_run(run: &Run) -> Value {
         "reason": run.reason,
         "resumed": run.resumed,
         "off_window": { "from": instant(run.off_window.from), "to": instant(run.off_window.to) },
-        "deployments": run.deployments.iter().map(|row| json_row(run, row)).collect::<Vec<_>>(),
+        "deployments": run.deployments.iter().map(|row| json_row(run, row, once)).collect::<Vec<_>>(),
         "totals": {
             "stopped": totals.stopped,
             "already_off": totals.already_off,
@@ -44,7 +50,7 @@ pub fn json_run(run: &Run) -> Value {
     })
 }
 
-fn json_row(run: &Run, row: &Row) -> Value {
+fn json_row<'a>(run: &'a Run, row: &'a Row, once: &mut Once<'a>) -> Value {
     let nodes: Vec<Value> = row.nodes.iter().map(|n| json!({ "plan": n.plan, "count": n.count })).collect();
     let mut value = json!({
         "resource_group": row.resource_group.as_str(),
@@ -63,7 +69,7 @@ fn json_row(run: &Run, row: &Row) -> Value {
     if row.would_stop()
         && let Value::Object(fields) = &mut value
     {
-        fields.insert("would_avoid".to_owned(), json_avoided(&row.would_avoid(run)));
+        fields.insert("would_avoid".to_owned(), json_avoided(&once.count(run, row)));
     }
     value
 }
@@ -98,7 +104,9 @@ fn json_settlement(row: &Row, settlement: &Settlement) -> Value {
 pub fn json_period(report: &PeriodReport<'_>) -> Value {
     let enforced = || report.runs.iter().filter(|run| run.mode == Mode::Enforce);
     let sum = Sum::of(enforced().flat_map(|run| &run.deployments));
-    let would = Sum::observed(report.runs);
+    let mut once = Once::default();
+    let would = Sum::total(&report.runs.iter().map(|run| once.observed(run)).collect::<Vec<_>>());
+    let mut once = Once::default();
     let points = report.trend.points.iter();
     let trend =
         points.map(|point| json!({ "label": point.label, "amount": point.amount.map(|amount| amount.to_string()) }));
@@ -114,7 +122,7 @@ pub fn json_period(report: &PeriodReport<'_>) -> Value {
         "trend": { "currency": report.trend.currency.map(Currency::code), "points": trend.collect::<Vec<_>>() },
         "holds": report.holds.iter().map(json_hold).collect::<Vec<_>>(),
         "notes": report.notes,
-        "runs": report.runs.iter().map(json_run).collect::<Vec<_>>(),
+        "runs": report.runs.iter().map(|run| json_run_once(run, &mut once)).collect::<Vec<_>>(),
     })
 }
 

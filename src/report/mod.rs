@@ -14,6 +14,7 @@ pub mod form;
 mod html;
 mod json;
 mod notice;
+mod once;
 mod page;
 mod parts;
 mod period;

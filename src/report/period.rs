@@ -10,6 +10,7 @@ use crate::domain::rule::Mode;
 use crate::domain::run::{Row, Run, RunResult};
 use crate::report::clean::{clean, shorten};
 use crate::report::form::{Form, plural};
+use crate::report::once::Once;
 use crate::report::page::{Body, Cell, Fact, Page, Section};
 use crate::report::parts::{self, Entry, amounts};
 use crate::report::run::{CALM, notes};
@@ -65,6 +66,8 @@ struct Facts<'a> {
     still_on: Vec<&'a Row>,
     tally: Tally,
     sum: Sum,
+    /// What each observing run would have avoided, over what the runs before it would have.
+    observed: Vec<Sum>,
     would: Sum,
 }
 
@@ -84,8 +87,11 @@ impl<'a> Facts<'a> {
         let still_on = latest.into_values().filter(|row| is_still_on(row)).collect();
         let tally = Tally::of(real.iter().map(|(_, row)| *row));
         let sum = Sum::of(real.iter().map(|(_, row)| *row));
-        let would = Sum::observed(report.runs);
-        Self { report, form: context.form(), real, still_on, tally, sum, would }
+        let mut once = Once::default();
+        let observing = report.runs.iter().filter(|run| run.mode == Mode::Observe);
+        let observed: Vec<Sum> = observing.map(|run| once.observed(run)).collect();
+        let would = Sum::total(&observed);
+        Self { report, form: context.form(), real, still_on, tally, sum, observed, would }
     }
 
     fn runs(&self, mode: Mode) -> impl Iterator<Item = &'a Run> {
@@ -227,12 +233,12 @@ impl<'a> Facts<'a> {
         if runs.is_empty() {
             return None;
         }
-        let rows = runs.iter().map(|run| {
+        let rows = runs.iter().enumerate().map(|(index, run)| {
             let tally = Tally::of(&run.deployments);
             let mut sum = Sum::of(&run.deployments);
             let mut counts = format!("{} stopped", form.count(tally.stopped));
             if mode == Mode::Observe {
-                sum = Sum::observed([*run]);
+                sum = self.observed.get(index).cloned().unwrap_or_default();
                 counts = format!("{} would be stopped", form.count(sum.rows));
             }
             if tally.not_confirmed > 0 {

@@ -5,6 +5,7 @@ use crate::domain::rule::Mode;
 use crate::domain::run::{Outcome, Row, Run, RunResult};
 use crate::report::clean::clean;
 use crate::report::form::{Form, plural};
+use crate::report::once::Once;
 use crate::report::page::{Body, Cell, Fact, Page, Section};
 use crate::report::parts::{self, Entry, amounts, avoided_cell, deployment_cell, nodes};
 use crate::report::sum::{Sum, Tally, is_still_on};
@@ -51,7 +52,7 @@ impl<'a> Facts<'a> {
                 run.deployments.iter().filter(|row| row.outcome == Outcome::Stopped || row.avoided().from.is_some());
             counted.map(|row| (row, row.avoided().clone())).collect()
         };
-        let sum = if observed { Sum::observed([run]) } else { Sum::of(&run.deployments) };
+        let sum = if observed { Once::default().observed(run) } else { Sum::of(&run.deployments) };
         let still_on = run.deployments.iter().filter(|row| is_still_on(row)).collect();
         Self { run, form: context.form(), tally: Tally::of(&run.deployments), observed, still_on, figures, sum }
     }

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use rust_decimal::Decimal;
 
-use crate::domain::avoided::{Avoided, Basis, Money};
+use crate::domain::avoided::{Avoided, Money};
 use crate::domain::hold::{Hold, Target};
-use crate::domain::run::{EndedBy, Outcome, Row, Run};
+use crate::domain::run::{EndedBy, Outcome, Row};
 use crate::report::clean::{clean, shorten};
 use crate::report::form::{Form, plural};
+use crate::report::once::Once;
 use crate::report::page::{Body, Cell, Section};
 use crate::report::parts::{Entry, amount, amounts, deployment_cell, table};
 use crate::report::sum::{Sum, cost_per_hour};
@@ -120,11 +121,13 @@ fn sentence(ended_by: &str) -> &'static str {
 /// Holds: who wanted them, why, and what they kept on costing. `holds` adds those that no run of the report met.
 pub(super) fn holds(entries: &[Entry<'_>], holds: &[Hold], form: &Form<'_>) -> Option<Section> {
     let mut met: BTreeMap<String, (usize, Sum)> = BTreeMap::new();
+    let mut once = Once::default();
     for (run, row) in entries {
         let Some(held) = row.reason.strip_prefix("held: ").filter(|_| row.outcome == Outcome::Left) else { continue };
         let group = met.entry(held.to_owned()).or_default();
         group.0 += 1;
-        group.1.add(&price_of_hold(run, row));
+        // From the decision to the window's end: a hold that ends before does not bring the stop back.
+        group.1.add(&once.count(run, row));
     }
     let total = Sum::total(met.values().map(|(_, sum)| sum));
     let mut rows: Vec<Vec<Cell>> = Vec::new();
@@ -176,9 +179,4 @@ fn price_cell(count: usize, sum: &Sum, form: &Form<'_>) -> Cell {
         return Cell::new("nothing", "met no run");
     }
     Cell::new(amount(sum, form), plural(count, &form.count(count), "deployment"))
-}
-
-/// From the decision to the window's end: a hold that ends before does not bring the stop back.
-fn price_of_hold(run: &Run, row: &Row) -> Avoided {
-    Avoided::count(&row.rate, run.off_window, run.started_at, run.off_window.to, Basis::Projected)
 }

@@ -6,8 +6,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::avoided::{Avoided, Money, State};
 use crate::domain::money::Charge;
-use crate::domain::rule::Mode;
-use crate::domain::run::{EndedBy, Outcome, Row, Run};
+use crate::domain::run::{EndedBy, Outcome, Row};
 
 /// What a set of avoided costs comes to. Money is kept by currency: amounts of two currencies are never added up.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,17 +32,6 @@ impl Sum {
         let mut sum = Self::default();
         for row in rows {
             sum.add(row.avoided());
-        }
-        sum
-    }
-
-    /// What the observing runs among `runs` would have avoided; never part of a real total.
-    pub fn observed<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Self {
-        let mut sum = Self::default();
-        for run in runs.into_iter().filter(|run| run.mode == Mode::Observe) {
-            for row in run.deployments.iter().filter(|row| row.would_stop()) {
-                sum.add(&row.would_avoid(run));
-            }
         }
         sum
     }

@@ -10,6 +10,7 @@ use crate::domain::run::{Outcome, Run};
 use crate::report::Context;
 use crate::report::clean::{clean, shorten};
 use crate::report::form::Form;
+use crate::report::once::Once;
 use crate::report::parts::{amount, avoided_cell};
 use crate::report::sum::{Sum, Tally, is_still_on};
 use crate::report::text::wrapped;
@@ -97,7 +98,7 @@ pub fn run_summary(run: &Run, context: &Context<'_>) -> String {
 fn last_line(run: &Run, form: &Form<'_>) -> String {
     let said = format!("{} {}", run.firing, run.result);
     if run.mode == Mode::Observe {
-        let sum = Sum::observed([run]);
+        let sum = Once::default().observed(run);
         let (count, amount) = (form.count(sum.rows), amount(&sum, form));
         return format!(
             "{said}, observed: {count} would have been stopped, {amount} would have been avoided (estimate)"

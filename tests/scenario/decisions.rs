@@ -6,7 +6,7 @@ use offhours::domain::hold::Target;
 use offhours::domain::id::{DeploymentId, ResourceGroup, RuleName};
 use offhours::simulator::{Fault, Fleet, Moment};
 
-use crate::fired::row;
+use crate::fired::{row, words};
 use crate::scenario::{EVENINGS, LEAD, Scenario, instant};
 
 const OPT_OUT: &str = "ext.ai.sap.com/offhours";
@@ -118,6 +118,22 @@ fn where_labels_cannot_be_asked_for_nothing_is_stopped() {
     let fleet = Fleet::new().group("dev-a").running("keep-1", "infer.s");
     let fault = Fault::on("GET", "/admin/resourceGroups").always().answers(503);
     Scenario::evenings().fleet(fleet).fault(fault).fire().result("failed").because("unreachable").patches(0);
+}
+
+/// A hold over a group costs what the rule would have stopped in it, and nothing for what it would have left anyway.
+#[test]
+fn a_hold_is_priced_by_what_it_kept_from_stopping() {
+    let rule = EVENINGS.to_owned() + "configurations = [\"chat\"]\n";
+    let fleet = Fleet::new().group("dev-a").running("d001", "infer.s").configuration("chat");
+    let fleet = fleet.running("d002", "infer.s").configuration("search");
+    let mut stage = Scenario::new().rule(&rule).fleet(fleet).start();
+    stage.hold(&group("dev-a"), stage.now() + TimeDelta::days(7));
+    let claimed = stage.claim();
+    let run = stage.carry_out(claimed).remove(0);
+    let held = |id: &str| row(&run, id).reason.starts_with("held: ");
+    assert!(held("d001") && held("d002"), "{:?}", words(&run));
+    let nodes = |id: &str| row(&run, id).rate.nodes;
+    assert_eq!((nodes("d001"), nodes("d002")), (1, 0));
 }
 
 /// A key that may not see the labels, and a gateway's 404 that says nothing about the key: where a label could protect, an
