@@ -135,6 +135,9 @@ pub enum Error {
         /// The answer.
         answer: Box<Answer>,
     },
+    /// AI Core does not list a resource group that is named in full, and one of its labels could protect it.
+    #[error("AI Core does not list it, so that its labels are unknown, and one of them could protect it")]
+    UnknownLabels,
     /// Nobody wanted it any more when its turn came: it was not sent.
     #[error("{asked} was taken back before it was sent")]
     Withdrawn {
@@ -206,6 +209,7 @@ impl Error {
             Self::NotFound { .. } => "not_found",
             Self::Precondition { .. } => "precondition",
             Self::Withdrawn { .. } => "withdrawn",
+            Self::UnknownLabels => "unknown_labels",
             Self::RateLimited { .. } => "rate_limited",
             Self::Unreachable { .. } => "unreachable",
             Self::Truncated { .. } => "truncated",
@@ -243,6 +247,7 @@ impl Error {
             | Self::NotFound { .. }
             | Self::Precondition { .. }
             | Self::Withdrawn { .. }
+            | Self::UnknownLabels
             | Self::RateLimited { .. }
             | Self::BulkRefused { .. } => false,
         }

@@ -44,7 +44,7 @@ pub async fn survey(
     at: DateTime<Utc>,
 ) -> Result<Survey, Error> {
     let mut survey = Survey::default();
-    let groups = groups(reader, rule, protect, &mut survey.gaps.notes).await?;
+    let groups = groups(reader, rule, protect, &mut survey.gaps).await?;
     let lists = futures_util::stream::iter(groups)
         .map(|group| async move { (reader.deployments(&group.id, None).await, group) })
         .buffer_unordered(LISTS_AT_ONCE);
@@ -83,18 +83,13 @@ pub async fn survey(
 /// Names written out in full need no look-up, but their labels do: a group may have opted out. A tenant that refuses
 /// to show its groups is believed to have no labels, unless `[protect]` or the rule says what a label would protect; one
 /// that cannot be asked is a doubt, and ends the survey.
-async fn groups(
-    reader: &Reader,
-    rule: &Rule,
-    protect: &Exclusion,
-    notes: &mut Vec<String>,
-) -> Result<Vec<Group>, Error> {
+async fn groups(reader: &Reader, rule: &Rule, protect: &Exclusion, gaps: &mut Gaps) -> Result<Vec<Group>, Error> {
     let literal = rule.select.literal_groups();
     let labels_protect = !protect.labels.is_empty() || !rule.exclude.labels.is_empty();
     let known = match (reader.groups().await, &literal) {
         (Ok(known), _) => known,
         (Err(error), Some(_)) if matches!(error.keyword(), "forbidden" | "not_found") && !labels_protect => {
-            notes.push("labels of resource groups could not be read: this key may not list them".to_owned());
+            gaps.notes.push("labels of resource groups could not be read: this key may not list them".to_owned());
             Vec::new()
         }
         (Err(error), _) => return Err(error),
@@ -107,7 +102,7 @@ async fn groups(
     for id in names {
         match labels.remove(&id) {
             None if labels_protect => {
-                notes.push(format!("labels of `{id}` are unknown, and one could protect it: it was left"));
+                gaps.failed.push((Group { id, labels: BTreeMap::new() }, Error::UnknownLabels));
             }
             labels => groups.push(Group { id, labels: labels.unwrap_or_default() }),
         }

@@ -181,8 +181,20 @@ impl Task {
             groups.push(GroupTickets { group, listed_at, tickets });
         }
         let mut lost = Vec::new();
-        for row in earlier.into_values() {
-            match self.tenant.reader.deployment(&row.resource_group, &row.id).await {
+        let looks = earlier.into_values().map(|row| async {
+            if gaps.failed.iter().any(|(group, _)| group.id == row.resource_group) {
+                return (row, None);
+            }
+            let seen = self.tenant.reader.deployment(&row.resource_group, &row.id).await;
+            (row, Some(seen))
+        });
+        for (row, seen) in join_all(looks).await {
+            let Some(seen) = seen else {
+                let reason = "unconfirmed: its resource group could not be listed again".to_owned();
+                lost.push(Row { outcome: Outcome::Unconfirmed, reason, ..row });
+                continue;
+            };
+            match seen {
                 Ok(Some(deployment)) => watch_too(&mut groups, deployment, row, listed_at),
                 Ok(None) => {
                     lost.push(Row { outcome: Outcome::Gone, reason: "deleted by somebody else".to_owned(), ..row });

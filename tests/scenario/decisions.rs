@@ -151,7 +151,7 @@ fn where_a_label_could_protect_and_none_can_be_read_nothing_is_stopped() {
     let gateway = asked().answers_with(404, "text/plain", "no such route");
     fire(&rule, "", gateway).result("failed").because("unexpected_response").patches(0);
     let lacks_it = asked().rewrites(|body| body["resources"] = serde_json::json!([]));
-    fire(&rule, protect, lacks_it).because("labels of `dev-a` are unknown").patches(0);
+    fire(&rule, protect, lacks_it).result("failed").because("unknown_labels: 1 of 1").patches(0);
 }
 
 #[test]
