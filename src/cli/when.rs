@@ -17,7 +17,12 @@ pub fn end_of_hold(text: &str, zone: Option<&Zone>, now: DateTime<Utc>) -> Resul
     let span = humantime::parse_duration(text.trim_start_matches('+')).ok().filter(|_| !text.contains('M'));
     match span.and_then(|span| TimeDelta::from_std(span).ok()).and_then(|span| now.checked_add_signed(span)) {
         Some(at) => Ok(at),
-        None => Ok(read(text, zone)?.last()),
+        None => read(text, zone).map(Local::last).map_err(|failure| match failure {
+            Failure::Usage { message, hint: Some(hint) } => {
+                Failure::Usage { message, hint: Some(format!("{hint}, or as a span from now on: `12h`")) }
+            }
+            failure => failure,
+        }),
     }
 }
 
@@ -49,7 +54,7 @@ fn read(text: &str, zone: Option<&Zone>) -> Result<Local, Failure> {
 mod tests {
     use chrono::{DateTime, Utc};
 
-    use super::{end_of_hold, instant};
+    use super::{Failure, end_of_hold, instant};
 
     #[test]
     fn an_instant_is_absolute_local_or_a_span() {
@@ -61,7 +66,8 @@ mod tests {
         assert_eq!(read("2026-11-24"), "2026-11-23T23:00:00+00:00");
         assert_eq!(read("12h"), "2026-11-24T06:00:00+00:00");
         assert_eq!(read("2026-10-25T02:30"), "2026-10-25T01:30:00+00:00", "the second time");
-        assert!(end_of_hold("30M", Some(&berlin), now).is_err());
+        let refused = end_of_hold("30M", Some(&berlin), now);
+        assert!(matches!(refused, Err(Failure::Usage { hint: Some(hint), .. }) if hint.contains("a span from now on")));
         assert!(instant("tomorrow", Some(&berlin)).is_err());
         assert!(instant("2026-11-24T09:00", None).is_err());
     }

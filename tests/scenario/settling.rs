@@ -12,6 +12,15 @@ use crate::scenario::{LEAD, Scenario, instant};
 use crate::stage::Stage;
 
 const WINDOW_END: &str = "2026-03-30T07:00:00+02:00";
+/// A rule that looks again on the afternoon inside that window.
+const SATURDAYS: &str = r#"
+[[rule]]
+name = "saturdays"
+stop = "0 15 * * SAT"
+until = "0 7 * * MON-FRI"
+[rule.select]
+resource_groups = ["dev-*"]
+"#;
 
 fn one() -> Fleet {
     Fleet::new().group("dev-a").running("d001", "infer.s").configuration("chat")
@@ -60,17 +69,9 @@ fn a27_a_replacement_ends_it_and_what_ran_after_it_is_a_leak() {
 /// The daemon looks every hour, so that it knows of a replacement long before the window ends.
 #[test]
 fn a_replacement_that_was_seen_early_leaks_until_it_is_off() {
-    let saturdays = r#"
-[[rule]]
-name = "saturdays"
-stop = "0 15 * * SAT"
-until = "0 7 * * MON-FRI"
-[rule.select]
-resource_groups = ["dev-*"]
-"#;
     let noon = one().redeployed(&again_at("0 12 28 3 *"));
     for is_deleted in [false, true] {
-        let mut stage = Scenario::evenings().rule(saturdays).fleet(noon.clone()).start();
+        let mut stage = Scenario::evenings().rule(SATURDAYS).fleet(noon.clone()).start();
         stage.play_until(instant("2026-03-28T13:00:00+01:00"));
         stage.settle();
         let leak = |stage: &Stage| settled(stage).settlement.unwrap().leak.unwrap();
@@ -132,15 +133,7 @@ fn a_replacement_made_before_a_late_stop_leaves_nothing_to_count() {
 
 #[test]
 fn a_replacement_that_was_stopped_in_its_turn_leaks_no_longer() {
-    let nights = r#"
-[[rule]]
-name = "saturdays"
-stop = "0 15 * * SAT"
-until = "0 7 * * MON-FRI"
-[rule.select]
-resource_groups = ["dev-*"]
-"#;
-    let mut stage = Scenario::evenings().rule(nights).fleet(one().redeployed(&again_at("0 12 28 3 *"))).start();
+    let mut stage = Scenario::evenings().rule(SATURDAYS).fleet(one().redeployed(&again_at("0 12 28 3 *"))).start();
     stage.play_until(after_the_window());
     let leak = settled(&stage).settlement.unwrap().leak.unwrap();
     assert_eq!(leak.cost.node_hours.round_dp(1), Decimal::from(3), "noon to three");

@@ -49,7 +49,7 @@ pub fn evening() -> DateTime<Utc> {
     "2026-11-23T18:00:00Z".parse().unwrap()
 }
 
-/// One that runs since days.
+/// One that has been running for days.
 pub fn deployment() -> Deployment {
     Deployment {
         id: DeploymentId::new("d001").unwrap(),
