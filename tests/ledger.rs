@@ -75,6 +75,7 @@ fn finished(new: &NewRun) -> Run {
         off_window: new.off_window,
         resumed: false,
         deployments: vec![row(new)],
+        left_out: offhours::domain::run::LeftOut::new(),
     }
 }
 

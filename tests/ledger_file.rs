@@ -50,6 +50,7 @@ fn concluded(new: &NewRun) -> Run {
         off_window: new.off_window,
         resumed: false,
         deployments: Vec::new(),
+        left_out: offhours::domain::run::LeftOut::new(),
     }
 }
 

@@ -93,6 +93,7 @@ fn run(new: &NewRun, result: RunResult, deployments: Vec<Row>) -> Run {
         off_window: new.off_window,
         resumed: false,
         deployments,
+        left_out: offhours::domain::run::LeftOut::new(),
     }
 }
 

@@ -207,6 +207,7 @@ fn run(rule: &str, result: RunResult, outcomes: &[Outcome]) -> Run {
         off_window: OffWindow { from, to: utc("2026-11-24T06:00:00Z") },
         resumed: false,
         deployments: outcomes.iter().enumerate().map(row).collect(),
+        left_out: offhours::domain::run::LeftOut::new(),
     }
 }
 

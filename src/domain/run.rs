@@ -1,5 +1,6 @@
 //! A firing carried out: what was decided, what happened to each deployment, and the sums.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -139,9 +140,15 @@ pub struct Run {
     pub off_window: OffWindow,
     /// True where a restart finished what another process began.
     pub resumed: bool,
-    /// What became of each deployment.
+    /// What became of each deployment; of those that were left, a sample.
     pub deployments: Vec<Row>,
+    /// How many deployments were left without a row of their own, by the keyword of their reason: in a large tenant they
+    /// are most of it, and one line says as much as a hundred thousand.
+    pub left_out: LeftOut,
 }
+
+/// Counts of left deployments by the keyword of their reason.
+pub type LeftOut = BTreeMap<String, usize>;
 
 /// One deployment in one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -323,7 +330,9 @@ impl Totals {
 impl Run {
     /// The sums of its rows.
     pub fn totals(&self) -> Totals {
-        Totals::of(&self.deployments)
+        let mut totals = Totals::of(&self.deployments);
+        totals.left += self.left_out.values().sum::<usize>();
+        totals
     }
 
     /// True where a person has to look: what should be off may be on.

@@ -11,7 +11,7 @@ use crate::domain::agenda::{Agenda, fires_by};
 use crate::domain::id::RuleName;
 use crate::domain::plausible::{Implausible, plausible};
 use crate::domain::rule::Rule;
-use crate::domain::run::{Firing, Run, RunResult, Trigger};
+use crate::domain::run::{Firing, LeftOut, Run, RunResult, Trigger};
 use crate::domain::schedule::Due;
 use crate::executor::Executor;
 use crate::executor::post;
@@ -196,5 +196,6 @@ fn recorded(claim: &NewRun, result: RunResult, reason: &str) -> Run {
         off_window: claim.off_window,
         resumed: false,
         deployments: Vec::new(),
+        left_out: LeftOut::new(),
     }
 }

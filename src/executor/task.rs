@@ -15,7 +15,7 @@ use crate::domain::deployment::{Deployment, Group, Status};
 use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::plan::{Decision, Planned, Question, Reason};
 use crate::domain::rule::{Mode, Rule};
-use crate::domain::run::{OBSERVED, Outcome, Row, Run, RunResult, result_of};
+use crate::domain::run::{LeftOut, OBSERVED, Outcome, Row, Run, RunResult, result_of};
 use crate::domain::schedule::OffWindow;
 use crate::executor::progress::{Observer, Step};
 use crate::executor::stop::WINDOW_ENDED;
@@ -85,6 +85,7 @@ impl Ended {
             off_window: claim.off_window,
             resumed,
             deployments: self.rows,
+            left_out: LeftOut::new(),
         }
     }
 }

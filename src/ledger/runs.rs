@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row as Columns, named_params, params};
 
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::rule::Mode;
-use crate::domain::run::{Firing, Run, RunResult, Trigger};
+use crate::domain::run::{Firing, LeftOut, Run, RunResult, Trigger};
 use crate::domain::schedule::OffWindow;
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
@@ -239,6 +239,7 @@ impl Tx<'_> {
             off_window: off_window(columns)?,
             resumed: columns.get("resumed")?,
             deployments: self.rows(id)?,
+            left_out: LeftOut::new(),
         })
     }
 

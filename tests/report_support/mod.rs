@@ -62,6 +62,7 @@ pub fn run(rule: &str, at: &str, result: RunResult) -> Run {
         off_window: OffWindow { from: at, to: at + TimeDelta::hours(12) },
         resumed: false,
         deployments: Vec::new(),
+        left_out: offhours::domain::run::LeftOut::new(),
     }
 }
 
