@@ -18,6 +18,7 @@ mod fleets;
 #[path = "../support/given.rs"]
 mod given;
 mod invariants;
+mod observed;
 mod overlap;
 mod random;
 mod recovery;
