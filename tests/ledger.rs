@@ -76,6 +76,7 @@ fn finished(new: &NewRun) -> Run {
         resumed: false,
         deployments: vec![row(new)],
         left_out: offhours::domain::run::LeftOut::new(),
+        tries: Vec::new(),
     }
 }
 

@@ -94,6 +94,7 @@ fn run(new: &NewRun, result: RunResult, deployments: Vec<Row>) -> Run {
         resumed: false,
         deployments,
         left_out: offhours::domain::run::LeftOut::new(),
+        tries: Vec::new(),
     }
 }
 

@@ -188,6 +188,14 @@ pub enum Error {
         /// The cap in bytes.
         limit: usize,
     },
+    /// A list beyond the cap.
+    #[error("{asked} failed: it lists more than {limit} deployments, which no resource group has")]
+    TooMany {
+        /// The call.
+        asked: Box<Asked>,
+        /// The cap.
+        limit: usize,
+    },
     /// This tenant does no bulk changes after all. Nothing was changed; single stops work.
     #[error("{asked} was answered {answer}: this tenant takes no bulk changes")]
     BulkRefused {
@@ -214,7 +222,7 @@ impl Error {
             Self::Unreachable { .. } => "unreachable",
             Self::Truncated { .. } => "truncated",
             Self::UnexpectedResponse { .. } => "unexpected_response",
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } | Self::TooMany { .. } => "too_large",
             Self::BulkRefused { .. } => "bulk_refused",
         }
     }
@@ -249,6 +257,29 @@ impl Error {
             | Self::Withdrawn { .. }
             | Self::UnknownLabels
             | Self::RateLimited { .. }
+            | Self::TooMany { .. }
+            | Self::BulkRefused { .. } => false,
+        }
+    }
+
+    /// True where nothing has to be put right by a person: the same call may go well in a minute.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Token { .. }
+            | Self::RateLimited { .. }
+            | Self::Unreachable { .. }
+            | Self::Truncated { .. }
+            // A gateway's page, of a maintenance for instance.
+            | Self::UnexpectedResponse { .. } => true,
+            Self::Key(_)
+            | Self::Auth { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Precondition { .. }
+            | Self::Withdrawn { .. }
+            | Self::UnknownLabels
+            | Self::TooLarge { .. }
+            | Self::TooMany { .. }
             | Self::BulkRefused { .. } => false,
         }
     }

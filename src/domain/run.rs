@@ -145,6 +145,17 @@ pub struct Run {
     /// How many deployments were left without a row of their own, by the keyword of their reason: in a large tenant they
     /// are most of it, and one line says as much as a hundred thousand.
     pub left_out: LeftOut,
+    /// Tries that did not come to an end, oldest first: AI Core or the ledger was away, and the run went on later.
+    pub tries: Vec<Try>,
+}
+
+/// A try of a run that could not list or ask everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Try {
+    /// When it was given up.
+    pub at: DateTime<Utc>,
+    /// What was in the way; a keyword and a sentence.
+    pub reason: String,
 }
 
 /// Counts of left deployments by the keyword of their reason.

@@ -240,6 +240,7 @@ impl Tx<'_> {
             resumed: columns.get("resumed")?,
             deployments: self.rows(id)?,
             left_out: LeftOut::new(),
+            tries: self.tries(id)?,
         })
     }
 
