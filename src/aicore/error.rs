@@ -138,11 +138,13 @@ pub enum Error {
     /// AI Core does not list a resource group that is named in full, and one of its labels could protect it.
     #[error("AI Core does not list it, so that its labels are unknown, and one of them could protect it")]
     UnknownLabels,
-    /// Nobody wanted it any more when its turn came: it was not sent.
+    /// Nobody wanted it any more when its turn came: it was not sent, or not once more after it was surely refused.
     #[error("{asked} was taken back before it was sent")]
     Withdrawn {
         /// The call.
         asked: Box<Asked>,
+        /// True where it had been sent, and was refused.
+        was_refused: bool,
     },
     /// 429, or a pause that is longer than we wait.
     #[error("{asked} was put off{}: AI Core asks for fewer requests{}", answer_clause(.answer.as_deref()), pause_clause(*.pause))]
@@ -259,6 +261,14 @@ impl Error {
             | Self::RateLimited { .. }
             | Self::TooMany { .. }
             | Self::BulkRefused { .. } => false,
+        }
+    }
+
+    /// The same of a call that was sent and refused before.
+    pub(super) fn after_refusals(self, were_any: bool) -> Self {
+        match self {
+            Self::Withdrawn { asked, was_refused } => Self::Withdrawn { asked, was_refused: was_refused || were_any },
+            error => error,
         }
     }
 

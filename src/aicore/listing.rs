@@ -1,6 +1,6 @@
 //! The deployments of a resource group, page by page, while they change under us.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Deserialize;
@@ -71,16 +71,45 @@ struct Walk {
     is_unsteady: bool,
 }
 
+/// How far a list is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Extent<'a> {
+    /// To its end.
+    All,
+    /// Until these were seen.
+    Until(&'a BTreeSet<DeploymentId>),
+}
+
+impl Extent<'_> {
+    fn is_reached(self, walk: &Walk) -> bool {
+        match self {
+            Self::All => false,
+            Self::Until(ids) => ids.iter().all(|id| walk.rows.contains_key(id)),
+        }
+    }
+
+    fn is_reached_with(self, walk: &Walk, page: &Page) -> bool {
+        let Self::Until(ids) = self else { return false };
+        let on_page: BTreeSet<&DeploymentId> = page.rows.iter().map(|row| &row.id).collect();
+        ids.iter().all(|id| on_page.contains(id) || walk.rows.contains_key(id))
+    }
+}
+
 /// Lists `group` until two walks agree.
-pub(super) async fn list(session: &Session, group: &ResourceGroup, status: Option<&Status>) -> Result<Listing, Error> {
+pub(super) async fn list(
+    session: &Session,
+    group: &ResourceGroup,
+    status: Option<&Status>,
+    extent: Extent<'_>,
+) -> Result<Listing, Error> {
     let (mut union, mut refused_ids) = (BTreeMap::new(), 0);
     let mut last_ids: Option<Vec<DeploymentId>> = None;
     for _ in 0..TRIES {
-        let walk = walk(session, group, status).await?;
+        let walk = walk(session, group, status, extent).await?;
         let is_complete = walk.count.is_none_or(|count| count <= walk.seen);
         let repeats_last = last_ids.as_ref().is_some_and(|last| walk.rows.keys().eq(last));
         let is_settled = repeats_last || (!walk.is_unsteady && walk.count.is_none_or(|count| count == walk.seen));
-        if is_settled {
+        if is_settled || extent.is_reached(&walk) {
             let deployments = walk.rows.into_values().collect();
             return Ok(Listing { deployments, refused_ids: walk.refused_ids, consistent: is_complete });
         }
@@ -93,12 +122,20 @@ pub(super) async fn list(session: &Session, group: &ResourceGroup, status: Optio
     Ok(Listing { deployments: union.into_values().collect(), refused_ids, consistent: false })
 }
 
-async fn walk(session: &Session, group: &ResourceGroup, status: Option<&Status>) -> Result<Walk, Error> {
+async fn walk(
+    session: &Session,
+    group: &ResourceGroup,
+    status: Option<&Status>,
+    extent: Extent<'_>,
+) -> Result<Walk, Error> {
     let mut walk = Walk::default();
     for _ in 0..PAGES {
         let page = page(session, group, query(PAGE, walk.seen, status)).await?;
         let entries = page.entries();
+        // Where enough was seen, nobody has to know whether there is more.
+        let is_enough = extent.is_reached_with(&walk, &page);
         let count = match page.count {
+            _ if is_enough => None,
             // A count that is not the page's own is the list's, be it right or wrong.
             Some(count) if count != entries => {
                 if count > entries {
@@ -113,7 +150,7 @@ async fn walk(session: &Session, group: &ResourceGroup, status: Option<&Status>)
         if walk.rows.len() > MOST_DEPLOYMENTS {
             return Err(too_many(&Call::get(PATH).within(group)));
         }
-        if new == 0 || count.is_some_and(|count| walk.seen >= count) {
+        if is_enough || new == 0 || count.is_some_and(|count| walk.seen >= count) {
             return Ok(walk);
         }
     }
@@ -137,11 +174,13 @@ impl Walk {
         let known = self.rows.len();
         self.is_unsteady |= self.count.is_some() && count.is_some() && self.count != count;
         self.count = count.or(self.count);
+        let (is_first, valid, refused_ids) = (self.seen == 0, page.rows.len(), page.refused_ids);
         self.seen += page.entries();
-        self.refused_ids += page.refused_ids;
-        let valid = page.rows.len();
         self.rows.extend(page.rows.into_iter().map(|row| (row.id.clone(), row)));
         let new = self.rows.len() - known;
+        if is_first || new > 0 {
+            self.refused_ids += refused_ids;
+        }
         // A page that only repeats what was seen is how a list ends whose server takes no `$skip` beyond it.
         self.is_unsteady |= new != valid && (new > 0 || self.count.is_some());
         new
@@ -164,26 +203,16 @@ impl CountMeaning {
         entries: usize,
         status: Option<&Status>,
     ) -> Result<bool, Error> {
-        if entries == 0 {
-            return Ok(true);
-        }
-        if entries == 1 {
+        if entries <= 1 {
             return Ok(self.0.get() == Some(&Count::OfList));
         }
         let learn = || async {
-            let one = page(session, group, query(1, 0, status)).await.map_err(Some)?;
-            match (one.entries(), one.count) {
-                (1, Some(1)) => Ok(Count::OfPage),
-                (1, Some(_)) => Ok(Count::OfList),
-                // A server that does not keep to `$top` tells nothing.
-                _ => Err(None),
-            }
+            let one = page(session, group, query(1, 0, status)).await?;
+            // A server that does not keep to `$top` tells nothing, and is read to its end.
+            let is_of_list = one.entries() == 1 && one.count.is_some_and(|count| count > 1);
+            Ok::<_, Error>(if is_of_list { Count::OfList } else { Count::OfPage })
         };
-        match self.0.get_or_try_init(learn).await {
-            Ok(count) => Ok(*count == Count::OfList),
-            Err(None) => Ok(false),
-            Err(Some(error)) => Err(error),
-        }
+        Ok(*self.0.get_or_try_init(learn).await? == Count::OfList)
     }
 }
 

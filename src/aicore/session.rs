@@ -146,7 +146,7 @@ impl Session {
         loop {
             let error = match self.send_authorized(call, &read).await {
                 Ok(value) => return Ok(value),
-                Err(error) => error,
+                Err(error) => error.after_refusals(attempt > 1),
             };
             let Some(pause) = pause_before_retry(&error, attempt, fastrand::f64()) else { return Err(error) };
             let is_invited = matches!(error, Error::RateLimited { pause: Some(_), .. });
@@ -166,7 +166,9 @@ impl Session {
     async fn send_authorized<T>(&self, call: &Call, read: &impl Fn(&Reply) -> Result<T, Unread>) -> Result<T, Error> {
         let (serial, reply) = self.attempt(call, None).await?;
         let (serial, (token, reply)) = match reply {
-            (_, reply) if reply.status == 401 => self.attempt(call, Some(serial)).await?,
+            (_, reply) if reply.status == 401 => {
+                self.attempt(call, Some(serial)).await.map_err(|error| error.after_refusals(true))?
+            }
             other => (serial, other),
         };
         if reply.status == call.success() {
@@ -187,7 +189,7 @@ impl Session {
     /// Sends once. `stale` is the number of a token that was not taken.
     async fn attempt(&self, call: &Call, stale: Option<u64>) -> Result<(u64, (Token, Reply)), Error> {
         let (permit, (serial, token)) = self.admission(call, stale).await?;
-        let withdrawn = || Error::Withdrawn { asked: call.asked().into() };
+        let withdrawn = || Error::Withdrawn { asked: call.asked().into(), was_refused: false };
         if let Some(still_wanted) = &call.still_wanted
             && !still_wanted().await
         {

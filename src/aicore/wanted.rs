@@ -43,12 +43,8 @@ impl WantedBody {
     /// `bytes`, given out only if `still_wanted` says so then.
     pub(super) fn new(bytes: Vec<u8>, still_wanted: StillWanted) -> (Self, HeldBack) {
         let held_back = HeldBack::default();
-        let body = Self {
-            question: Mutex::new(None),
-            still_wanted,
-            bytes: Some(bytes.into()),
-            held_back: held_back.clone(),
-        };
+        let body =
+            Self { question: Mutex::new(None), still_wanted, bytes: Some(bytes.into()), held_back: held_back.clone() };
         (body, held_back)
     }
 }

@@ -37,7 +37,7 @@ fn write_json(write: impl FnOnce(&mut Json) -> serde_json::Result<()>) -> Result
 }
 
 /// A reader that has gone away (`| head`) is no failure.
-fn judge(written: io::Result<()>) -> Result<(), Failure> {
+pub(super) fn judge(written: io::Result<()>) -> Result<(), Failure> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::Io { what: "cannot write to standard output".to_owned(), source: error })

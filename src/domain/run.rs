@@ -194,6 +194,11 @@ pub struct Row {
     pub settlement: Option<Settlement>,
 }
 
+/// The word before a reason's sentence, by which reasons are counted.
+pub fn keyword(reason: &str) -> &str {
+    reason.split_once(':').map_or(reason, |(keyword, _)| keyword)
+}
+
 /// The reason of a deployment that a rule in observe mode would have stopped.
 pub const OBSERVED: &str = "observe: would have been stopped";
 

@@ -1,6 +1,5 @@
 //! Tries of a run that did not come to an end, and whether the run is still this executor's to go on with.
 
-use chrono::{DateTime, Utc};
 use rusqlite::params;
 
 use crate::domain::run::Try;
@@ -10,14 +9,20 @@ use crate::ledger::runs::RunId;
 use crate::ledger::values::{instant, to_ms};
 
 impl Tx<'_> {
-    /// Notes that a try of `run` could not list or ask everything.
-    pub fn note_try(&self, run: RunId, at: DateTime<Utc>, reason: &str) -> Result<(), LedgerError> {
-        self.0
-            .prepare_cached(
-                "INSERT INTO try (run, number, at, reason)
-                 SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3 FROM try WHERE run = ?1",
-            )?
-            .execute(params![run.0, to_ms(at), reason])?;
+    /// Keeps the tries of `run`, oldest first; those that are there already stay as they are. While it is under way, its
+    /// reason says what it waits for.
+    pub fn put_tries(&self, run: RunId, tries: &[Try]) -> Result<(), LedgerError> {
+        let mut insert = self.0.prepare_cached(
+            "INSERT INTO try (run, number, at, reason) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        )?;
+        for (number, one) in (1_i64..).zip(tries) {
+            insert.execute(params![run.0, number, to_ms(one.at), one.reason])?;
+        }
+        if let Some(last) = tries.last() {
+            self.0
+                .prepare_cached("UPDATE run SET reason = 'trying again: ' || ?2 WHERE id = ?1 AND open")?
+                .execute(params![run.0, last.reason])?;
+        }
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 
 mod agreement;
 mod books;
+mod clock_steps;
 mod decisions;
 mod faults;
 mod fired;
@@ -18,6 +19,8 @@ mod fleets;
 #[path = "../support/given.rs"]
 mod given;
 mod invariants;
+mod old_lists;
+mod outages;
 mod overlap;
 mod random;
 mod recovery;
