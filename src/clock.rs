@@ -1,5 +1,7 @@
 //! Floor 1: what time it is, and the system's time zone data. The only module that reads the clock.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
@@ -19,6 +21,14 @@ pub enum Clock {
         /// tokio's instant at that moment.
         origin: tokio::time::Instant,
     },
+    /// Virtual time whose wall clock is put ahead or back while tokio's goes on, as when a host sleeps or somebody sets
+    /// its clock.
+    Stepped {
+        /// What the clock would show.
+        time: Box<Clock>,
+        /// How far it was put ahead of that, in milliseconds.
+        ahead: Arc<AtomicI64>,
+    },
 }
 
 impl Clock {
@@ -31,6 +41,13 @@ impl Clock {
         Self::Virtual { start, origin: tokio::time::Instant::now() }
     }
 
+    /// The same clock, and the hand that puts it ahead or back, by milliseconds in all.
+    #[must_use]
+    pub fn stepped(self) -> (Self, Arc<AtomicI64>) {
+        let ahead = Arc::new(AtomicI64::new(0));
+        (Self::Stepped { time: Box::new(self), ahead: Arc::clone(&ahead) }, ahead)
+    }
+
     /// The time now, in whole milliseconds: the ledger keeps no more, and a figure must not change by being read back.
     #[allow(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn now(&self) -> DateTime<Utc> {
@@ -39,6 +56,7 @@ impl Clock {
             Self::Virtual { start, origin } => {
                 *start + TimeDelta::from_std(origin.elapsed()).unwrap_or(TimeDelta::zero())
             }
+            Self::Stepped { time, ahead } => time.now() + TimeDelta::milliseconds(ahead.load(Ordering::Acquire)),
         };
         now.trunc_subsecs(3)
     }

@@ -81,6 +81,7 @@ fn finished(new: &NewRun) -> Run {
         resumed: false,
         deployments: vec![row(new)],
         left_out: offhours::domain::run::LeftOut::new(),
+        tries: Vec::new(),
     }
 }
 
@@ -178,7 +179,7 @@ async fn p02_an_interrupted_run_is_adopted_by_one_successor_only() {
     let Claim::Taken(id) = claim(&ledger, &firing()).await else { panic!("not taken") };
     let asked = vec![row(&firing())];
     ledger.write(move |tx| tx.request(id, &asked)).await.unwrap();
-    ledger.write(move |tx| tx.interrupt(id, utc("2026-11-23T18:01:00Z"))).await.unwrap();
+    ledger.write(move |tx| tx.interrupt(id, "daemon", utc("2026-11-23T18:01:00Z"))).await.unwrap();
     assert_eq!(history(&ledger).await[0].result, RunResult::Interrupted);
     assert_eq!(history(&ledger).await[0].deployments[0].outcome, Outcome::Unconfirmed, "asked for, not concluded");
 

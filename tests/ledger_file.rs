@@ -51,6 +51,7 @@ fn concluded(new: &NewRun) -> Run {
         resumed: false,
         deployments: Vec::new(),
         left_out: offhours::domain::run::LeftOut::new(),
+        tries: Vec::new(),
     }
 }
 

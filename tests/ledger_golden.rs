@@ -94,6 +94,7 @@ fn run(new: &NewRun, result: RunResult, deployments: Vec<Row>) -> Run {
         resumed: false,
         deployments,
         left_out: offhours::domain::run::LeftOut::new(),
+        tries: Vec::new(),
     }
 }
 
@@ -143,7 +144,7 @@ fn fill(tx: &Tx<'_>) -> Result<(), LedgerError> {
     let interrupted = claim("evenings", 4, Trigger::Schedule, Mode::Enforce);
     let id = take(&interrupted)?;
     tx.request(id, &[row(&interrupted, 1, Outcome::Unconfirmed, priced())])?;
-    tx.interrupt(id, interrupted.started_at + TimeDelta::seconds(3))?;
+    tx.interrupt(id, &interrupted.executor, interrupted.started_at + TimeDelta::seconds(3))?;
     assert_eq!(tx.claim(&claim("evenings", 5, Trigger::Schedule, Mode::Enforce))?, Claim::Skipped);
     take(&claim("weekends", 4, Trigger::Schedule, Mode::Enforce))?;
 

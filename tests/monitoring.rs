@@ -208,6 +208,7 @@ fn run(rule: &str, result: RunResult, outcomes: &[Outcome]) -> Run {
         resumed: false,
         deployments: outcomes.iter().enumerate().map(row).collect(),
         left_out: offhours::domain::run::LeftOut::new(),
+        tries: Vec::new(),
     }
 }
 

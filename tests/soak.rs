@@ -158,6 +158,7 @@ fn a_week_needs_no_more_memory_than_a_day() {
             shutdown: CancellationToken::new(),
             name: lock.name().into(),
             built: DateTime::UNIX_EPOCH,
+            slots: offhours::executor::slots(),
         };
         let agenda = executor.agenda().await.unwrap();
         let mut soak = Soak { executor, agenda, simulator, runs: 0, requests: 0, faulty: 0 };

@@ -138,11 +138,13 @@ pub enum Error {
     /// AI Core does not list a resource group that is named in full, and one of its labels could protect it.
     #[error("AI Core does not list it, so that its labels are unknown, and one of them could protect it")]
     UnknownLabels,
-    /// Nobody wanted it any more when its turn came: it was not sent.
+    /// Nobody wanted it any more when its turn came: it was not sent, or not once more after it was surely refused.
     #[error("{asked} was taken back before it was sent")]
     Withdrawn {
         /// The call.
         asked: Box<Asked>,
+        /// True where it had been sent, and was refused.
+        was_refused: bool,
     },
     /// 429, or a pause that is longer than we wait.
     #[error("{asked} was put off{}: AI Core asks for fewer requests{}", answer_clause(.answer.as_deref()), pause_clause(*.pause))]
@@ -188,6 +190,14 @@ pub enum Error {
         /// The cap in bytes.
         limit: usize,
     },
+    /// A list beyond the cap.
+    #[error("{asked} failed: it lists more than {limit} deployments, which no resource group has")]
+    TooMany {
+        /// The call.
+        asked: Box<Asked>,
+        /// The cap.
+        limit: usize,
+    },
     /// This tenant does no bulk changes after all. Nothing was changed; single stops work.
     #[error("{asked} was answered {answer}: this tenant takes no bulk changes")]
     BulkRefused {
@@ -214,7 +224,7 @@ impl Error {
             Self::Unreachable { .. } => "unreachable",
             Self::Truncated { .. } => "truncated",
             Self::UnexpectedResponse { .. } => "unexpected_response",
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } | Self::TooMany { .. } => "too_large",
             Self::BulkRefused { .. } => "bulk_refused",
         }
     }
@@ -249,6 +259,37 @@ impl Error {
             | Self::Withdrawn { .. }
             | Self::UnknownLabels
             | Self::RateLimited { .. }
+            | Self::TooMany { .. }
+            | Self::BulkRefused { .. } => false,
+        }
+    }
+
+    /// The same of a call that was sent and refused before.
+    pub(super) fn after_refusals(self, were_any: bool) -> Self {
+        match self {
+            Self::Withdrawn { asked, was_refused } => Self::Withdrawn { asked, was_refused: was_refused || were_any },
+            error => error,
+        }
+    }
+
+    /// True where nothing has to be put right by a person: the same call may go well in a minute.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Token { .. }
+            | Self::RateLimited { .. }
+            | Self::Unreachable { .. }
+            | Self::Truncated { .. }
+            // A gateway's page, of a maintenance for instance.
+            | Self::UnexpectedResponse { .. } => true,
+            Self::Key(_)
+            | Self::Auth { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Precondition { .. }
+            | Self::Withdrawn { .. }
+            | Self::UnknownLabels
+            | Self::TooLarge { .. }
+            | Self::TooMany { .. }
             | Self::BulkRefused { .. } => false,
         }
     }

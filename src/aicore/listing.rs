@@ -1,11 +1,12 @@
 //! The deployments of a resource group, page by page, while they change under us.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use crate::aicore::error::Error;
 use crate::aicore::http::Reply;
@@ -14,10 +15,13 @@ use crate::aicore::session::{Call, Session, Unread, unread};
 use crate::domain::deployment::{Deployment, Status};
 use crate::domain::id::{DeploymentId, ResourceGroup};
 
+const PATH: &str = "/lm/deployments";
 /// Deployments per page (`$top`).
 const PAGE: usize = 1000;
-/// Pages of one listing; AI Core's own largest `$top` is 100 000.
-const PAGES: usize = 200;
+/// Pages of one walk: a server may send fewer than were asked for.
+const PAGES: usize = 1000;
+/// No resource group has more; AI Core's own largest `$top` is as high. What goes beyond is refused, not kept.
+const MOST_DEPLOYMENTS: usize = 100_000;
 /// A listing that changes while it is read is begun anew, so often in all.
 const TRIES: usize = 3;
 
@@ -41,92 +45,200 @@ impl Listing {
     }
 }
 
+/// What `count` beside a page means. SAP's description can be read either way ("number of the resource instances in the
+/// list"), and who believes the wrong reading ends after the first page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Count {
+    /// All deployments that there are.
+    OfList,
+    /// The entries of its page.
+    OfPage,
+}
+
+/// What is known of a tenant's `count`. It is learnt once, from a page that is shorter than its list.
+#[derive(Default)]
+pub(super) struct CountMeaning(OnceCell<Count>);
+
 /// One walk through all pages.
+#[derive(Default)]
 struct Walk {
     rows: BTreeMap<DeploymentId, Deployment>,
     refused_ids: usize,
-    /// AI Core's own count, from the last page that had one.
+    /// How many there are, as the last page said that had such a count.
     count: Option<usize>,
     seen: usize,
-    /// True where no id came twice and the count did not change.
-    is_steady: bool,
+    /// True where an id came twice, the count changed, or there was no end.
+    is_unsteady: bool,
+}
+
+/// How far a list is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Extent<'a> {
+    /// To its end.
+    All,
+    /// Until these were seen.
+    Until(&'a BTreeSet<DeploymentId>),
+}
+
+impl Extent<'_> {
+    fn is_reached(self, walk: &Walk) -> bool {
+        match self {
+            Self::All => false,
+            Self::Until(ids) => ids.iter().all(|id| walk.rows.contains_key(id)),
+        }
+    }
+
+    fn is_reached_with(self, walk: &Walk, page: &Page) -> bool {
+        let Self::Until(ids) = self else { return false };
+        let on_page: BTreeSet<&DeploymentId> = page.rows.iter().map(|row| &row.id).collect();
+        ids.iter().all(|id| on_page.contains(id) || walk.rows.contains_key(id))
+    }
 }
 
 /// Lists `group` until two walks agree.
-pub(super) async fn list(session: &Session, group: &ResourceGroup, status: Option<&Status>) -> Result<Listing, Error> {
-    let mut earlier: Vec<Walk> = Vec::new();
-    loop {
-        let walk = walk(session, group, status).await?;
+pub(super) async fn list(
+    session: &Session,
+    group: &ResourceGroup,
+    status: Option<&Status>,
+    extent: Extent<'_>,
+) -> Result<Listing, Error> {
+    let (mut union, mut refused_ids) = (BTreeMap::new(), 0);
+    let mut last_ids: Option<Vec<DeploymentId>> = None;
+    for _ in 0..TRIES {
+        let walk = walk(session, group, status, extent).await?;
         let is_complete = walk.count.is_none_or(|count| count <= walk.seen);
-        let repeats_last = earlier.last().is_some_and(|last| last.rows.keys().eq(walk.rows.keys()));
-        let is_settled = repeats_last || (walk.is_steady && walk.count.is_none_or(|count| count == walk.seen));
-        if is_settled {
-            return Ok(walk.listing(is_complete));
+        let repeats_last = last_ids.as_ref().is_some_and(|last| walk.rows.keys().eq(last));
+        let is_settled = repeats_last || (!walk.is_unsteady && walk.count.is_none_or(|count| count == walk.seen));
+        if is_settled || extent.is_reached(&walk) {
+            let deployments = walk.rows.into_values().collect();
+            return Ok(Listing { deployments, refused_ids: walk.refused_ids, consistent: is_complete });
         }
-        earlier.push(walk);
-        if earlier.len() == TRIES {
-            tracing::warn!("the deployments of resource group {group} changed during each of {TRIES} listings");
-            return Ok(union(earlier));
-        }
-    }
-}
-
-/// All that was seen, as it was seen last.
-fn union(walks: Vec<Walk>) -> Listing {
-    let mut rows = BTreeMap::new();
-    let mut refused_ids = 0;
-    for walk in walks {
-        rows.extend(walk.rows);
+        last_ids = Some(walk.rows.keys().cloned().collect());
         refused_ids = walk.refused_ids;
+        union.extend(walk.rows);
     }
-    Listing { deployments: rows.into_values().collect(), refused_ids, consistent: false }
+    tracing::warn!("the deployments of resource group {group} changed during each of {TRIES} listings");
+    // All that was seen, as it was seen last.
+    Ok(Listing { deployments: union.into_values().collect(), refused_ids, consistent: false })
 }
 
-impl Walk {
-    fn listing(self, consistent: bool) -> Listing {
-        Listing { deployments: self.rows.into_values().collect(), refused_ids: self.refused_ids, consistent }
-    }
-}
-
-async fn walk(session: &Session, group: &ResourceGroup, status: Option<&Status>) -> Result<Walk, Error> {
-    let mut walk = Walk { rows: BTreeMap::new(), refused_ids: 0, count: None, seen: 0, is_steady: true };
+async fn walk(
+    session: &Session,
+    group: &ResourceGroup,
+    status: Option<&Status>,
+    extent: Extent<'_>,
+) -> Result<Walk, Error> {
+    let mut walk = Walk::default();
     for _ in 0..PAGES {
-        let call = Call::get("/lm/deployments").within(group).query(query(walk.seen, status));
-        let page = session.send(&call, |reply| Page::read(&reply.body, group)).await?;
-        let (known, entries) = (walk.rows.len(), page.rows.len() + page.refused_ids);
-        walk.is_steady &= walk.count.is_none() || walk.count == page.count;
-        walk.count = page.count.or(walk.count);
-        walk.seen += entries;
-        walk.refused_ids += page.refused_ids;
-        let valid = page.rows.len();
-        walk.rows.extend(page.rows.into_iter().map(|row| (row.id.clone(), row)));
-        let new = walk.rows.len() - known;
-        walk.is_steady &= new == valid;
-        let is_last = walk.count.map_or(entries < PAGE, |count| walk.seen >= count);
-        if is_last || new == 0 {
+        let page = page(session, group, query(PAGE, walk.seen, status)).await?;
+        let entries = page.entries();
+        // Where enough was seen, nobody has to know whether there is more.
+        let is_enough = extent.is_reached_with(&walk, &page);
+        let count = match page.count {
+            _ if is_enough => None,
+            // A count that is not the page's own is the list's, be it right or wrong.
+            Some(count) if count != entries => {
+                if count > entries {
+                    session.count.is(Count::OfList);
+                }
+                Some(count)
+            }
+            Some(count) => session.count.ask(session, group, entries, status).await?.then_some(count),
+            None => None,
+        };
+        let new = walk.add(page, count);
+        if walk.rows.len() > MOST_DEPLOYMENTS {
+            return Err(too_many(&Call::get(PATH).within(group)));
+        }
+        if is_enough || new == 0 || count.is_some_and(|count| walk.seen >= count) {
             return Ok(walk);
         }
     }
-    walk.is_steady = false;
+    walk.is_unsteady = true;
     Ok(walk)
 }
 
-fn query(skip: usize, status: Option<&Status>) -> String {
+async fn page(session: &Session, group: &ResourceGroup, query: String) -> Result<Page, Error> {
+    let call = Call::get(PATH).within(group).query(query);
+    let page = session.send(&call, |reply| Page::read(&reply.body, group)).await?;
+    if page.is_too_long { Err(too_many(&call)) } else { Ok(page) }
+}
+
+fn too_many(call: &Call) -> Error {
+    Error::TooMany { asked: call.asked().into(), limit: MOST_DEPLOYMENTS }
+}
+
+impl Walk {
+    /// Takes a page, and says how many of its deployments are new. `count` is that of the list, where the page has it.
+    fn add(&mut self, page: Page, count: Option<usize>) -> usize {
+        let known = self.rows.len();
+        self.is_unsteady |= self.count.is_some() && count.is_some() && self.count != count;
+        self.count = count.or(self.count);
+        let (is_first, valid, refused_ids) = (self.seen == 0, page.rows.len(), page.refused_ids);
+        self.seen += page.entries();
+        self.rows.extend(page.rows.into_iter().map(|row| (row.id.clone(), row)));
+        let new = self.rows.len() - known;
+        if is_first || new > 0 {
+            self.refused_ids += refused_ids;
+        }
+        // A page that only repeats what was seen is how a list ends whose server takes no `$skip` beyond it.
+        self.is_unsteady |= new != valid && (new > 0 || self.count.is_some());
+        new
+    }
+}
+
+impl CountMeaning {
+    /// It was seen to be this.
+    fn is(&self, count: Count) {
+        // What is known already was learnt in the same way.
+        let _ = self.0.set(count);
+    }
+
+    /// True where a `count` of as many as the page has `entries` means that there are no more. Asks for a page of one,
+    /// where more than one are known to be there and nobody has asked before.
+    async fn ask(
+        &self,
+        session: &Session,
+        group: &ResourceGroup,
+        entries: usize,
+        status: Option<&Status>,
+    ) -> Result<bool, Error> {
+        if entries <= 1 {
+            return Ok(self.0.get() == Some(&Count::OfList));
+        }
+        let learn = || async {
+            let one = page(session, group, query(1, 0, status)).await?;
+            // A server that does not keep to `$top` tells nothing, and is read to its end.
+            let is_of_list = one.entries() == 1 && one.count.is_some_and(|count| count > 1);
+            Ok::<_, Error>(if is_of_list { Count::OfList } else { Count::OfPage })
+        };
+        Ok(*self.0.get_or_try_init(learn).await? == Count::OfList)
+    }
+}
+
+fn query(top: usize, skip: usize, status: Option<&Status>) -> String {
     let status = status.map(|status| {
         let word: String = url::form_urlencoded::byte_serialize(status.as_str().as_bytes()).collect();
         format!("&status={word}")
     });
-    format!("$top={PAGE}&$skip={skip}{}", status.unwrap_or_default())
+    format!("$top={top}&$skip={skip}{}", status.unwrap_or_default())
 }
 
 /// One page, already in rows.
+#[derive(Default)]
 struct Page {
     count: Option<usize>,
     rows: Vec<Deployment>,
     refused_ids: usize,
+    /// True where it has more than any list may have; the rest was not kept.
+    is_too_long: bool,
 }
 
 impl Page {
+    fn entries(&self) -> usize {
+        self.rows.len() + self.refused_ids
+    }
+
     fn read(body: &[u8], group: &ResourceGroup) -> Result<Self, Unread> {
         let mut json = serde_json::Deserializer::from_slice(body);
         let page = PageOf(group).deserialize(&mut json).map_err(|error| unread(&error))?;
@@ -164,15 +276,15 @@ impl<'de> Visitor<'de> for PageOf<'_> {
             }
         }
         // An empty list is sometimes null.
-        let rows = rows.or((count == Some(0)).then(|| (Vec::new(), 0)));
-        Ok(rows.map(|(rows, refused_ids)| Page { count, rows, refused_ids }))
+        let page = rows.or((count == Some(0)).then(Page::default));
+        Ok(page.map(|page| Page { count, ..page }))
     }
 }
 
 struct RowsOf<'a>(&'a ResourceGroup);
 
 impl<'de> DeserializeSeed<'de> for RowsOf<'_> {
-    type Value = Option<(Vec<Deployment>, usize)>;
+    type Value = Option<Page>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
@@ -180,7 +292,7 @@ impl<'de> DeserializeSeed<'de> for RowsOf<'_> {
 }
 
 impl<'de> Visitor<'de> for RowsOf<'_> {
-    type Value = Option<(Vec<Deployment>, usize)>;
+    type Value = Option<Page>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of deployments")
@@ -191,14 +303,18 @@ impl<'de> Visitor<'de> for RowsOf<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        let (mut rows, mut refused) = (Vec::new(), 0);
-        while let Some(entry) = entries.next_element::<Value>()? {
+        let mut page = Page::default();
+        while page.entries() < MOST_DEPLOYMENTS {
+            let Some(entry) = entries.next_element::<Value>()? else { return Ok(Some(page)) };
             match row::deployment(&entry, self.0) {
-                Some(row) => rows.push(row),
-                None => refused += 1,
+                Some(row) => page.rows.push(row),
+                None => page.refused_ids += 1,
             }
         }
-        Ok(Some((rows, refused)))
+        while entries.next_element::<IgnoredAny>()?.is_some() {
+            page.is_too_long = true;
+        }
+        Ok(Some(page))
     }
 }
 

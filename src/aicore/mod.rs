@@ -25,6 +25,7 @@ mod stopper;
 mod tests;
 mod text;
 mod token;
+mod wanted;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,9 +35,9 @@ pub use crate::aicore::error::{Answer, Asked, Error, Refusal, Trouble};
 pub use crate::aicore::key::{KeyError, KeyFault, KeySource, ServiceKey};
 pub use crate::aicore::listing::Listing;
 pub use crate::aicore::reader::Reader;
-pub use crate::aicore::session::StillWanted;
 pub use crate::aicore::stop_batch::StopBatch;
 pub use crate::aicore::stopper::{BulkAnswer, Stopper};
+pub use crate::aicore::wanted::StillWanted;
 use crate::clock::Clock;
 
 /// How a client behaves.

@@ -1,12 +1,12 @@
 //! The half of a connection that can only read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use crate::aicore::error::Error;
 use crate::aicore::key::KeySource;
-use crate::aicore::listing::{self, Listing};
+use crate::aicore::listing::{self, Extent, Listing};
 use crate::aicore::session::{Call, Session};
 use crate::aicore::{Options, admin};
 use crate::domain::deployment::{Deployment, Group, Status};
@@ -25,7 +25,12 @@ impl Reader {
 
     /// The deployments of `group`, all or those with one status.
     pub async fn deployments(&self, group: &ResourceGroup, status: Option<&Status>) -> Result<Listing, Error> {
-        listing::list(&self.0, group, status).await
+        listing::list(&self.0, group, status, Extent::All).await
+    }
+
+    /// The deployments of `group` as far as has to be read to see those called `ids`; all where one of them is missing.
+    pub async fn look_for(&self, group: &ResourceGroup, ids: &BTreeSet<DeploymentId>) -> Result<Listing, Error> {
+        listing::list(&self.0, group, None, Extent::Until(ids)).await
     }
 
     /// One deployment; none where AI Core says that there is no such deployment.

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
-use reqwest::{Client, Method};
+use reqwest::{Body, Client, Method};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
@@ -16,9 +15,11 @@ use crate::aicore::error::{Answer, Asked, Error, Trouble};
 use crate::aicore::gate::{Gate, Permit};
 use crate::aicore::http::{Reply, client, exchange};
 use crate::aicore::key::{KeyError, KeyFault, KeySource, ServiceKey};
+use crate::aicore::listing::CountMeaning;
 use crate::aicore::oauth::Token;
 use crate::aicore::retry::{Budget, pause_before_retry};
 use crate::aicore::token::Tokens;
+use crate::aicore::wanted::{HeldBack, StillWanted, WantedBody};
 use crate::clock::Clock;
 use crate::domain::id::ResourceGroup;
 
@@ -36,6 +37,8 @@ pub(super) struct Session {
     clock: Clock,
     request_timeout: Duration,
     longest_pause: Duration,
+    /// What this tenant's `count` means.
+    pub(super) count: CountMeaning,
 }
 
 /// A call, ready to be sent any number of times.
@@ -48,9 +51,6 @@ pub(super) struct Call {
     prefer: Option<String>,
     still_wanted: Option<StillWanted>,
 }
-
-/// Asked when a request has its turn, right before it is sent: false takes it back.
-pub type StillWanted = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
 enum Verb {
     Get,
@@ -130,6 +130,7 @@ impl Session {
             clock: options.clock,
             request_timeout: options.request_timeout,
             longest_pause: options.longest_pause,
+            count: CountMeaning::default(),
         })
     }
 
@@ -145,7 +146,7 @@ impl Session {
         loop {
             let error = match self.send_authorized(call, &read).await {
                 Ok(value) => return Ok(value),
-                Err(error) => error,
+                Err(error) => error.after_refusals(attempt > 1),
             };
             let Some(pause) = pause_before_retry(&error, attempt, fastrand::f64()) else { return Err(error) };
             let is_invited = matches!(error, Error::RateLimited { pause: Some(_), .. });
@@ -165,7 +166,9 @@ impl Session {
     async fn send_authorized<T>(&self, call: &Call, read: &impl Fn(&Reply) -> Result<T, Unread>) -> Result<T, Error> {
         let (serial, reply) = self.attempt(call, None).await?;
         let (serial, (token, reply)) = match reply {
-            (_, reply) if reply.status == 401 => self.attempt(call, Some(serial)).await?,
+            (_, reply) if reply.status == 401 => {
+                self.attempt(call, Some(serial)).await.map_err(|error| error.after_refusals(true))?
+            }
             other => (serial, other),
         };
         if reply.status == call.success() {
@@ -186,15 +189,20 @@ impl Session {
     /// Sends once. `stale` is the number of a token that was not taken.
     async fn attempt(&self, call: &Call, stale: Option<u64>) -> Result<(u64, (Token, Reply)), Error> {
         let (permit, (serial, token)) = self.admission(call, stale).await?;
+        let withdrawn = || Error::Withdrawn { asked: call.asked().into(), was_refused: false };
         if let Some(still_wanted) = &call.still_wanted
             && !still_wanted().await
         {
-            return Err(Error::Withdrawn { asked: call.asked().into() });
+            return Err(withdrawn());
         }
         let started = Instant::now();
-        let reply = exchange(self.request(call, &token), self.request_timeout).await;
+        let (request, held_back) = self.request(call, &token);
+        let reply = exchange(request, self.request_timeout).await;
         drop(permit);
         log(call, started.elapsed(), &reply);
+        if held_back.is_true() {
+            return Err(withdrawn());
+        }
         Ok((serial, (token, reply.map_err(|trouble| failure(call.asked(), trouble, call.success()))?)))
     }
 
@@ -216,13 +224,22 @@ impl Session {
         }
     }
 
-    fn request(&self, call: &Call, token: &Token) -> reqwest::RequestBuilder {
+    fn request(&self, call: &Call, token: &Token) -> (reqwest::RequestBuilder, HeldBack) {
         let query = call.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
         let url = format!("{}{}{query}", self.base, call.path);
+        let mut held_back = HeldBack::default();
         let mut request = match &call.method {
             Verb::Get => self.http.request(Method::GET, url),
             Verb::Patch { content_type, body } => {
-                self.http.request(Method::PATCH, url).header(CONTENT_TYPE, *content_type).body(body.clone())
+                let body = match &call.still_wanted {
+                    Some(still_wanted) => {
+                        let (body, sign) = WantedBody::new(body.clone(), Arc::clone(still_wanted));
+                        held_back = sign;
+                        Body::wrap(body)
+                    }
+                    None => body.clone().into(),
+                };
+                self.http.request(Method::PATCH, url).header(CONTENT_TYPE, *content_type).body(body)
             }
         };
         if let Some(group) = &call.group {
@@ -232,7 +249,8 @@ impl Session {
             request = request.header("prefer", preference);
         }
         let (name, value) = CLIENT_TYPE;
-        request.header(AUTHORIZATION, token.header.clone()).header(ACCEPT, "application/json").header(name, value)
+        request = request.header(AUTHORIZATION, token.header.clone()).header(ACCEPT, "application/json");
+        (request.header(name, value), held_back)
     }
 
     fn success<T>(

@@ -11,8 +11,9 @@ use tokio::sync::OnceCell;
 
 use crate::aicore::error::{Answer, Asked, Error, Trouble};
 use crate::aicore::http::Reply;
-use crate::aicore::session::{Call, Session, StillWanted, Unread, unread};
+use crate::aicore::session::{Call, Session, Unread, unread};
 use crate::aicore::stop_batch::StopBatch;
+use crate::aicore::wanted::StillWanted;
 use crate::domain::id::{DeploymentId, ResourceGroup};
 
 /// The only target status there is.
@@ -70,8 +71,8 @@ impl Stopper {
         Self { session, bulk: Arc::default(), still_wanted: None }
     }
 
-    /// The same stopper, whose stops are taken back ([`Error::Withdrawn`]) where they are no longer wanted when their turn
-    /// comes: a request can stand long at the client's gate.
+    /// The same stopper, whose stops are taken back ([`Error::Withdrawn`]) where they are no longer wanted when they are
+    /// sent, each time that they are: a request can stand long at the client's gate, and a host can sleep.
     #[must_use]
     pub fn while_wanted(&self, still_wanted: StillWanted) -> Self {
         Self { still_wanted: Some(still_wanted), ..self.clone() }

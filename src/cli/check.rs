@@ -1,5 +1,6 @@
 //! `offhours check`: all faults of all files, or each rule's next firings and off windows, and what is odd about them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::args::Check;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::plan::plans;
+use crate::cli::plan::RuleSurvey;
 use crate::cli::{Session, output};
 use crate::config::{self, Config};
 use crate::domain::calendar::{Effect, Touched, overlap, touched};
@@ -202,20 +203,23 @@ async fn check_online<'a>(
     now: DateTime<Utc>,
 ) -> Result<Vec<(&'a Rule, String)>, Failure> {
     let mut found = Vec::new();
-    let plans = plans(session, config, &config.rules, now).await?;
-    for (rule, plan) in config.rules.iter().zip(&plans) {
-        if plan.rows.iter().all(|(_, planned)| planned.is_empty()) {
+    let mut survey = RuleSurvey::open(session, config, now).await?;
+    for rule in &config.rules {
+        let (mut matches, mut unpriced) = (0_usize, BTreeSet::new());
+        let gaps = survey.of(rule, |planned| {
+            matches += 1;
+            if let Charge::Unpriced { plan } = planned.rate.charge {
+                unpriced.insert(plan);
+            }
+        });
+        let gaps = gaps.await?;
+        if matches == 0 {
             found.push((&**rule, "matches no deployment now".to_owned()));
         }
-        for (group, error) in &plan.gaps.failed {
+        for (group, error) in &gaps.failed {
             found.push((&**rule, format!("resource group `{}` could not be listed: {error}", group.id)));
         }
-        let unpriced =
-            plan.rows.iter().flat_map(|(_, planned)| planned).filter_map(|planned| match &planned.rate.charge {
-                Charge::Unpriced { plan } => Some(plan.as_str()),
-                _ => None,
-            });
-        for plan in unpriced.collect::<std::collections::BTreeSet<_>>() {
+        for plan in unpriced {
             found.push((&**rule, format!("no price for `{plan}`: its node hours are shown without money")));
         }
     }

@@ -7,11 +7,14 @@ use serde_json::{Value, json};
 
 use crate::cli::args::Explain;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::plan::{RulePlan, plans, words};
+use crate::cli::plan::{RuleSurvey, words};
 use crate::cli::{Session, output, past, when};
 use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
 use crate::domain::locale::Locale;
+use crate::domain::plan::Planned;
+use crate::domain::rule::Rule;
+use crate::executor::survey::Gaps;
 use crate::report::form::Form;
 
 pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure> {
@@ -25,8 +28,18 @@ pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure>
         past::explain(session, &config, &id, at).await?;
         return Ok(Exit::Well);
     }
-    let plans = plans(session, &config, &config.rules, at).await?;
-    let said: Vec<Said> = plans.iter().map(|plan| say(plan, &id, at)).collect();
+    let mut survey = RuleSurvey::open(session, &config, at).await?;
+    let mut said = Vec::new();
+    for rule in &config.rules {
+        let mut found = None;
+        let gaps = survey.of(rule, |planned| {
+            if planned.deployment.id == id {
+                found = Some(planned);
+            }
+        });
+        let gaps = gaps.await?;
+        said.push(say(rule, found.as_ref(), &gaps, at));
+    }
     if session.json {
         output::print_json_list(said.iter().map(|said| said.json(&id)))?;
     } else {
@@ -51,29 +64,28 @@ pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure>
 
 /// What one rule makes of the deployment.
 struct Said<'a> {
-    plan: &'a RulePlan,
+    rule: &'a Rule,
     found: bool,
     decision: &'static str,
     reason: String,
     next: Option<DateTime<Utc>>,
 }
 
-fn say<'a>(plan: &'a RulePlan, id: &DeploymentId, at: DateTime<Utc>) -> Said<'a> {
-    let planned = plan.rows.iter().flat_map(|(_, planned)| planned).find(|planned| planned.deployment.id == *id);
+fn say<'a>(rule: &'a Rule, planned: Option<&Planned>, gaps: &Gaps, at: DateTime<Utc>) -> Said<'a> {
     let (decision, reason) = match planned {
         Some(planned) => words(&planned.decision),
-        None if plan.gaps.failed.is_empty() => {
+        None if gaps.failed.is_empty() => {
             ("leave", "not selected: it is in none of the rule's resource groups".to_owned())
         }
         None => ("leave", "unknown: a resource group of the rule could not be listed".to_owned()),
     };
-    Said { plan, found: planned.is_some(), decision, reason, next: plan.rule.schedule.next_firing(at) }
+    Said { rule, found: planned.is_some(), decision, reason, next: rule.schedule.next_firing(at) }
 }
 
 impl Said<'_> {
     fn json(&self, id: &DeploymentId) -> Value {
         json!({
-            "rule": self.plan.rule.name.as_str(),
+            "rule": self.rule.name.as_str(),
             "id": id.as_str(),
             "decision": self.decision,
             "reason": self.reason,
@@ -82,7 +94,7 @@ impl Said<'_> {
     }
 
     fn line(&self, locale: Locale) -> String {
-        let rule = &self.plan.rule;
+        let rule = self.rule;
         let form = Form { locale, zone: &rule.schedule.zone };
         let next = self
             .next

@@ -5,7 +5,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::progress::Progress;
 use crate::cli::run::executor;
 use crate::cli::{Session, output, rules};
-use crate::domain::run::{Run, RunResult, keyword_and_detail};
+use crate::domain::run::{Run, RunResult, keyword};
 use crate::host::signals::Signals;
 use crate::ledger::Ledger;
 use crate::mailer::Mailer;
@@ -52,7 +52,7 @@ pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
 /// A run that failed because of AI Core itself says so in its exit code.
 fn exit_of(run: &Run) -> Exit {
     const AI_CORE: [&str; 3] = ["auth", "token", "unreachable"];
-    let keyword = keyword_and_detail(&run.reason).0;
+    let keyword = keyword(&run.reason);
     match run.result {
         RunResult::Done => Exit::Well,
         RunResult::Failed if run.met_nothing() && AI_CORE.contains(&keyword) => Exit::AiCore,

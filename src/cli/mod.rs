@@ -21,6 +21,7 @@ mod explain;
 mod fire;
 mod history;
 mod hold;
+mod json_list;
 mod ledger;
 mod logging;
 mod mail;

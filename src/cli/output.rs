@@ -44,7 +44,7 @@ fn write_json(write: impl FnOnce(&mut Json) -> serde_json::Result<()>) -> Result
 }
 
 /// A reader that has gone away (`| head`) is no failure.
-pub fn judge(written: io::Result<()>) -> Result<(), Failure> {
+pub(super) fn judge(written: io::Result<()>) -> Result<(), Failure> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Failure::io("cannot write to standard output")),

@@ -1,7 +1,6 @@
 //! `plan --at` and `explain --at` for an instant that is over: not what would be, but what the ledger says was.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::cli::exit::Failure;
-use crate::cli::output::Stdout;
+use crate::cli::json_list::JsonList;
 use crate::cli::{Session, output};
 use crate::config::Config;
 use crate::domain::id::DeploymentId;
@@ -21,10 +20,10 @@ use crate::domain::run::{Row, Run};
 use crate::domain::visit::RunVisitor;
 use crate::ledger::left_out::Counted;
 use crate::ledger::traces::Trace;
-use crate::ledger::{Ledger, LedgerError, Tx};
+use crate::ledger::{Ledger, Tx};
 use crate::report::clean::shorten;
 use crate::report::form::Form;
-use crate::report::{Pieces, table};
+use crate::report::table;
 
 /// An instant this long ago is over; a shorter while ago still means now.
 pub const OVER: TimeDelta = TimeDelta::minutes(1);
@@ -36,33 +35,26 @@ const MOST_ROWS: usize = 2_000;
 /// What each rule's newest firing at or before `at` did.
 pub async fn plan(session: &Session, config: &Config, rules: &[Arc<Rule>], at: DateTime<Utc>) -> Result<(), Failure> {
     let (rules, locale, json) = (rules.to_vec(), config.locale(), session.json);
-    let print =
-        move |tx: Option<&Tx<'_>>| if json { print_json(tx, &rules, at) } else { print_text(tx, &rules, at, locale) };
-    let printed = match Ledger::open_to_read(&config.state_dir)? {
-        Some(ledger) => ledger.read_apart(move |tx| print(Some(tx))).await?,
-        None => print(None)?,
+    let print = move |tx: Option<&Tx<'_>>| {
+        if json { print_rows(tx, &rules, at) } else { print_tables(tx, &rules, at, locale) }
     };
-    output::judge(printed)
+    match Ledger::open_to_read(&config.state_dir)? {
+        Some(ledger) => ledger.read_apart(move |tx| Ok(print(Some(tx)))).await?,
+        None => print(None),
+    }
 }
 
-/// What cannot be printed is in the inner result.
-fn print_json(tx: Option<&Tx<'_>>, rules: &[Arc<Rule>], at: DateTime<Utc>) -> Result<io::Result<()>, LedgerError> {
-    let mut rows = JsonRows { json: Pieces::new(output::stdout()), failure: None };
-    rows.failure = rows.json.list().err();
+fn print_rows(tx: Option<&Tx<'_>>, rules: &[Arc<Rule>], at: DateTime<Utc>) -> Result<(), Failure> {
+    let mut rows = Rows(JsonList::begin());
     for rule in rules {
         if let Some(tx) = tx {
             tx.run_before(&rule.name, at, &mut rows)?;
         }
     }
-    Ok(rows.failure.map_or(Ok(()), Err).and_then(|()| rows.json.close()).and_then(|()| rows.json.finish()))
+    rows.0.end()
 }
 
-fn print_text(
-    tx: Option<&Tx<'_>>,
-    rules: &[Arc<Rule>],
-    at: DateTime<Utc>,
-    locale: Locale,
-) -> Result<io::Result<()>, LedgerError> {
+fn print_tables(tx: Option<&Tx<'_>>, rules: &[Arc<Rule>], at: DateTime<Utc>, locale: Locale) -> Result<(), Failure> {
     let mut texts = Vec::new();
     for rule in rules {
         let mut first = FirstRows::default();
@@ -71,22 +63,16 @@ fn print_text(
         }
         texts.push(text(rule, &first, locale));
     }
-    let mut out = output::stdout();
-    Ok(out.write_all(texts.join("\n").as_bytes()).and_then(|()| out.flush()))
+    output::print(&texts.join("\n"))
 }
 
 /// Prints each row when it is told.
-struct JsonRows {
-    json: Pieces<Stdout>,
-    failure: Option<io::Error>,
-}
+struct Rows(JsonList);
 
-impl RunVisitor for JsonRows {
+impl RunVisitor for Rows {
     fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
-        if self.failure.is_none() {
-            self.failure = self.json.value(&json_row(run, row)).err();
-        }
-        if self.failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        self.0.push(&json_row(run, row));
+        ControlFlow::Continue(())
     }
 }
 

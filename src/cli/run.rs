@@ -39,6 +39,7 @@ pub fn executor(session: &Session, config: Config, ledger: Ledger) -> Result<(Ex
         shutdown: CancellationToken::new(),
         name: lock.name().into(),
         built: built(),
+        slots: crate::executor::slots(),
     };
     Ok((executor, lock))
 }

@@ -167,6 +167,7 @@ period = "yesterday"
             shutdown: CancellationToken::new(),
             name: "test".into(),
             built: DateTime::UNIX_EPOCH,
+            slots: crate::executor::slots(),
         }
     }
 

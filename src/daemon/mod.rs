@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -37,8 +37,6 @@ mod pings;
 mod post_office;
 mod status_page;
 
-/// Runs under way together; others wait, claimed.
-const RUNS_AT_ONCE: usize = 4;
 /// How long the ends of runs and mails are waited for after SIGTERM.
 const GRACE: Duration = Duration::from_secs(15);
 /// Pause after a beat that could not claim what is due.
@@ -68,7 +66,6 @@ struct Daemon {
     runs: JoinSet<Run>,
     /// Which run each task carries out.
     in_hand: BTreeMap<task::Id, RunId>,
-    slots: Arc<Semaphore>,
     /// The executor for all tasks; a change is also the news that mails may wait.
     news: watch::Sender<Executor>,
     shutdown: CancellationToken,
@@ -98,7 +95,6 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
         agenda,
         runs: JoinSet::new(),
         in_hand: BTreeMap::new(),
-        slots: Arc::new(Semaphore::new(RUNS_AT_ONCE)),
         news,
         shutdown: executor.shutdown.clone(),
         vitals,
@@ -198,12 +194,8 @@ impl Daemon {
     }
 
     fn spawn(&mut self, run: OpenRun) {
-        let (executor, slots, id) = (self.executor.clone(), Arc::clone(&self.slots), run.id);
-        let task = self.runs.spawn(async move {
-            // The semaphore is never closed; without it the run would simply not wait.
-            let _slot = slots.acquire().await;
-            executor.carry_out(run, silent()).await
-        });
+        let (executor, id) = (self.executor.clone(), run.id);
+        let task = self.runs.spawn(async move { executor.carry_out(run, silent()).await });
         self.in_hand.insert(task.id(), id);
     }
 

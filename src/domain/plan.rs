@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::deployment::{Deployment, Group, Status};
 use crate::domain::hold::{Hold, OptOut, opt_out};
+use crate::domain::id::RuleName;
 use crate::domain::money::HourlyRate;
 use crate::domain::rule::Rule;
 use crate::domain::selection::Exclusion;
@@ -154,11 +155,16 @@ impl Question<'_> {
         (deployment.is_token_billed() && !rule.select.include_token_billed).then_some(Reason::TokenBilled)
     }
 
-    /// The hold that keeps `deployment` on, if there is one. Asked once more right before each stop.
+    /// The hold that keeps `deployment` on, if there is one.
     pub fn held(&self, deployment: &Deployment) -> Option<Reason> {
-        let hold = self.holds.iter().find(|hold| hold.covers(&self.rule.name, deployment, self.now))?;
-        Some(Reason::Held { by: hold.by.clone(), until: hold.until, why: hold.reason.clone() })
+        held(self.holds, &self.rule.name, deployment, self.now)
     }
+}
+
+/// The hold that keeps `deployment` on for `rule` at `now`, if there is one. Asked once more right before each stop.
+pub fn held(holds: &[Hold], rule: &RuleName, deployment: &Deployment, now: DateTime<Utc>) -> Option<Reason> {
+    let hold = holds.iter().find(|hold| hold.covers(rule, deployment, now))?;
+    Some(Reason::Held { by: hold.by.clone(), until: hold.until, why: hold.reason.clone() })
 }
 
 fn rfc3339(at: DateTime<Utc>) -> String {

@@ -145,6 +145,17 @@ pub struct Run {
     /// How many deployments were left without a row of their own, by the keyword of their reason: in a large tenant they
     /// are most of it, and one line says as much as a hundred thousand.
     pub left_out: LeftOut,
+    /// Tries that did not come to an end, oldest first: AI Core or the ledger was away, and the run went on later.
+    pub tries: Vec<Try>,
+}
+
+/// A try of a run that could not list or ask everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Try {
+    /// When it was given up.
+    pub at: DateTime<Utc>,
+    /// What was in the way; a keyword and a sentence.
+    pub reason: String,
 }
 
 /// Counts of left deployments by the keyword of their reason.
@@ -199,7 +210,7 @@ impl Row {
 
     /// What kind of reason it is: `held`, `not selected`. Counts of what was left go by it.
     pub fn keyword(&self) -> &str {
-        keyword_and_detail(&self.reason).0
+        keyword(&self.reason)
     }
 
     /// True where it was on its way off, by a stop that was not this run's: not off yet.
@@ -232,7 +243,12 @@ impl Row {
     }
 }
 
-/// The keyword at the beginning of a reason, and what follows it. The one place that takes a reason apart for counting.
+/// The word before a reason's sentence, by which reasons are counted.
+pub fn keyword(reason: &str) -> &str {
+    keyword_and_detail(reason).0
+}
+
+/// The same, and the sentence after it. The one place that takes a reason apart.
 pub fn keyword_and_detail(reason: &str) -> (&str, &str) {
     reason.split_once(':').unwrap_or((reason, ""))
 }

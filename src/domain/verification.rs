@@ -1,6 +1,6 @@
 //! Watching asked-for stops until AI Core itself says STOPPED. Pure: lists go in, verdicts come out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -63,6 +63,11 @@ impl Watch {
     /// True once there is nothing left to confirm.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// What is watched.
+    pub fn ids(&self) -> BTreeSet<DeploymentId> {
+        self.open.keys().cloned().collect()
     }
 
     /// How many are not confirmed yet.

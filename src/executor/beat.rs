@@ -197,5 +197,6 @@ fn recorded(claim: &NewRun, result: RunResult, reason: &str) -> Run {
         resumed: false,
         deployments: Vec::new(),
         left_out: LeftOut::new(),
+        tries: Vec::new(),
     }
 }

@@ -1,131 +1,188 @@
-//! After a request that was not plainly accepted: a look at the deployment decides, and nothing is asked again that a
-//! hold, the window's end or a signal has overtaken.
+//! Looks at single deployments while stops are asked for: before a request whose list is old, and after one that was not
+//! plainly accepted.
 
-use std::slice;
-use std::time::Duration;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::aicore::Error;
-use crate::domain::deployment::{Deployment, Status};
-use crate::domain::hold::Hold;
-use crate::domain::id::DeploymentId;
-use crate::domain::plan::Question;
+use crate::domain::deployment::{Deployment, Group, Status};
+use crate::domain::plan::{Decision, Reason};
 use crate::domain::run::Outcome;
-use crate::executor::stop::Answer;
-use crate::executor::task::Task;
-use crate::executor::ticket::{Fate, GroupTickets, Ticket};
+use crate::executor::attempt::Attempt;
+use crate::executor::stop::{Answer, Sent};
+use crate::executor::survey::{labelled, labels};
+use crate::executor::ticket::Fate;
 
-/// Most requests for one deployment, where each but the last may or may not have arrived.
+/// Most requests for one deployment in a try, where each but the last may or may not have arrived.
 const MOST_REQUESTS: u32 = 3;
 /// Most requests where AI Core refused and the deployment can be stopped all the same.
 const MOST_REFUSALS: u32 = 2;
-/// Pause before a request is repeated.
-const PAUSE_BEFORE_REPEAT: Duration = Duration::from_secs(1);
+/// Labels that were read so short a while ago are read once for all whose lists are old.
+const LABELS_ARE_OLD: TimeDelta = TimeDelta::seconds(5);
 
-impl Task {
-    /// After a request that was not plainly accepted: looks at the deployment, and asks again only where it still can
-    /// and should be stopped. `error` is none where AI Core did not mention the deployment.
-    pub(super) async fn look_and_repeat(
-        &self,
-        group: &GroupTickets,
-        id: &DeploymentId,
-        error: Option<Error>,
-        requests: u32,
-    ) -> Answer {
-        let (mut error, mut requests) = (error, requests);
-        // One of several requests is enough: it can take effect while a later one is refused.
-        let mut may_have_arrived = false;
-        loop {
-            may_have_arrived |= error.as_ref().is_none_or(Error::outcome_is_unknown);
-            if self.shutdown.is_cancelled() {
-                return Answer::Interrupted;
+/// A deployment as it was last seen.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub deployment: Deployment,
+    pub group: Group,
+    /// Not later than it was seen.
+    pub seen_at: DateTime<Utc>,
+}
+
+/// The requests for one stop in one try.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    /// Those that were prepared, sent or not.
+    pub prepared: u32,
+    /// Those that were sent, or may have been, and not plainly accepted or refused.
+    sent: u32,
+    /// True where only a look can tell what came of the last one.
+    pub is_open: bool,
+    /// True where any was sent, or may have been.
+    was_sent: bool,
+    /// What came of the last one that was sent; none where AI Core did not mention the deployment.
+    error: Option<Error>,
+    /// One of several requests is enough: it can take effect while a later one is refused.
+    may_have_arrived: bool,
+}
+
+impl Known {
+    pub fn of(deployment: &Deployment, group: &Group, seen_at: DateTime<Utc>) -> Self {
+        Self { deployment: deployment.clone(), group: group.clone(), seen_at }
+    }
+}
+
+impl Requests {
+    /// One request that was not plainly accepted.
+    pub fn one(error: Option<Error>) -> Self {
+        let mut requests = Self::default();
+        requests.count(Sent::Open(error));
+        requests
+    }
+
+    /// Counts one more.
+    pub fn count(&mut self, sent: Sent) {
+        self.prepared += 1;
+        self.is_open = matches!(sent, Sent::Open(_));
+        match sent {
+            Sent::Accepted => self.was_sent = true,
+            Sent::TakenBack { was_refused } => self.was_sent |= was_refused,
+            Sent::Open(error) => {
+                self.was_sent = true;
+                self.sent += 1;
+                self.may_have_arrived |= error.as_ref().is_none_or(Error::outcome_is_unknown);
+                self.error = error;
             }
-            if let Some(answer) = self.look(group, id, error.as_ref(), may_have_arrived, requests).await {
-                return answer;
-            }
-            self.clock.pause(PAUSE_BEFORE_REPEAT * requests).await;
-            if self.shutdown.is_cancelled() {
-                return Answer::Interrupted;
-            }
-            if let Some(fate) = self.obstacle(group, id).await {
-                return Answer::Over(fate);
-            }
-            requests += 1;
-            let stopper = self.stopper_of(group, slice::from_ref(id));
-            error = match self.in_time(stopper.stop(&group.group.id, id)).await {
-                Some(Ok(())) => return Answer::Watch,
-                Some(Err(next)) => Some(next),
-                None => None,
-            };
         }
     }
 
-    /// What has come in between a request and its repeat: the end of the window, or a hold.
-    async fn obstacle(&self, group: &GroupTickets, id: &DeploymentId) -> Option<Fate> {
-        let now = self.clock.now();
-        if let Some(fate) = self.too_late(now) {
-            return Some(fate);
-        }
-        let holds: Vec<Hold> = match self.ledger.read(move |tx| tx.holds(now)).await {
-            Ok(holds) => holds,
-            Err(error) => return Some(Fate::new(Outcome::Failed, format!("ledger: not asked again, because {error}"))),
+    /// The end of a deployment that meets this fate now.
+    pub fn end(&self, fate: Fate) -> Answer {
+        if self.was_sent { Answer::Over(fate) } else { Answer::Unsent(fate) }
+    }
+}
+
+impl Attempt<'_> {
+    /// The group as it is labelled now.
+    pub(super) async fn labelled_now(&self, group: &Group) -> Result<Group, Error> {
+        let (rule, protect) = (&self.task.rule, &self.task.config.protect);
+        let mut known = self.labels.lock().await;
+        let now = self.task.clock.now();
+        let (_, labels) = match known.take().filter(|(read_at, _)| (now - *read_at).abs() < LABELS_ARE_OLD) {
+            Some(fresh) => known.insert(fresh),
+            None => known.insert((now, labels(&self.task.tenant.reader, rule, protect).await?)),
         };
-        let (protect, scheduled) = (&self.config.protect, self.window().from);
-        let question = Question { rule: &self.rule, protect, holds: &holds, scheduled, now };
-        let held = question.held(group.tickets.get(id)?.deployment())?;
-        Some(Fate::left(&held))
+        // One that was labelled and is listed no more is a doubt, whatever protects it.
+        if labels.as_ref().is_some_and(|labels| !labels.contains_key(&group.id)) && !group.labels.is_empty() {
+            return Err(Error::UnknownLabels);
+        }
+        labelled(&group.id, labels.as_ref(), rule, protect)
     }
 
-    /// Decides from a fresh look; none means that the request should be repeated.
-    async fn look(
-        &self,
-        group: &GroupTickets,
-        id: &DeploymentId,
-        error: Option<&Error>,
-        may_have_arrived: bool,
-        requests: u32,
-    ) -> Option<Answer> {
-        let failed =
-            |error: &Error| Answer::Over(Fate::new(Outcome::Failed, format!("{}: {}", error.keyword(), error.short())));
-        if let Some(error) = error {
-            match error.keyword() {
-                "not_found" => return Some(Answer::Over(Fate::gone())),
-                "precondition" => {}
-                _ if may_have_arrived => {}
-                _ => return Some(failed(error)),
+    /// A look before a request whose list is old: what was changed, came to something else or was labelled meanwhile is
+    /// left.
+    pub(super) async fn look_again(&self, known: Known, requests: &Requests) -> Result<Known, Answer> {
+        let seen_at = self.task.clock.now();
+        let looks = async {
+            let group = self.labelled_now(&known.group).await?;
+            Ok::<_, Error>((self.task.tenant.reader.deployment(&group.id, &known.deployment.id).await?, group))
+        };
+        let (seen, group) = match self.in_time(looks).await {
+            Some(Ok((Some(seen), group))) => (seen, group),
+            Some(Ok((None, _))) => return Err(requests.end(Fate::gone())),
+            Some(Err(error)) => {
+                let reason = format!("{}: not asked, because its list was old: {error}", error.keyword());
+                return Err(requests.end(Fate { reason, ..Fate::failed(&error) }));
             }
+            // It is too late, or offhours is being stopped: an old look keeps the request from being sent.
+            None => return Ok(known),
+        };
+        if seen.status.can_be_stopped() && was_changed(&known.deployment, &seen) {
+            return Err(requests.end(changed()));
         }
-        let seen = match self.tenant.reader.deployment(&group.group.id, id).await {
+        match self.question(self.task.clock.now()).decide(&group, &seen) {
+            Decision::Stop => Ok(Known { deployment: seen, group, seen_at }),
+            Decision::Leave(_) if requests.may_have_arrived && is_going_off(&seen) => Err(Answer::Watch),
+            Decision::Leave(Reason::Status(status)) if status.is_off() => Err(requests.end(Fate::already_off(&seen))),
+            Decision::Leave(reason) => Err(requests.end(Fate::left(&reason))),
+        }
+    }
+
+    /// Decides from a fresh look what became of the requests so far; none means that another one should be sent.
+    pub(super) async fn judge(&self, known: &Known, requests: &Requests) -> Option<Answer> {
+        let Requests { error, may_have_arrived, .. } = requests;
+        if self.task.shutdown.is_cancelled() {
+            return Some(Answer::Interrupted);
+        }
+        match error {
+            Some(Error::NotFound { .. }) => return Some(Answer::Over(Fate::gone())),
+            Some(error) if !may_have_arrived && !matches!(error, Error::Precondition { .. }) => {
+                return Some(Answer::Over(refused(error)));
+            }
+            _ => {}
+        }
+        let seen = match self.task.tenant.reader.deployment(&known.group.id, &known.deployment.id).await {
             Ok(Some(seen)) => seen,
             Ok(None) => return Some(Answer::Over(Fate::gone())),
-            Err(_) if may_have_arrived => return Some(Answer::Watch),
-            Err(look) => return Some(failed(&look)),
+            Err(_) if *may_have_arrived => return Some(Answer::Watch),
+            Err(error) => return Some(Answer::Over(Fate::failed(&error))),
         };
         match &seen.status {
-            Status::Stopped | Status::Stopping if may_have_arrived => Some(Answer::Watch),
+            _ if *may_have_arrived && is_going_off(&seen) => Some(Answer::Watch),
             Status::Stopped | Status::Stopping => Some(Answer::Over(Fate::already_off(&seen))),
-            Status::Running | Status::Pending if may_have_arrived && seen.is_asked_to_stop() => Some(Answer::Watch),
-            Status::Running | Status::Pending => {
-                let planned = group.tickets.get(id).map(Ticket::deployment);
-                if planned.is_none_or(|planned| was_changed(planned, &seen)) {
-                    return Some(Answer::Over(changed()));
-                }
-                let most = match error {
-                    Some(error) if error.keyword() == "precondition" => MOST_REFUSALS,
-                    Some(error) if !error.outcome_is_unknown() => 0,
-                    _ => MOST_REQUESTS,
-                };
-                match error {
-                    Some(error) if requests >= most => Some(failed(error)),
-                    None if requests >= most => Some(Answer::Over(Fate::new(
-                        Outcome::Failed,
-                        "unexpected_response: AI Core never answered for it",
-                    ))),
-                    _ => None,
-                }
-            }
+            Status::Running | Status::Pending if was_changed(&known.deployment, &seen) => Some(Answer::Over(changed())),
+            Status::Running | Status::Pending => requests.too_many().map(Answer::Over),
             other => Some(Answer::Over(Fate::new(Outcome::Left, format!("status {other}: cannot be stopped")))),
         }
     }
+}
+
+impl Requests {
+    /// The fate of a deployment that was asked often enough in this try and still runs.
+    fn too_many(&self) -> Option<Fate> {
+        let most = match &self.error {
+            Some(Error::Precondition { .. }) => MOST_REFUSALS,
+            Some(error) if !error.outcome_is_unknown() => 0,
+            _ => MOST_REQUESTS,
+        };
+        if self.sent < most {
+            return None;
+        }
+        let never = || Fate::new(Outcome::Failed, "unexpected_response: AI Core never answered for it");
+        Some(self.error.as_ref().map_or_else(never, refused))
+    }
+}
+
+/// The fate of what was asked and not stopped. An answer that nobody understands is no outage: asked again and again, it
+/// would be the same.
+fn refused(error: &Error) -> Fate {
+    let again = error.may_pass() && !matches!(error, Error::UnexpectedResponse { .. });
+    Fate { again, ..Fate::failed(error) }
+}
+
+/// True for what a stop has reached.
+fn is_going_off(seen: &Deployment) -> bool {
+    matches!(seen.status, Status::Stopped | Status::Stopping)
+        || (seen.status.can_be_stopped() && seen.is_asked_to_stop())
 }
 
 /// The fate of what somebody changed.

@@ -11,21 +11,27 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::rule::Rule;
-use crate::domain::run::{Run, RunResult, Trigger};
+use crate::domain::run::{Row, Run, RunResult, Trigger};
+use crate::executor::ended::{Ended, Interrupted};
 use crate::executor::progress::Observer;
-use crate::executor::task::{ASKING_LIMIT, Ended, Interrupted, Task};
+use crate::executor::task::Task;
 use crate::executor::tenants::Tenants;
 use crate::ledger::lock;
 use crate::ledger::runs::{Claim, OpenRun, RunId};
 use crate::ledger::{Ledger, LedgerError};
 
+mod account;
+mod attempt;
 pub mod beat;
+mod clearance;
+mod ended;
 mod look;
 mod notice;
 pub mod post;
@@ -37,6 +43,8 @@ pub mod tenants;
 mod ticket;
 mod verify;
 
+/// Runs at work together; others wait, claimed.
+const RUNS_AT_ONCE: usize = 4;
 /// Pause before a result that could not be written is written again.
 const PAUSE_BEFORE_REWRITE: Duration = Duration::from_secs(10);
 
@@ -57,6 +65,8 @@ pub struct Executor {
     pub name: Arc<str>,
     /// When the program was built; no clock shows less.
     pub built: DateTime<Utc>,
+    /// How many runs may be at work together.
+    pub slots: Arc<Semaphore>,
 }
 
 /// Why a rule could not be fired by hand.
@@ -71,6 +81,11 @@ pub enum FireError {
     /// The ledger cannot be written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+/// The places for runs at work.
+pub fn slots() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(RUNS_AT_ONCE))
 }
 
 impl Executor {
@@ -112,9 +127,8 @@ impl Executor {
                     "the run of {} ended by a panic, which is a fault of offhours", open.claim.firing
                 );
                 let failed = "panic: the run ended by a fault of offhours; what it had asked for is unconfirmed";
-                let id = open.id;
-                let rows = self.ledger.read(move |tx| tx.rows(id)).await.unwrap_or_default();
-                Ended::failed(failed).with_unconfirmed(rows, "offhours failed before it was confirmed")
+                let rows = self.earlier(&open).await;
+                Ended::new(RunResult::Failed, failed).with_unconfirmed(rows, "offhours failed before it was confirmed")
             }
         };
         let run = ended.into_run(&open, resumed, self.clock.now());
@@ -128,26 +142,21 @@ impl Executor {
         rule: Option<&Arc<Rule>>,
         observer: Observer,
     ) -> Result<Ended, Interrupted> {
-        let id = open.id;
-        let earlier = match self.ledger.read(move |tx| tx.rows(id)).await {
-            Ok(rows) => rows,
-            Err(error) => return Ok(Ended::failed(format!("ledger: {error}"))),
-        };
         let Some(rule) = rule else {
             let reason = "interrupted: the rule is no longer configured, so nothing more was asked for";
-            let ended = Ended { result: RunResult::Interrupted, reason: reason.to_owned(), rows: Vec::new() };
-            return Ok(ended.with_unconfirmed(earlier, "the rule is no longer configured"));
+            let ended = Ended::new(RunResult::Interrupted, reason);
+            return Ok(ended.with_unconfirmed(self.earlier(open).await, "the rule is no longer configured"));
         };
         let Some(connection) = self.config.connections.get(&open.claim.connection) else {
             let reason = format!("interrupted: the connection `{}` is no longer configured", open.claim.connection);
-            let ended = Ended { result: RunResult::Interrupted, reason, rows: Vec::new() };
-            return Ok(ended.with_unconfirmed(earlier, "the connection is no longer configured"));
+            let ended = Ended::new(RunResult::Interrupted, reason);
+            return Ok(ended.with_unconfirmed(self.earlier(open).await, "the connection is no longer configured"));
         };
         let tenant = match self.tenants.tenant(connection) {
             Ok(tenant) => tenant,
             Err(error) => {
-                let failed = Ended::failed(format!("{}: {error}", error.keyword()));
-                return Ok(failed.with_unconfirmed(earlier, "AI Core could not be asked again"));
+                let failed = Ended::new(RunResult::Failed, format!("{}: {error}", error.keyword()));
+                return Ok(failed.with_unconfirmed(self.earlier(open).await, "AI Core could not be asked again"));
             }
         };
         let task = Task {
@@ -159,9 +168,17 @@ impl Executor {
             clock: self.clock.clone(),
             shutdown: self.shutdown.clone(),
             observer,
-            deadline: self.clock.now() + ASKING_LIMIT,
+            executor: Arc::clone(&self.name),
+            slots: Arc::clone(&self.slots),
+            begun: self.clock.now(),
         };
-        task.carry_out(earlier).await
+        task.carry_out().await
+    }
+
+    /// What an earlier executor of the run wrote down; nothing where it cannot be read.
+    async fn earlier(&self, open: &OpenRun) -> Vec<Row> {
+        let id = open.id;
+        self.ledger.read(move |tx| tx.rows(id)).await.unwrap_or_default()
     }
 
     /// Writes result and mails in one transaction, again and again until it is on the disk or offhours is stopped.
@@ -180,7 +197,11 @@ impl Executor {
             let (run, mails) = (run.clone(), mails.clone());
             let written = self.ledger.write(move |tx| {
                 // Concluded before, by a commit that only seemed to fail: its mails are queued with it.
-                if tx.finish(id, &run)? { tx.enqueue(&mails, run.finished_at) } else { Ok(()) }
+                if tx.finish(id, &run)? {
+                    tx.put_tries(id, &run.tries)?;
+                    tx.enqueue(&mails, run.finished_at)?;
+                }
+                Ok(())
             });
             match written.await {
                 Ok(()) => break,
@@ -204,16 +225,17 @@ impl Executor {
 
     async fn interrupt(&self, open: &OpenRun, resumed: bool) -> Run {
         let (id, now) = (open.id, self.clock.now());
-        if let Err(error) = self.ledger.write(move |tx| tx.interrupt(id, now)).await {
+        let name = Arc::clone(&self.name);
+        if let Err(error) = self.ledger.write(move |tx| tx.interrupt(id, &name, now)).await {
             error!(
                 error = &error as &dyn std::error::Error,
                 "the interruption of {} could not be written", open.claim.firing
             );
         }
-        let rows = self.ledger.read(move |tx| tx.rows(id)).await.unwrap_or_default();
-        let reason = "interrupted: offhours was stopped; the next start resumes it".to_owned();
+        let rows = self.earlier(open).await;
+        let reason = "interrupted: offhours was stopped; the next start resumes it";
         info!(rule = %open.claim.firing.rule, run = id.0, "interrupted {}", open.claim.firing);
-        Ended { result: RunResult::Interrupted, reason, rows }.into_run(open, resumed, now)
+        Ended { rows, ..Ended::new(RunResult::Interrupted, reason) }.into_run(open, resumed, now)
     }
 
     /// Takes over the runs whose executor is no more, for [`Self::carry_out`] to finish; also those of this process that

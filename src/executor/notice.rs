@@ -9,7 +9,7 @@ use crate::domain::plan::{Decision, Planned, Question};
 use crate::domain::rule::Rule;
 use crate::executor::Executor;
 use crate::executor::post;
-use crate::executor::survey::survey;
+use crate::executor::survey::{Surveyed, Surveyor};
 use crate::ledger::LedgerError;
 use crate::ledger::announced::Announcement;
 use crate::report::{self, Context};
@@ -36,7 +36,7 @@ impl Executor {
         let now = self.clock.now();
         let Some(settings) = &self.config.mail else { return Ok(()) };
         let Some(planned) = self.foresee(rule, at).await? else { return Ok(()) };
-        let mails = if planned.iter().any(|planned| planned.decision == Decision::Stop) {
+        let mails = if !planned.is_empty() {
             let context = Context::new(settings.locale, &rule.schedule.zone, now);
             let content = report::notice(&rule.name, at, rule.schedule.off_window(at), &planned, &context);
             post::mails(settings, &post::recipients(settings, &rule.to), &content, now)
@@ -55,23 +55,26 @@ impl Executor {
             .await
     }
 
-    /// What `rule` would do at `at`, as far as the tenant shows it now; none where it cannot be asked.
+    /// What `rule` would stop at `at`, as far as the tenant shows it now; none where it cannot be asked.
     async fn foresee(&self, rule: &Arc<Rule>, at: DateTime<Utc>) -> Result<Option<Vec<Planned>>, LedgerError> {
         let Some(connection) = self.config.connections.get(&rule.connection) else { return Ok(None) };
-        let seen = match self.tenants.tenant(connection) {
-            Ok(tenant) => survey(&tenant.reader, rule, &self.config.protect, &self.config.prices, at).await,
-            Err(error) => Err(error),
-        };
-        let seen = match seen {
-            Ok(seen) => seen,
-            Err(error) => {
-                warn!(rule = %rule.name, %error, "the stop of rule {} could not be announced yet", rule.name);
-                return Ok(None);
-            }
-        };
         let holds = self.ledger.read(move |tx| tx.holds_in(at, at)).await?;
         let question = Question { rule, protect: &self.config.protect, holds: &holds, scheduled: at, now: at };
-        let (groups, _) = seen.plan(&question, &self.config.prices);
-        Ok(Some(groups.flat_map(|(_, planned)| planned).collect()))
+        let mut stops = Vec::new();
+        let mut take = |surveyed: Surveyed| {
+            stops.extend(surveyed.planned.into_iter().filter(|planned| planned.decision == Decision::Stop));
+        };
+        let seen = match self.tenants.tenant(connection) {
+            Ok(tenant) => {
+                let (reader, clock, prices) = (&tenant.reader, &self.clock, &self.config.prices);
+                Surveyor { reader, clock, prices, question }.survey(&mut take).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = seen {
+            warn!(rule = %rule.name, %error, "the stop of rule {} could not be announced yet", rule.name);
+            return Ok(None);
+        }
+        Ok(Some(stops))
     }
 }

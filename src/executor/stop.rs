@@ -1,29 +1,34 @@
 //! Asking for stops: in bulk where the tenant can, one by one where not. Each request is written down before it is
-//! sent, and none is repeated before a look at the deployment says that it is still needed.
+//! sent, none is sent that something has overtaken, and none is repeated before a look at the deployment says that it is
+//! still needed.
 
 use std::slice;
 use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use tokio::sync::SemaphorePermit;
 use tracing::warn;
 
 use crate::aicore::{Error, StopBatch, Stopper};
 use crate::domain::deployment::Deployment;
 use crate::domain::id::DeploymentId;
 use crate::domain::plan::{Planned, Question, Reason};
-use crate::domain::run::Outcome;
-use crate::executor::look::{changed, was_changed};
+use crate::executor::attempt::Attempt;
+use crate::executor::clearance::Obstacle;
+use crate::executor::ended::Interrupted;
+use crate::executor::look::{Known, Requests, changed, was_changed};
 use crate::executor::progress::Step;
-use crate::executor::task::{Interrupted, Task};
 use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
 use crate::ledger::LedgerError;
 
-/// A list that is older is read again before the next stop: somebody may have changed a deployment meanwhile.
-const LIST_IS_OLD: TimeDelta = TimeDelta::seconds(60);
-/// Why a deployment is left whose off window ended before it was asked to stop.
-pub(super) const WINDOW_ENDED: &str = "window ended: the off window was over before it could be asked to stop";
+/// Pause before a request that was not sent, or may not have arrived, is prepared once more.
+const PAUSE_BEFORE_REPEAT: Duration = Duration::from_secs(1);
+
+/// It grows with each, up to so many times.
+const LONGEST_REPEAT: u32 = 5;
 
 /// What followed from asking once.
 pub(super) enum Answer {
@@ -31,80 +36,110 @@ pub(super) enum Answer {
     Watch,
     /// It has come to an end without a stop of ours.
     Over(Fate),
-    /// It was surely not done, and should be asked for in another way.
-    Again,
-    /// offhours is being stopped, so that nobody knows: the next start looks.
+    /// The same, and no request was sent.
+    Unsent(Fate),
+    /// It was surely not done, and should be asked for singly.
+    Singly,
+    /// It was taken back: something has come in between for one of its batch.
+    TakenBack {
+        /// True where it had been sent, and was refused.
+        was_refused: bool,
+    },
+    /// The run is no longer ours to go on with, so that nobody here knows.
     Interrupted,
 }
 
-impl Task {
+/// What came of sending one request.
+pub(super) enum Sent {
+    /// AI Core has accepted it.
+    Accepted,
+    /// It was taken back: it was not sent, or not once more after it was refused.
+    TakenBack {
+        /// True where it had been sent.
+        was_refused: bool,
+    },
+    /// It failed, or nobody knows: it was given up while it was under way.
+    Open(Option<Error>),
+}
+
+impl Attempt<'_> {
     /// Asks for every stop of one group. Ends early when offhours is being stopped or the off window has ended.
     pub(super) async fn stop_group(&self, group: &mut GroupTickets) -> Result<(), Interrupted> {
         let mut bulk_was_refused = false;
         while !group.ids(&Progress::ToStop).is_empty() {
             let bulk = !bulk_was_refused && self.can_stop_in_bulk().await;
-            self.renew_an_old_list(group).await;
-            let ids: Vec<DeploymentId> = group.ids(&Progress::ToStop).into_iter().take(StopBatch::LIMIT).collect();
-            if self.shutdown.is_cancelled() {
-                return Err(Interrupted);
+            let turn = if bulk { self.asking.acquire().await.ok() } else { None };
+            if self.clearance.is_old(group.listed_at) {
+                self.list_again(group).await;
             }
+            let ids: Vec<DeploymentId> = group.ids(&Progress::ToStop).into_iter().take(StopBatch::LIMIT).collect();
             let ids = match self.write_down(group, &ids).await {
                 Ok(ids) => ids,
-                Err(error) => {
-                    // No request without a durable note of it.
-                    let reason = format!("ledger: nothing was asked for, because {error}");
-                    group.conclude_unasked(&Fate::new(Outcome::Failed, reason));
-                    return Ok(());
-                }
+                Err(obstacle) => match obstacle.fate() {
+                    None => return Err(Interrupted),
+                    Some(fate) => {
+                        group.conclude_unasked(&fate);
+                        return Ok(());
+                    }
+                },
             };
-            let answers = if bulk { self.ask_in_bulk(group, &ids).await } else { self.ask_singly(group, &ids).await };
-            let mut asked = 0;
+            let answers = match turn {
+                Some(turn) => self.ask_in_bulk(group, &ids, turn).await,
+                None => self.ask_singly(group, &ids).await,
+            };
+            let (mut asked, mut is_held_up) = (0, false);
             for (id, answer) in answers {
+                asked += usize::from(matches!(answer, Answer::Watch | Answer::Over(_) | Answer::Unsent(_)));
                 match answer {
-                    Answer::Watch => asked += 1,
-                    Answer::Over(fate) => {
-                        asked += 1;
+                    Answer::Watch => {}
+                    Answer::Over(fate) => group.conclude(&id, fate),
+                    Answer::Unsent(fate) => {
+                        group.reopen(&id, true);
                         group.conclude(&id, fate);
                     }
-                    Answer::Again => {
+                    Answer::Singly => {
                         bulk_was_refused = true;
-                        group.reopen(&id);
+                        group.reopen(&id, false);
+                    }
+                    Answer::TakenBack { was_refused } => {
+                        is_held_up = true;
+                        group.reopen(&id, !was_refused);
                     }
                     Answer::Interrupted => return Err(Interrupted),
                 }
             }
-            (self.observer)(&Step::Asked(asked));
+            (self.task.observer)(&Step::Asked(asked));
+            if is_held_up {
+                self.task.clock.pause(PAUSE_BEFORE_REPEAT).await;
+            }
         }
         Ok(())
     }
 
-    /// A list is a picture of a moment. Where much time has passed since, the group is listed again, and what was changed
-    /// or came to something else meanwhile is left.
-    async fn renew_an_old_list(&self, group: &mut GroupTickets) {
-        let now = self.clock.now();
-        if now - group.listed_at < LIST_IS_OLD {
-            return;
-        }
-        let listed = match self.in_time(self.tenant.reader.deployments(&group.group.id, None)).await {
-            Some(Ok(listing)) => listing.deployments,
+    /// A list is a picture of a moment. Where much time has passed since, the group is listed again with its labels, and
+    /// what was changed or came to something else meanwhile is left.
+    async fn list_again(&self, group: &mut GroupTickets) {
+        let seen_at = self.task.clock.now();
+        let to_stop = group.ids(&Progress::ToStop).into_iter().collect();
+        let looks = async {
+            let labelled = self.labelled_now(&group.group).await?;
+            Ok::<_, Error>((labelled, self.task.tenant.reader.look_for(&group.group.id, &to_stop).await?))
+        };
+        let (labelled, listed) = match self.in_time(looks).await {
+            Some(Ok(seen)) => seen,
             // It is too late, or offhours is being stopped: what comes next says which.
             None => return,
             Some(Err(error)) => {
                 let reason = format!("{}: not asked, because its list was old: {error}", error.keyword());
-                group.conclude_unasked(&Fate::new(Outcome::Failed, reason));
+                let fate = Fate { reason, ..Fate::failed(&error) };
+                group.conclude_unasked(&fate);
                 return;
             }
         };
-        group.listed_at = now;
-        let question = Question {
-            rule: &self.rule,
-            protect: &self.config.protect,
-            holds: &[],
-            scheduled: self.window().from,
-            now: self.clock.now(),
-        };
+        (group.listed_at, group.group) = (seen_at, labelled);
+        let question = self.question(self.task.clock.now());
         // What left the list is answered with 404 when it is asked to stop.
-        for seen in listed {
+        for seen in listed.deployments {
             let Some(ticket) = group.tickets.get_mut(&seen.id).filter(|ticket| ticket.progress == Progress::ToStop)
             else {
                 continue;
@@ -122,7 +157,7 @@ impl Task {
     }
 
     async fn can_stop_in_bulk(&self) -> bool {
-        match self.tenant.stopper.can_stop_in_bulk().await {
+        match self.task.tenant.stopper.can_stop_in_bulk().await {
             Ok(bulk) => bulk,
             Err(error) => {
                 warn!(%error, "could not ask the tenant whether it stops in bulk; stopping one by one");
@@ -131,24 +166,19 @@ impl Task {
         }
     }
 
-    /// The last look before a stop: the end of the window, what other runs have asked for, the holds of this very moment.
-    /// What passes is on the disk as asked for when this returns, and only then.
-    async fn write_down(
-        &self,
-        group: &mut GroupTickets,
-        ids: &[DeploymentId],
-    ) -> Result<Vec<DeploymentId>, LedgerError> {
-        let now = self.clock.now();
-        if let Some(fate) = self.too_late(now) {
-            group.conclude_unasked(&fate);
-            return Ok(Vec::new());
+    /// The look before a stop: the end of the window, what other runs have asked for, the holds of this very moment. What
+    /// passes is on the disk as asked for when this returns, and only then.
+    async fn write_down(&self, group: &mut GroupTickets, ids: &[DeploymentId]) -> Result<Vec<DeploymentId>, Obstacle> {
+        let (task, now) = (self.task, self.task.clock.now());
+        if let Some(obstacle) = self.clearance.obstacle_of_time(now) {
+            return Err(obstacle);
         }
         let tickets: Vec<Ticket> = ids.iter().filter_map(|id| group.tickets.get(id).cloned()).collect();
         let (rule, config, run, window) =
-            (Arc::clone(&self.rule), Arc::clone(&self.config), self.open.id, self.window());
+            (Arc::clone(&task.rule), Arc::clone(&task.config), task.open.id, task.window());
         let (connection, group_id, listed_at) =
-            (self.open.claim.connection.clone(), group.group.id.clone(), group.listed_at);
-        let written = self.ledger.write(move |tx| {
+            (task.open.claim.connection.clone(), group.group.id.clone(), group.listed_at);
+        let written = task.ledger.write(move |tx| -> Result<_, LedgerError> {
             let holds = tx.holds(now)?;
             let question =
                 Question { rule: &rule, protect: &config.protect, holds: &holds, scheduled: window.from, now };
@@ -165,7 +195,8 @@ impl Task {
             Ok(tickets)
         });
         let mut asked = Vec::new();
-        for ticket in written.await? {
+        // No request without a durable note of it.
+        for ticket in written.await.map_err(Obstacle::Ledger)? {
             let id = ticket.deployment().id.clone();
             if ticket.progress == Progress::Asked {
                 asked.push(id.clone());
@@ -175,87 +206,116 @@ impl Task {
         Ok(asked)
     }
 
-    pub(super) fn too_late(&self, now: DateTime<Utc>) -> Option<Fate> {
-        if now >= self.window().to {
-            Some(Fate::new(Outcome::Left, WINDOW_ENDED))
-        } else if now >= self.deadline {
-            Some(Fate::new(Outcome::Failed, "deadline: the run took too long to ask for its stop"))
-        } else {
-            None
-        }
-    }
-
     /// Waits for `request`, but not into the time in which nothing may be asked for: a request can stand long at the
-    /// client's gate. None where it was given up or taken back, and may or may not have been sent.
-    pub(super) async fn in_time<T>(&self, request: impl Future<Output = Result<T, Error>>) -> Option<Result<T, Error>> {
-        let end = self.window().to.min(self.deadline);
-        let left = (end - self.clock.now()).to_std().ok().filter(|left| !left.is_zero())?;
+    /// client's gate. None where it was given up, and may or may not have been sent.
+    pub(super) async fn in_time<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+        let end = self.task.window().to.min(self.clearance.deadline);
+        let left = (end - self.task.clock.now()).to_std().ok().filter(|left| !left.is_zero())?;
         let limited = tokio::time::timeout(left, request);
-        let answer = self.shutdown.run_until_cancelled(limited).await?.ok()?;
-        Some(answer).filter(|answer| !matches!(answer, Err(Error::Withdrawn { .. })))
+        self.task.shutdown.run_until_cancelled(limited).await?.ok()
     }
 
-    /// A stopper whose requests are sent only as long as no hold covers one of `ids`, up to the moment of sending.
-    pub(super) fn stopper_of(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Stopper {
-        let tickets = ids.iter().filter_map(|id| group.tickets.get(id));
-        let deployments: Arc<[Deployment]> = tickets.map(|ticket| ticket.deployment().clone()).collect();
-        let (ledger, clock, rule) = (self.ledger.clone(), self.clock.clone(), Arc::clone(&self.rule));
-        self.tenant.stopper.while_wanted(Arc::new(move || {
-            let (ledger, now) = (ledger.clone(), clock.now());
-            let (rule, deployments) = (Arc::clone(&rule), Arc::clone(&deployments));
-            let is_free = async move {
-                // Where the holds cannot be read, nobody knows.
-                let Ok(holds) = ledger.read(move |tx| tx.holds(now)).await else { return false };
-                !deployments.iter().any(|one| holds.iter().any(|hold| hold.covers(&rule.name, one, now)))
-            };
-            is_free.boxed()
+    /// A stopper whose requests leave only where nothing stands in the way of `deployments`, as they were seen at `seen_at`.
+    fn stopper_of(&self, deployments: Vec<Deployment>, seen_at: DateTime<Utc>) -> Stopper {
+        let (clearance, deployments) = (self.clearance.clone(), Arc::<[Deployment]>::from(deployments));
+        self.task.tenant.stopper.while_wanted(Arc::new(move || {
+            let (clearance, deployments) = (clearance.clone(), Arc::clone(&deployments));
+            async move { !clearance.is_old(seen_at) && clearance.obstacle(&deployments).await.is_none() }.boxed()
         }))
     }
 
-    async fn ask_in_bulk(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Vec<(DeploymentId, Answer)> {
+    /// Asks for at most one batch. `turn` is given back before anything is looked at.
+    async fn ask_in_bulk(
+        &self,
+        group: &GroupTickets,
+        ids: &[DeploymentId],
+        turn: SemaphorePermit<'_>,
+    ) -> Vec<(DeploymentId, Answer)> {
         let mut answers = Vec::new();
-        for batch in StopBatch::split(ids.iter().cloned()) {
-            let (mut accepted, mut open) = (Vec::new(), Vec::new());
-            let stopper = self.stopper_of(group, batch.ids());
-            match self.in_time(stopper.stop_in_bulk(&group.group.id, &batch)).await {
+        if let Some(batch) = StopBatch::split(ids.iter().cloned()).into_iter().next() {
+            let tickets = batch.ids().iter().filter_map(|id| group.tickets.get(id));
+            let stopper = self.stopper_of(tickets.map(|ticket| ticket.deployment().clone()).collect(), group.listed_at);
+            let mut open = Vec::new();
+            let sent = self.in_time(stopper.stop_in_bulk(&group.group.id, &batch)).await;
+            drop(turn);
+            match sent {
                 None => open.extend(batch.ids().iter().map(|id| (id.clone(), None))),
                 Some(Ok(mut answer)) => {
                     for id in batch.ids() {
                         match answer.answers.remove(id) {
-                            Some(Ok(())) => accepted.push((id.clone(), Answer::Watch)),
+                            Some(Ok(())) => answers.push((id.clone(), Answer::Watch)),
                             Some(Err(error)) => open.push((id.clone(), Some(error))),
                             // Not mentioned: nobody knows, so the deployment is looked at.
                             None => open.push((id.clone(), None)),
                         }
                     }
                 }
-                Some(Err(error)) if error.keyword() == "bulk_refused" => {
+                Some(Err(Error::Withdrawn { was_refused, .. })) => {
+                    answers.extend(batch.ids().iter().map(|id| (id.clone(), Answer::TakenBack { was_refused })));
+                }
+                Some(Err(error @ Error::BulkRefused { .. })) => {
                     warn!(%error, "the tenant refused a bulk stop; stopping one by one from now on");
-                    answers.extend(batch.ids().iter().map(|id| (id.clone(), Answer::Again)));
+                    answers.extend(batch.ids().iter().map(|id| (id.clone(), Answer::Singly)));
                 }
                 Some(Err(error)) => open.extend(batch.ids().iter().map(|id| (id.clone(), Some(error.clone())))),
             }
-            let looks = open.into_iter().map(|(id, error)| async move {
-                let answer = self.look_and_repeat(group, &id, error, 1).await;
+            let pursuits = open.into_iter().map(|(id, error)| async move {
+                let answer = self.pursue(group, &id, Requests::one(error)).await;
                 (id, answer)
             });
-            answers.extend(accepted);
-            answers.extend(join_all(looks).await);
+            answers.extend(join_all(pursuits).await);
         }
         answers
     }
 
     async fn ask_singly(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Vec<(DeploymentId, Answer)> {
-        let requests = ids.iter().map(|id| async move {
-            let stopper = self.stopper_of(group, slice::from_ref(id));
-            let answer = match self.in_time(stopper.stop(&group.group.id, id)).await {
-                Some(Ok(())) => Answer::Watch,
-                Some(Err(error)) => self.look_and_repeat(group, id, Some(error), 1).await,
-                None => self.look_and_repeat(group, id, None, 1).await,
-            };
-            (id.clone(), answer)
-        });
-        join_all(requests).await
+        let pursuits =
+            ids.iter().map(|id| async move { (id.clone(), self.pursue(group, id, Requests::default()).await) });
+        join_all(pursuits).await
+    }
+
+    /// Asks for one stop until its answer is plain or something has come in between. After a request that was not plainly
+    /// accepted a look decides whether there is another one.
+    async fn pursue(&self, group: &GroupTickets, id: &DeploymentId, mut requests: Requests) -> Answer {
+        let Some(ticket) = group.tickets.get(id) else { return Answer::Interrupted };
+        let mut known = Known::of(ticket.deployment(), &group.group, group.listed_at);
+        loop {
+            if requests.is_open
+                && let Some(answer) = self.judge(&known, &requests).await
+            {
+                return answer;
+            }
+            if requests.prepared > 0 {
+                self.task.clock.pause(PAUSE_BEFORE_REPEAT * requests.prepared.min(LONGEST_REPEAT)).await;
+            }
+            let turn = self.asking.acquire().await;
+            if let Some(obstacle) = self.clearance.obstacle(slice::from_ref(&known.deployment)).await {
+                return obstacle.fate().map_or(Answer::Interrupted, |fate| requests.end(fate));
+            }
+            if self.clearance.is_old(known.seen_at) {
+                known = match self.look_again(known, &requests).await {
+                    Ok(seen) => seen,
+                    Err(answer) => return answer,
+                };
+            }
+            let sent = self.ask_once(&known).await;
+            drop(turn);
+            if matches!(sent, Sent::Accepted) {
+                return Answer::Watch;
+            }
+            requests.count(sent);
+        }
+    }
+
+    async fn ask_once(&self, known: &Known) -> Sent {
+        let Known { deployment, group, seen_at } = known;
+        let stopper = self.stopper_of(vec![deployment.clone()], *seen_at);
+        match self.in_time(stopper.stop(&group.id, &deployment.id)).await {
+            Some(Ok(())) => Sent::Accepted,
+            Some(Err(Error::Withdrawn { was_refused, .. })) => Sent::TakenBack { was_refused },
+            Some(Err(error)) => Sent::Open(Some(error)),
+            None => Sent::Open(None),
+        }
     }
 }
 

@@ -1,29 +1,48 @@
 //! Looking at a tenant: which resource groups a rule means, what is deployed in them, and what to do with each. Reads
-//! only; `plan` and `explain` use the same survey as a run.
+//! only; `plan`, `explain` and notices use the same survey as a run.
+//!
+//! A large tenant is never in memory at once: a few groups are listed ahead, and each is handed on when its turn comes.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
+use tokio::sync::OnceCell;
 
-use crate::aicore::{Error, Reader};
+use crate::aicore::{Error, Listing, Reader};
+use crate::clock::Clock;
 use crate::domain::deployment::{Deployment, Group};
+use crate::domain::id::ResourceGroup;
 use crate::domain::money::{HourlyRate, InstanceTypes, Prices};
 use crate::domain::plan::{Decision, Planned, Question, Reason};
 use crate::domain::rule::Rule;
 use crate::domain::selection::Exclusion;
 
-/// Lists asked for at once; the client's own limit of requests in flight is lower or equal.
-const LISTS_AT_ONCE: usize = 64;
+/// Lists asked for at once, and so the most that wait for their turn; the client's own limit of requests is lower.
+const LISTS_AT_ONCE: usize = 32;
 
-/// What a tenant looked like to one rule.
-#[derive(Debug, Default)]
-pub struct Survey {
-    /// The groups that could be listed, and their deployments.
-    groups: Vec<(Group, Vec<Deployment>)>,
-    /// Capacity units of the tenant's own instance types.
-    instance_types: InstanceTypes,
-    gaps: Gaps,
+/// What a survey is made with.
+#[derive(Clone, Copy)]
+pub struct Surveyor<'a> {
+    /// Reads the tenant.
+    pub reader: &'a Reader,
+    /// The time.
+    pub clock: &'a Clock,
+    /// What an hour costs.
+    pub prices: &'a Prices,
+    /// What is decided, and by what.
+    pub question: Question<'a>,
+}
+
+/// One resource group, listed and decided on.
+#[derive(Debug)]
+pub struct Surveyed {
+    /// The group.
+    pub group: Group,
+    /// When it was listed; not later.
+    pub listed_at: DateTime<Utc>,
+    /// Its deployments.
+    pub planned: Vec<Planned>,
 }
 
 /// How far a survey can be relied on.
@@ -35,110 +54,145 @@ pub struct Gaps {
     pub notes: Vec<String>,
 }
 
-/// Looks at every group that `rule` selects. `protect` is `[protect]`.
-pub async fn survey(
-    reader: &Reader,
-    rule: &Rule,
-    protect: &Exclusion,
-    prices: &Prices,
-    at: DateTime<Utc>,
-) -> Result<Survey, Error> {
-    let mut survey = Survey::default();
-    let groups = groups(reader, rule, protect, &mut survey.gaps).await?;
-    let lists = futures_util::stream::iter(groups)
-        .map(|group| async move { (reader.deployments(&group.id, None).await, group) })
-        .buffer_unordered(LISTS_AT_ONCE);
-    for (listing, group) in lists.collect::<Vec<_>>().await {
-        match listing {
-            Ok(listing) => {
-                if !listing.consistent {
-                    let note = format!("list_inconsistent: the list of `{}` changed while it was read", group.id);
-                    survey.gaps.notes.push(note);
-                }
-                if listing.refused_ids > 0 {
-                    survey.gaps.notes.push(format!(
-                        "{} deployments of `{}` have malformed ids and were left",
-                        listing.refused_ids, group.id
-                    ));
-                }
-                survey.groups.push((group, listing.deployments));
-            }
-            Err(error) => survey.gaps.failed.push((group, error)),
-        }
-    }
-    survey.groups.sort_by(|a, b| a.0.id.cmp(&b.0.id));
-    survey.gaps.failed.sort_by(|a, b| a.0.id.cmp(&b.0.id));
-    if survey.lacks_prices(prices, at) {
-        // Without them the figure is unpriced, which is no reason not to stop.
-        match reader.instance_types().await {
-            Ok(types) => survey.instance_types = types,
-            Err(error) => survey.gaps.notes.push(format!("instance types could not be read: {error}")),
-        }
-    }
-    Ok(survey)
-}
+/// The labels of a tenant's resource groups.
+pub type Labels = BTreeMap<ResourceGroup, BTreeMap<String, String>>;
 
-/// The groups a rule means, with their labels.
-///
-/// Names written out in full need no look-up, but their labels do: a group may have opted out. A tenant that refuses
-/// to show its groups is believed to have no labels, unless `[protect]` or the rule says what a label would protect; one
-/// that cannot be asked is a doubt, and ends the survey.
-async fn groups(reader: &Reader, rule: &Rule, protect: &Exclusion, gaps: &mut Gaps) -> Result<Vec<Group>, Error> {
-    let literal = rule.select.literal_groups();
-    let labels_protect = !protect.labels.is_empty() || !rule.exclude.labels.is_empty();
-    let known = match (reader.groups().await, &literal) {
-        (Ok(known), _) => known,
-        (Err(error), Some(_)) if matches!(error.keyword(), "forbidden" | "not_found") && !labels_protect => {
-            gaps.notes.push("labels of resource groups could not be read: this key may not list them".to_owned());
-            Vec::new()
-        }
-        (Err(error), _) => return Err(error),
-    };
-    let Some(names) = literal else {
-        return Ok(known.into_iter().filter(|group| rule.select.matches_group(group)).collect());
-    };
-    let mut labels: BTreeMap<_, _> = known.into_iter().map(|group| (group.id, group.labels)).collect();
-    let mut groups = Vec::new();
-    for id in names {
-        match labels.remove(&id) {
-            None if labels_protect => {
-                gaps.failed.push((Group { id, labels: BTreeMap::new() }, Error::UnknownLabels));
-            }
-            labels => groups.push(Group { id, labels: labels.unwrap_or_default() }),
-        }
+impl Surveyor<'_> {
+    /// Looks at every group that the rule means, in the order of their names.
+    pub async fn survey(&self, each: impl FnMut(Surveyed)) -> Result<Gaps, Error> {
+        let mut gaps = Gaps::default();
+        let groups = self.groups(&mut gaps).await?;
+        self.list(groups, &mut gaps, each).await;
+        Ok(gaps)
     }
-    Ok(groups)
-}
 
-impl Survey {
-    /// Decides for every deployment of a listed group, one group after the other. What is left of the survey is what it
-    /// could not see.
-    pub fn plan(self, question: &Question<'_>, prices: &Prices) -> (impl Iterator<Item = (Group, Vec<Planned>)>, Gaps) {
-        let Self { groups, instance_types, gaps } = self;
-        let decide = move |(group, deployments): (Group, Vec<Deployment>)| {
-            let planned = deployments.into_iter().map(|deployment| {
-                let decision = question.decide(&group, &deployment);
-                // A hold costs only what the rule would have stopped.
-                let is_held_in_vain = matches!(decision, Decision::Leave(Reason::Held { .. }))
-                    && Question { holds: &[], ..*question }.decide(&group, &deployment) != Decision::Stop;
-                let rate = if is_held_in_vain {
-                    HourlyRate::nothing("left with the hold and without it")
-                } else {
-                    HourlyRate::of(&deployment, prices, &instance_types, question.scheduled)
-                };
-                Planned { deployment, decision, rate }
-            });
-            let planned = planned.collect();
-            (group, planned)
+    /// The groups that the rule means, with their labels.
+    ///
+    /// Names written out in full need no look-up, but their labels do: a group may have opted out.
+    pub async fn groups(&self, gaps: &mut Gaps) -> Result<Vec<Group>, Error> {
+        let Question { rule, protect, .. } = self.question;
+        let known = labels(self.reader, rule, protect).await?;
+        let Some(names) = rule.select.literal_groups() else {
+            let groups = known.unwrap_or_default().into_iter().map(|(id, labels)| Group { id, labels });
+            return Ok(groups.filter(|group| rule.select.matches_group(group)).collect());
         };
-        (groups.into_iter().map(decide), gaps)
+        if known.is_none() {
+            gaps.notes.push("labels of resource groups could not be read: this key may not list them".to_owned());
+        }
+        let mut groups = Vec::new();
+        for id in names {
+            match labelled(&id, known.as_ref(), rule, protect) {
+                Ok(group) => groups.push(group),
+                Err(error) => gaps.failed.push((Group { id, labels: BTreeMap::new() }, error)),
+            }
+        }
+        Ok(groups)
     }
 
-    fn lacks_prices(&self, prices: &Prices, at: DateTime<Utc>) -> bool {
-        let listed = prices.at(at).map(|period| &period.capacity_units_per_node_hour);
-        let running = self.groups.iter().flat_map(|(_, deployments)| deployments).filter(|d| d.status.can_be_stopped());
+    /// Lists `groups`, decides for each deployment, and hands over one group after the other, in order.
+    pub async fn list(&self, groups: Vec<Group>, gaps: &mut Gaps, mut each: impl FnMut(Surveyed)) {
+        let mut lists = futures_util::stream::iter(groups)
+            .map(|group| async {
+                let listed_at = self.clock.now();
+                (self.reader.deployments(&group.id, None).await, group, listed_at)
+            })
+            .buffered(LISTS_AT_ONCE);
+        let types = OnceCell::new();
+        while let Some((listing, group, listed_at)) = lists.next().await {
+            match listing {
+                Ok(listing) => {
+                    gaps.notes.extend(notes(&listing, &group));
+                    let types = self.instance_types(&listing.deployments, &types, &mut gaps.notes).await;
+                    let planned = listing.deployments.into_iter().map(|one| self.decide(&group, one, types)).collect();
+                    each(Surveyed { group, listed_at, planned });
+                }
+                Err(error) => gaps.failed.push((group, error)),
+            }
+        }
+    }
+
+    fn decide(&self, group: &Group, deployment: Deployment, types: &InstanceTypes) -> Planned {
+        let question = &self.question;
+        let decision = question.decide(group, &deployment);
+        // A hold costs only what the rule would have stopped.
+        let is_held_in_vain = matches!(decision, Decision::Leave(Reason::Held { .. }))
+            && Question { holds: &[], ..*question }.decide(group, &deployment) != Decision::Stop;
+        let rate = if is_held_in_vain {
+            HourlyRate::nothing("left with the hold and without it")
+        } else {
+            HourlyRate::of(&deployment, self.prices, types, question.scheduled)
+        };
+        Planned { deployment, decision, rate }
+    }
+
+    /// Capacity units of the tenant's own instance types, read once, when the first deployment needs them. Without them a
+    /// figure is unpriced, which is no reason not to stop.
+    async fn instance_types<'t>(
+        &self,
+        deployments: &[Deployment],
+        types: &'t OnceCell<InstanceTypes>,
+        notes: &mut Vec<String>,
+    ) -> &'t InstanceTypes {
+        static NONE: InstanceTypes = InstanceTypes::new();
+        if types.get().is_none() && !self.lacks_prices(deployments) {
+            return &NONE;
+        }
+        types
+            .get_or_init(|| async {
+                self.reader.instance_types().await.unwrap_or_else(|error| {
+                    notes.push(format!("instance types could not be read: {error}"));
+                    InstanceTypes::new()
+                })
+            })
+            .await
+    }
+
+    fn lacks_prices(&self, deployments: &[Deployment]) -> bool {
+        let listed = self.prices.at(self.question.scheduled).map(|period| &period.capacity_units_per_node_hour);
+        let running = deployments.iter().filter(|deployment| deployment.status.can_be_stopped());
         running
             .flat_map(|deployment| &deployment.nodes)
             .any(|nodes| nodes.count > 0 && !listed.is_some_and(|prices| prices.contains_key(&nodes.plan)))
     }
+}
+
+/// The labels of all resource groups, or none where this key may not read them.
+///
+/// A tenant that refuses to show its groups is believed to have no labels, unless `[protect]` or the rule says what a
+/// label would protect; one that cannot be asked is a doubt.
+pub async fn labels(reader: &Reader, rule: &Rule, protect: &Exclusion) -> Result<Option<Labels>, Error> {
+    match reader.groups().await {
+        Ok(groups) => Ok(Some(groups.into_iter().map(|group| (group.id, group.labels)).collect())),
+        Err(Error::Forbidden { .. } | Error::NotFound { .. })
+            if rule.select.literal_groups().is_some() && !labels_protect(rule, protect) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The group called `id` as it is labelled in `known`. One that is not listed is a doubt where a label could protect it.
+pub fn labelled(id: &ResourceGroup, known: Option<&Labels>, rule: &Rule, protect: &Exclusion) -> Result<Group, Error> {
+    match known.and_then(|known| known.get(id)) {
+        Some(labels) => Ok(Group { id: id.clone(), labels: labels.clone() }),
+        None if labels_protect(rule, protect) => Err(Error::UnknownLabels),
+        None => Ok(Group { id: id.clone(), labels: BTreeMap::new() }),
+    }
+}
+
+fn labels_protect(rule: &Rule, protect: &Exclusion) -> bool {
+    !protect.labels.is_empty() || !rule.exclude.labels.is_empty()
+}
+
+fn notes(listing: &Listing, group: &Group) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !listing.consistent {
+        notes.push(format!("list_inconsistent: the list of `{}` changed while it was read", group.id));
+    }
+    if listing.refused_ids > 0 {
+        let refused = listing.refused_ids;
+        notes.push(format!("{refused} deployments of `{}` have malformed ids and were left", group.id));
+    }
+    notes
 }

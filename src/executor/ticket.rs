@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use crate::aicore::Error;
 use crate::domain::avoided::{Avoided, Basis};
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::DeploymentId;
@@ -21,23 +22,36 @@ pub struct Fate {
     pub reason: String,
     /// Since when it is off.
     pub confirmed_at: Option<DateTime<Utc>>,
+    /// True where a later try may go better: what was in the way passes by itself.
+    pub again: bool,
 }
 
 impl Fate {
     /// An outcome without a confirmed stop.
     pub fn new(outcome: Outcome, reason: impl Into<String>) -> Self {
-        Self { outcome, reason: reason.into(), confirmed_at: None }
+        Self { outcome, reason: reason.into(), confirmed_at: None, again: false }
+    }
+
+    /// Failed by something that may have passed at a later try.
+    pub fn to_try_again(reason: impl Into<String>) -> Self {
+        Self { again: true, ..Self::new(Outcome::Failed, reason) }
+    }
+
+    /// Failed by what AI Core answered, or did not.
+    pub fn failed(error: &Error) -> Self {
+        let reason = format!("{}: {}", error.keyword(), error.short());
+        Self { again: error.may_pass(), ..Self::new(Outcome::Failed, reason) }
     }
 
     /// Confirmed STOPPED, asked for by us.
     pub fn stopped(confirmed_at: DateTime<Utc>) -> Self {
-        Self { outcome: Outcome::Stopped, reason: String::new(), confirmed_at: Some(confirmed_at) }
+        Self { confirmed_at: Some(confirmed_at), ..Self::new(Outcome::Stopped, "") }
     }
 
     /// Off without our doing.
     pub fn already_off(deployment: &Deployment) -> Self {
         let reason = format!("already {}: not this run's doing", deployment.status);
-        Self { outcome: Outcome::AlreadyOff, reason, confirmed_at: None }
+        Self::new(Outcome::AlreadyOff, reason)
     }
 
     /// Deleted by somebody else.
@@ -178,10 +192,11 @@ impl GroupTickets {
         }
     }
 
-    /// Takes back that a stop was asked for: it was surely refused.
-    pub fn reopen(&mut self, id: &DeploymentId) {
+    /// Takes back that a stop was asked for: it was surely refused, or `never_sent`.
+    pub fn reopen(&mut self, id: &DeploymentId, never_sent: bool) {
         if let Some(ticket) = self.tickets.get_mut(id) {
             ticket.progress = Progress::ToStop;
+            ticket.requested_at = ticket.requested_at.filter(|_| !never_sent || ticket.earlier.is_some());
         }
     }
 

@@ -2,21 +2,24 @@
 
 use std::time::Duration;
 
-use chrono::{SecondsFormat, TimeDelta};
+use chrono::TimeDelta;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::aicore::Error;
 use crate::domain::id::DeploymentId;
+use crate::domain::instant::rfc3339;
 use crate::domain::run::Outcome;
 use crate::domain::verification::{Observation, Verdict, Watch, pause_before};
+use crate::executor::attempt::Attempt;
+use crate::executor::ended::Interrupted;
 use crate::executor::progress::Step;
-use crate::executor::task::{Interrupted, Task};
 use crate::executor::ticket::{Fate, GroupTickets, Progress};
 
 /// The look at the end of the rule's time may take so long.
 const LAST_LOOK: Duration = Duration::from_secs(60);
 
-impl Task {
+impl Attempt<'_> {
     /// Watches every stop of one group that was asked for, until each is confirmed or the rule's time is up.
     pub(super) async fn verify_group(&self, group: &mut GroupTickets) -> Result<(), Interrupted> {
         let mut watch = Watch::default();
@@ -25,21 +28,22 @@ impl Task {
                 watch.add(id.clone(), requested_at);
             }
         }
-        let deadline = self.clock.now() + self.rule.verify_timeout;
+        // By the clock that stands still while a host sleeps: what could not be looked at was not waited for.
+        let deadline = Instant::now() + self.task.rule.verify_timeout.to_std().unwrap_or_default();
         let mut is_blind = false;
         for round in 0.. {
-            let left = (deadline - self.clock.now()).to_std().unwrap_or_default();
+            let left = deadline.saturating_duration_since(Instant::now());
             if watch.is_empty() || left.is_zero() {
                 break;
             }
-            let pause = self.clock.pause(pause_before(round).min(left));
-            if self.shutdown.run_until_cancelled(pause).await.is_none() {
+            let pause = self.task.clock.pause(pause_before(round).min(left));
+            if self.task.shutdown.run_until_cancelled(pause).await.is_none() {
                 return Err(Interrupted);
             }
             // A list can be put off far beyond the rule's time.
-            let left = (deadline - self.clock.now()).to_std().unwrap_or_default();
+            let left = deadline.saturating_duration_since(Instant::now());
             let look = tokio::time::timeout(left.max(LAST_LOOK), self.look_at_group(group, &mut watch));
-            let Some(look) = self.shutdown.run_until_cancelled(look).await else { return Err(Interrupted) };
+            let Some(look) = self.task.shutdown.run_until_cancelled(look).await else { return Err(Interrupted) };
             let Ok(look) = look else { break };
             let fates = match look {
                 Ok(fates) => {
@@ -52,19 +56,19 @@ impl Task {
                 Err(error) => {
                     // Said once, not with every look of an outage.
                     if !is_blind {
-                        let until = deadline.to_rfc3339_opts(SecondsFormat::Secs, true);
+                        let until = rfc3339(self.task.clock.now() + left);
                         warn!(resource_group = %group.group.id, %error, "could not look whether the deployments of {} stopped; looking again until {until}", group.group.id);
                     }
                     is_blind = true;
                     continue;
                 }
             };
-            (self.observer)(&Step::Confirmed(fates.len()));
+            (self.task.observer)(&Step::Confirmed(fates.len()));
             for (id, fate) in fates {
                 group.conclude(&id, fate);
             }
         }
-        let waited = waited(self.rule.verify_timeout);
+        let waited = waited(self.task.rule.verify_timeout);
         for (id, seen) in watch.into_unconfirmed() {
             let seen = seen.map_or_else(|| "not seen again".to_owned(), |status| format!("still {status}"));
             let reason = format!("unconfirmed: {seen} after {waited}");
@@ -74,8 +78,8 @@ impl Task {
     }
 
     async fn look_at_group(&self, group: &GroupTickets, watch: &mut Watch) -> Result<Vec<(DeploymentId, Fate)>, Error> {
-        let listed = self.tenant.reader.deployments(&group.group.id, None).await?.deployments;
-        let Observation { verdicts, missing } = watch.observe(&listed, self.clock.now());
+        let listed = self.task.tenant.reader.look_for(&group.group.id, &watch.ids()).await?.deployments;
+        let Observation { verdicts, missing } = watch.observe(&listed, self.task.clock.now());
         let mut fates: Vec<_> = verdicts.into_iter().map(|(id, verdict)| (id, fate(verdict))).collect();
         for id in missing {
             fates.extend(self.look_for_missing(group, id, watch).await);
@@ -90,12 +94,14 @@ impl Task {
         id: DeploymentId,
         watch: &mut Watch,
     ) -> Option<(DeploymentId, Fate)> {
-        match self.tenant.reader.deployment(&group.group.id, &id).await {
+        match self.task.tenant.reader.deployment(&group.group.id, &id).await {
             Ok(None) => {
                 watch.forget(&id);
                 Some((id, Fate::gone()))
             }
-            Ok(Some(deployment)) => watch.observe_one(&deployment, self.clock.now()).map(|verdict| (id, fate(verdict))),
+            Ok(Some(deployment)) => {
+                watch.observe_one(&deployment, self.task.clock.now()).map(|verdict| (id, fate(verdict)))
+            }
             // The next look will tell.
             Err(_) => None,
         }

@@ -95,6 +95,7 @@ impl Tx<'_> {
             resumed: columns.get("resumed")?,
             deployments: Vec::new(),
             left_out: self.left_out(id)?,
+            tries: self.tries(id)?,
         };
         Ok((id, run))
     }

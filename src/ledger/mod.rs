@@ -32,6 +32,7 @@ pub mod runs;
 pub mod settlements;
 pub mod sums;
 pub mod traces;
+pub mod tries;
 mod values;
 pub mod verify;
 

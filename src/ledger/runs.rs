@@ -139,12 +139,12 @@ impl Tx<'_> {
         Ok(inserted == 1)
     }
 
-    /// Marks a run as interrupted; it stays open and is resumed by the next start.
-    pub fn interrupt(&self, id: RunId, at: DateTime<Utc>) -> Result<(), LedgerError> {
+    /// Marks a run of `executor` as interrupted; it stays open and is resumed by the next start.
+    pub fn interrupt(&self, id: RunId, executor: &str, at: DateTime<Utc>) -> Result<(), LedgerError> {
         self.0.execute(
             "UPDATE run SET result = ?2, reason = 'interrupted: offhours was stopped', finished_at = ?3
-             WHERE id = ?1 AND open",
-            params![id.0, RunResult::Interrupted.as_str(), to_ms(at)],
+             WHERE id = ?1 AND executor = ?4 AND open",
+            params![id.0, RunResult::Interrupted.as_str(), to_ms(at), executor],
         )?;
         Ok(())
     }

@@ -118,6 +118,7 @@ impl Rehearsal {
             name: lock.name().into(),
             // Virtual time may lie before the program was built.
             built: DateTime::UNIX_EPOCH,
+            slots: crate::executor::slots(),
         };
         let stage = Stage { executor, clock, to };
         stage.play(&mut on_run).await?;

@@ -124,6 +124,8 @@ impl<W: Write> JsonWriter<W> {
         self.json.field("scheduled_for", &instant(run.firing.at))?;
         self.json.field("started_at", &instant(run.started_at))?;
         self.json.field("totals", &json_totals(&totals))?;
+        let tries = run.tries.iter().map(|one| json!({ "at": instant(one.at), "reason": one.reason }));
+        self.json.field("tries", &tries.collect::<Vec<_>>())?;
         self.json.field("trigger", &run.trigger.as_str())?;
         self.json.close()
     }

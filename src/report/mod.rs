@@ -53,7 +53,6 @@ pub use crate::report::json::JsonWriter;
 pub use crate::report::notice::notice;
 pub use crate::report::parcel::{LARGEST_ATTACHMENTS, Parcel};
 pub use crate::report::period::{Period, PeriodReport, period_report};
-pub use crate::report::pieces::Pieces;
 pub use crate::report::run::{headline, run_report};
 pub use crate::report::table::run_summary;
 pub use crate::report::trend::{Trend, TrendPoint};

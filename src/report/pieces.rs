@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 /// An open document.
-pub struct Pieces<W> {
+pub(super) struct Pieces<W> {
     out: W,
     form: PrettyFormatter<'static>,
     /// The lists and objects that are open.
@@ -22,26 +22,26 @@ enum Open {
 
 impl<W: Write> Pieces<W> {
     /// Nothing is written yet.
-    pub fn new(out: W) -> Self {
+    pub(super) fn new(out: W) -> Self {
         Self { out, form: PrettyFormatter::new(), open: Vec::new() }
     }
 
     /// Opens a list.
-    pub fn list(&mut self) -> io::Result<()> {
+    pub(super) fn list(&mut self) -> io::Result<()> {
         self.before_value()?;
         self.open.push(Open::List { is_empty: true });
         self.form.begin_array(&mut self.out)
     }
 
     /// Opens an object.
-    pub fn object(&mut self) -> io::Result<()> {
+    pub(super) fn object(&mut self) -> io::Result<()> {
         self.before_value()?;
         self.open.push(Open::Object { is_empty: true });
         self.form.begin_object(&mut self.out)
     }
 
     /// The name of the field that comes next in the innermost object.
-    pub fn key(&mut self, name: &str) -> io::Result<()> {
+    pub(super) fn key(&mut self, name: &str) -> io::Result<()> {
         if let Some(Open::Object { is_empty }) = self.open.last_mut() {
             self.form.begin_object_key(&mut self.out, std::mem::take(is_empty))?;
         }
@@ -50,20 +50,20 @@ impl<W: Write> Pieces<W> {
     }
 
     /// A field of the innermost object.
-    pub fn field(&mut self, name: &str, value: &impl Serialize) -> io::Result<()> {
+    pub(super) fn field(&mut self, name: &str, value: &impl Serialize) -> io::Result<()> {
         self.key(name)?;
         self.value(value)
     }
 
     /// A whole value.
-    pub fn value(&mut self, value: &impl Serialize) -> io::Result<()> {
+    pub(super) fn value(&mut self, value: &impl Serialize) -> io::Result<()> {
         self.before_value()?;
         value.serialize(&mut Serializer::with_formatter(&mut self.out, Lent(&mut self.form)))?;
         self.after_value()
     }
 
     /// Closes the innermost list or object.
-    pub fn close(&mut self) -> io::Result<()> {
+    pub(super) fn close(&mut self) -> io::Result<()> {
         match self.open.pop() {
             Some(Open::List { .. }) => self.form.end_array(&mut self.out)?,
             Some(Open::Object { .. }) => self.form.end_object(&mut self.out)?,
@@ -73,7 +73,7 @@ impl<W: Write> Pieces<W> {
     }
 
     /// Ends the document with a line end.
-    pub fn finish(&mut self) -> io::Result<()> {
+    pub(super) fn finish(&mut self) -> io::Result<()> {
         self.out.write_all(b"\n")?;
         self.out.flush()
     }

@@ -3,8 +3,8 @@
 use crate::domain::avoided::Avoided;
 use crate::domain::instant::rfc3339;
 use crate::domain::rule::Mode;
-use crate::domain::run::{Outcome, Row, Run, RunResult};
-use crate::report::clean::clean;
+use crate::domain::run::{Outcome, Row, Run, RunResult, Try};
+use crate::report::clean::{clean, shorten};
 use crate::report::counting::Prices;
 use crate::report::csv::CsvWriter;
 use crate::report::form::{Form, plural};
@@ -19,6 +19,10 @@ use crate::report::still_on::StillOn;
 use crate::report::sum::{Sum, Tally};
 use crate::report::unpriced::Unpriced;
 use crate::report::{Attachment, CSV, Content, Context, counting, fitted, subject};
+
+/// More tries than these are counted only.
+const MOST_TRIES: usize = 10;
+const LONGEST_REASON: usize = 120;
 
 /// Said where nothing needs a person.
 pub(super) const CALM: &str = "Nothing here needs a person.";
@@ -306,6 +310,7 @@ fn sections(facts: &Facts<'_>, context: &Context<'_>, most: usize, rows: &str) -
         facts.left.section(&form),
         held.section(&[], &form),
         unpriced.section(&form),
+        tries(run, &form),
         notes(context.notes),
     ];
     let mut sections: Vec<Section> = sections.into_iter().flatten().collect();
@@ -338,6 +343,16 @@ fn figures(figures: &Figures<'_>, conditional: bool, form: &Form<'_>, most: usiz
     let mut table = parts::table(heads, rows, figures.rows.len(), most);
     table.total = Some(("Total".to_owned(), parts::amount(&figures.sum, form)));
     Some(Section::new(heading, Body::Table(table)))
+}
+
+/// When something was in the way, and what; none where the first try went through.
+fn tries(run: &Run, form: &Form<'_>) -> Option<Section> {
+    let item = |one: &Try| format!("{}: {}", form.time(one.at), shorten(&one.reason, LONGEST_REASON));
+    let mut items: Vec<String> = run.tries.iter().take(MOST_TRIES).map(item).collect();
+    if run.tries.len() > MOST_TRIES {
+        items.push(format!("{} more; `offhours history --json` has them all.", run.tries.len() - MOST_TRIES));
+    }
+    (!items.is_empty()).then(|| Section::new("Tried again", Body::List { items }))
 }
 
 /// What the mail system and the tenant have to add.

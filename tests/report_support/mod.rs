@@ -64,6 +64,7 @@ pub fn run(rule: &str, at: &str, result: RunResult) -> Run {
         resumed: false,
         deployments: Vec::new(),
         left_out: offhours::domain::run::LeftOut::new(),
+        tries: Vec::new(),
     }
 }
 

@@ -42,17 +42,19 @@ fn all_are_stopped_and_recorded(fired: &Fired) {
 }
 
 #[test]
-fn a25_with_bulk_250_deployments_are_stopped_by_3_lists_and_4_requests() {
+fn a25_with_bulk_250_deployments_are_stopped_by_4_requests() {
     let fired = fire(fleet_of_250());
     all_are_stopped_and_recorded(&fired);
     fired.patches(4);
     each_id_once(&fired);
     let journal = fired.stage.simulator.journal();
     let first_stop = journal.iter().position(Entry::is_patch).unwrap();
-    assert_eq!(journal[..first_stop].iter().filter(|entry| is_list(entry)).count(), 3, "lists before the stops");
+    // Each list is read until a page brings nothing new, and one look tells what this tenant's `count` means.
+    let lists = journal[..first_stop].iter().filter(|entry| is_list(entry)).count();
+    assert_eq!(lists, 2 * 3 + 1, "lists before the stops");
     let singles = journal.iter().filter(|one| one.method == "GET" && one.target.contains("/lm/deployments/")).count();
     assert_eq!(singles, 0, "stops are watched by lists, not by one GET for each deployment");
-    let watching = journal.iter().filter(|entry| is_list(entry)).count() - 3;
+    let watching = journal.iter().filter(|entry| is_list(entry)).count() - lists;
     assert!((3..=40).contains(&watching), "{watching} lists to watch 40 seconds");
 }
 

@@ -11,6 +11,7 @@
 
 mod agreement;
 mod books;
+mod clock_steps;
 mod decisions;
 mod faults;
 mod fired;
@@ -19,6 +20,8 @@ mod fleets;
 mod given;
 mod invariants;
 mod observed;
+mod old_lists;
+mod outages;
 mod overlap;
 mod random;
 mod recovery;

@@ -99,6 +99,14 @@ impl Scenario {
         self.start().fire()
     }
 
+    /// Sets everything up, and lets a person fire a rule at the instant.
+    pub fn fire_by_hand(self, rule: &str) -> Fired {
+        let stage = self.start();
+        stage.wait_until(stage.at);
+        let run = stage.fire_by_hand(rule).unwrap();
+        Fired { stage, runs: vec![run] }
+    }
+
     /// The same, where offhours slept over the instant and wakes so long after it.
     pub fn fire_late(mut self, late: TimeDelta) -> Fired {
         let at = self.at;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use offhours::domain::hold::Target;
 use offhours::domain::plan::{Decision, Question};
 use offhours::domain::run::Run;
 use offhours::executor::progress::silent;
-use offhours::executor::survey::survey;
+use offhours::executor::survey::Surveyor;
 use offhours::executor::tenants::Tenants;
 use offhours::executor::{Executor, FireError};
 use offhours::ledger::lock::ExecutorLock;
@@ -41,6 +42,8 @@ pub struct Stage {
     pub config: Arc<Config>,
     pub simulator: Simulator,
     pub clock: Clock,
+    /// Puts the wall clock ahead or back, for offhours and its tenant alike; no timer notices.
+    ahead: Arc<AtomicI64>,
     pub from: DateTime<Utc>,
     pub at: DateTime<Utc>,
     /// What must never be seen anywhere: the client's secret, and every token that was given.
@@ -62,10 +65,11 @@ impl Stage {
         let directory = scratch();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let from = scenario.begins.unwrap_or(scenario.at - LEAD);
-        let (clock, simulator) = runtime.block_on(async {
-            let clock = Clock::start_virtual(from);
+        let (clock, ahead, simulator) = runtime.block_on(async {
+            let (clock, ahead) = Clock::start_virtual(from).stepped();
             let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-            (clock.clone(), Simulator::start(scenario.fleet.clone(), clock, listen).await.unwrap())
+            let simulator = Simulator::start(scenario.fleet.clone(), clock.clone(), listen).await.unwrap();
+            (clock, ahead, simulator)
         });
         let key = simulator.service_key();
         scenario.write_files(directory.path(), &key);
@@ -83,6 +87,7 @@ impl Stage {
             config: Arc::new(config),
             simulator,
             clock,
+            ahead,
             from,
             at: scenario.at,
             secrets,
@@ -108,6 +113,7 @@ impl Stage {
             shutdown: CancellationToken::new(),
             name: lock.name().into(),
             built: DateTime::UNIX_EPOCH,
+            slots: offhours::executor::slots(),
         };
         let agenda = self.runtime.block_on(executor.agenda()).unwrap();
         self.process = Some(Process { executor, agenda, _lock: lock });
@@ -136,6 +142,14 @@ impl Stage {
     pub fn now(&self) -> DateTime<Utc> {
         let _inside = self.runtime.enter();
         self.clock.now()
+    }
+
+    /// The hand that puts the wall clock ahead or back.
+    pub fn hand(&self) -> impl Fn(TimeDelta) + Send + Sync + 'static {
+        let ahead = Arc::clone(&self.ahead);
+        move |step| {
+            ahead.fetch_add(step.num_milliseconds(), Ordering::AcqRel);
+        }
     }
 
     pub fn wait_until(&self, at: DateTime<Utc>) {
@@ -237,15 +251,17 @@ impl Stage {
         let rule = config.rules.iter().find(|known| known.name.as_str() == rule).unwrap();
         self.block_on(async {
             let tenant = executor.tenants.tenant(&config.connections[&rule.connection]).unwrap();
-            let survey = survey(&tenant.reader, rule, &config.protect, &config.prices, at).await.unwrap();
             let holds = executor.ledger.read(move |tx| tx.holds(at)).await.unwrap();
             let question = Question { rule, protect: &config.protect, holds: &holds, scheduled: at, now: at };
-            let planned = survey.plan(&question, &config.prices).0.flat_map(|(_, planned)| planned);
+            let (reader, clock, prices) = (&tenant.reader, &executor.clock, &config.prices);
+            let mut planned = Vec::new();
+            let surveyor = Surveyor { reader, clock, prices, question };
+            surveyor.survey(|group| planned.extend(group.planned)).await.unwrap();
             let word = |decision: &Decision| match decision {
                 Decision::Stop => "stop".to_owned(),
                 Decision::Leave(reason) => reason.to_string(),
             };
-            planned.map(|one| (one.deployment.id.to_string(), word(&one.decision))).collect()
+            planned.iter().map(|one| (one.deployment.id.to_string(), word(&one.decision))).collect()
         })
     }
 

@@ -171,6 +171,7 @@ fn executor(directory: &Path, rules: &str, now: DateTime<Utc>) -> Executor {
         shutdown: CancellationToken::new(),
         name: "test".into(),
         built: utc("2026-11-01T00:00:00Z"),
+        slots: offhours::executor::slots(),
     }
 }
 

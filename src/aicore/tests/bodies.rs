@@ -32,7 +32,7 @@ async fn a16_a_page_that_breaks_off_is_thrown_away_and_read_again() {
         let server =
             Server::api(move |_, n| if n < 2 { raw("200 OK", body.as_bytes()) } else { page(&["d1111"], 1) }).await;
         let listing = server.reader().deployments(&dev(), None).await.unwrap();
-        assert_eq!((listing.deployments.len(), listing.consistent, server.calls().len()), (1, true, 3), "{cut}");
+        assert_eq!((listing.deployments.len(), listing.consistent, server.calls().len()), (1, true, 4), "{cut}");
 
         let body = cut.clone();
         let server = Server::api(move |_, _| raw("200 OK", body.as_bytes())).await;

@@ -31,6 +31,62 @@ async fn a_server_with_smaller_pages_than_asked_for_is_read_to_its_count() {
     assert_eq!((listing.deployments.len(), listing.consistent, server.calls().len()), (250, true, 3));
 }
 
+/// A server whose `count` is its page's, as SAP's description can be read, and which keeps pages below what is asked for.
+fn paged(seen: &Seen, all: usize, most: usize) -> Value {
+    let top = seen.target.split("$top=").nth(1).unwrap().split('&').next().unwrap().parse::<usize>().unwrap();
+    let from = skip(seen).min(all);
+    let to = (from + top.min(most)).min(all);
+    rows(from..to, to - from)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a30_a_count_that_is_the_pages_ends_no_list() {
+    for (all, most) in [(2500, 1000), (2500, 100), (1000, 1000), (2, 1), (1, 1), (0, 1000), (300, 300)] {
+        let server = Server::api(move |seen, _| answer(200, &paged(seen, all, most))).await;
+        let reader = server.reader();
+        for _ in 0..2 {
+            let listing = reader.deployments(&dev(), None).await.unwrap();
+            assert_eq!((listing.deployments.len(), listing.consistent), (all, true), "{all} in pages of {most}");
+        }
+        // A page more than there are, twice, and one that tells what `count` means.
+        assert!(server.calls().len() <= 2 * (all.div_ceil(most) + 1) + 1, "{} calls", server.calls().len());
+    }
+}
+
+/// Whoever says once that there are more than it shows is believed from then on.
+#[tokio::test(start_paused = true)]
+async fn a30_a_count_that_is_the_lists_costs_one_look_and_then_nothing() {
+    let server = Server::api(|seen, _| {
+        let top: usize = seen.target.split("$top=").nth(1).unwrap().split('&').next().unwrap().parse().unwrap();
+        answer(200, &rows(0..top.min(20), 20))
+    })
+    .await;
+    let reader = server.reader();
+    for _ in 0..3 {
+        assert_eq!(reader.deployments(&dev(), None).await.unwrap().deployments.len(), 20);
+    }
+    assert_eq!(server.calls().len(), 3 + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a30_what_is_looked_for_is_read_no_further_than_it_is_seen() {
+    let server = Server::api(|seen, _| answer(200, &paged(seen, 2500, 1000))).await;
+    let ids = ["d00001", "d01001"].map(id).into();
+    let listing = server.reader().look_for(&dev(), &ids).await.unwrap();
+    assert!(ids.iter().all(|id| listing.deployments.iter().any(|one| one.id == *id)));
+    assert_eq!(server.calls().iter().filter(|seen| skip(seen) > 1000).count(), 0);
+}
+
+/// A server that ignores `$top`, and one whose pages have no end: no more is kept than any resource group has.
+#[tokio::test(start_paused = true)]
+async fn a30_a_list_without_measure_is_refused() {
+    let server = Server::api(|_, _| answer(200, &rows(0..100_001, 100_001))).await;
+    assert_eq!(server.reader().deployments(&dev(), None).await.unwrap_err().keyword(), "too_large");
+    let server = Server::api(|seen, _| answer(200, &rows(skip(seen)..skip(seen) + 20_000, 20_000))).await;
+    assert_eq!(server.reader().deployments(&dev(), None).await.unwrap_err().keyword(), "too_large");
+    assert!(server.calls().len() <= 8, "{} pages", server.calls().len());
+}
+
 /// a21: `$skip` is ignored; every page is the first.
 #[tokio::test(start_paused = true)]
 async fn a21_a_page_that_adds_nothing_new_ends_the_walk() {
@@ -56,16 +112,15 @@ async fn a21_a_listing_that_moved_is_read_again_until_it_stands_still() {
 /// a21: it never stands still; all that was seen is told, and that it may not be all.
 #[tokio::test(start_paused = true)]
 async fn a21_a_listing_that_never_stands_still_is_marked() {
-    let server = Server::api(|_, n| match n {
-        0 => page(&["d1111", "d1111"], 2),
-        1 => page(&["d1111", "d2222", "d2222"], 3),
-        _ => page(&["d1111", "d3333", "d3333"], 3),
+    let server = Server::api(|seen, n| {
+        let new = format!("d222{n}");
+        if skip(seen) == 0 { page(&["d1111", &new, &new], 3) } else { page(&[], 0) }
     })
     .await;
     let listing = server.reader().deployments(&dev(), None).await.unwrap();
     let ids: Vec<_> = listing.deployments.iter().map(|d| d.id.as_str()).collect();
-    assert_eq!((ids.as_slice(), listing.consistent), (["d1111", "d2222", "d3333"].as_slice(), false));
-    assert_eq!(server.calls().len(), 3);
+    assert_eq!((ids.as_slice(), listing.consistent), (["d1111", "d2220", "d2223", "d2225"].as_slice(), false));
+    assert_eq!(server.calls().len(), 3 * 2 + 1, "three walks, and a look at what `count` means");
 }
 
 /// a21: `count` is wrong, but what is listed is the same twice.

@@ -8,7 +8,7 @@ use offhours::domain::run::Outcome;
 use offhours::simulator::{Behaviour, Fault, Fleet, Moment, Spec};
 use serde_json::json;
 
-use crate::faults::{BULK, LIST, ONE, bulk, fails, fire, requests, single, took_seconds};
+use crate::faults::{BULK, LIST, ONE, bulk, fails, fire, fire_once, requests, single, took_seconds};
 use crate::scenario::{LEAD, Scenario};
 
 #[test]
@@ -20,9 +20,9 @@ fn a16_a_list_that_broke_off_is_read_again_and_never_acted_on() {
     for fault in
         [Fault::on("GET", LIST).truncates(), Fault::on("GET", LIST).answers_with(200, "application/json", half)]
     {
-        let fired = fire(fleet(), fault.always());
+        let fired = fire_once(fleet(), fault.always());
         fails(&fired, "broke");
-        assert_eq!(requests(&fired, "GET", LIST), 3);
+        assert_eq!(requests(&fired, "GET", LIST), 3, "a person is told at once");
     }
 }
 
@@ -45,10 +45,10 @@ fn a17_a_broken_acceptance_is_checked_by_a_look() {
 #[test]
 fn a18_what_is_no_answer_of_this_api_is_not_acted_on() {
     let page = || Fault::on("GET", LIST).always();
-    fails(&fire(bulk(), page().answers_with(200, "text/html", "<html>log in</html>")), "unexpected_response");
-    fails(&fire(bulk(), page().answers_with(204, "application/json", "")), "unexpected_response");
+    fails(&fire_once(bulk(), page().answers_with(200, "text/html", "<html>log in</html>")), "unexpected_response");
+    fails(&fire_once(bulk(), page().answers_with(204, "application/json", "")), "unexpected_response");
     fails(
-        &fire(bulk(), page().answers_with(200, "application/json", r#"{"resources":"none"}"#)),
+        &fire_once(bulk(), page().answers_with(200, "application/json", r#"{"resources":"none"}"#)),
         "unexpected_response",
     );
 }
@@ -60,8 +60,8 @@ fn a18_no_redirect_is_followed() {
     let location = format!("http://{}/v2/lm/deployments", elsewhere.local_addr().unwrap());
     for status in [301, 302, 307, 308] {
         let away = |method| Fault::on(method, "").always().answers(status).header("Location", &location);
-        fails(&fire(bulk(), away("GET")), "unexpected_response");
-        let fired = fire(single(), away("PATCH"));
+        fails(&fire_once(bulk(), away("GET")), "unexpected_response");
+        let fired = fire_once(single(), away("PATCH"));
         fired.outcome("d001", "failed", "unexpected_response").avoids_nothing();
         assert!(fired.stage.patches().len() <= 3);
     }
@@ -73,7 +73,7 @@ fn a19_a_silent_server_is_waited_for_thirty_seconds() {
     let fired = fire(bulk(), Fault::on("GET", LIST).hangs());
     fired.result("done").stopped(["d001"]);
     assert!((30..180).contains(&took_seconds(&fired)), "{} s", took_seconds(&fired));
-    fails(&fire(bulk(), Fault::on("GET", LIST).always().hangs()), "unreachable");
+    fails(&fire_once(bulk(), Fault::on("GET", LIST).always().hangs()), "unreachable");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a24_an_id_that_is_never_answered_for_is_asked_a_limited_number_of_times() {
     let fault = Fault::on("PATCH", BULK).always().answers_with(202, "application/json", nothing);
     let scenario = Scenario::evenings().fleet(bulk()).fault(fault);
     let odd = Fault::on("PATCH", ONE).always().answers_with(202, "application/json", "{}");
-    let fired = scenario.fault(odd).fire();
+    let fired = scenario.fault(odd).fire_by_hand("dev-evenings");
     fired.result("failed").outcome("d001", "failed", "unexpected_response").asked("d001", 3).avoids_nothing();
 }
 

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use offhours::simulator::{Fault, Fleet};
 use serde_json::json;
 
-use crate::faults::{BULK, LIST, ONE, bulk, fails, fire, requests, single};
+use crate::faults::{BULK, LIST, ONE, bulk, fails, fire, fire_once, requests, single};
 
 #[test]
 fn a01_a_token_that_is_no_longer_good_is_renewed_once() {
@@ -53,7 +53,7 @@ fn a03_without_a_token_nothing_is_stopped() {
     ];
     for fault in faults {
         let name = format!("{fault:?}");
-        let fired = fire(bulk(), fault);
+        let fired = fire_once(bulk(), fault);
         fails(&fired, "token");
         let calls = requests(&fired, "POST", "/oauth/token");
         assert!((1..=3).contains(&calls), "{calls} token calls: {name}");

@@ -29,6 +29,11 @@ pub fn fire(fleet: Fleet, fault: Fault) -> Fired {
     Scenario::evenings().fleet(fleet).fault(fault).fire()
 }
 
+/// Fired by a person, so that there is one try.
+pub fn fire_once(fleet: Fleet, fault: Fault) -> Fired {
+    Scenario::evenings().fleet(fleet).fault(fault).fire_by_hand("dev-evenings")
+}
+
 /// A run that could do nothing: one word of why, no PATCH, nothing counted.
 pub fn fails(fired: &Fired, keyword: &str) {
     fired.result("failed").because(keyword).patches(0).avoids_nothing();

@@ -1,0 +1,279 @@
+//! What a run has come to so far, over all its tries: per resource group what is settled and what is still to be done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::aicore::Error;
+use crate::domain::deployment::Group;
+use crate::domain::id::{DeploymentId, ResourceGroup};
+use crate::domain::run::{LeftOut, Outcome, Row, RunResult, Try, keyword, result_of};
+use crate::domain::schedule::OffWindow;
+use crate::executor::clearance::WINDOW_ENDED;
+use crate::executor::ended::Ended;
+use crate::executor::survey::Gaps;
+use crate::executor::ticket::{GroupTickets, Progress};
+
+/// Of the deployments that are left for one reason so many have a row; the others are counted.
+const MOST_LEFT_ROWS: usize = 100;
+
+/// A deployment's place in a tenant.
+type Place = (ResourceGroup, DeploymentId);
+
+/// What a run has come to.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    /// What was asked for before this try, by an earlier executor or an earlier try, and has not been seen since.
+    pub earlier: BTreeMap<Place, Row>,
+    groups: BTreeMap<ResourceGroup, GroupEnd>,
+    /// Rows of what was asked for earlier and is in no list any more.
+    unlisted: Vec<Row>,
+    /// Why nothing could be looked at.
+    failed: Option<Failure>,
+    /// Why the whole run stopped nothing more.
+    pub blocked: Option<String>,
+    /// Tries that did not come to an end.
+    pub tries: Vec<Try>,
+    notes: BTreeSet<String>,
+    /// Rows that were kept of what was left, by the keyword of their reason.
+    sample: LeftOut,
+}
+
+/// Why something could not be done.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    /// A keyword and a sentence.
+    pub reason: String,
+    /// True where a later try may go better.
+    pub again: bool,
+}
+
+impl Failure {
+    pub fn of(error: &Error) -> Self {
+        Self { reason: format!("{}: {error}", error.keyword()), again: error.may_pass() }
+    }
+
+    pub fn to_try_again(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), again: true }
+    }
+}
+
+/// What one resource group has come to.
+#[derive(Debug, Default)]
+struct GroupEnd {
+    rows: BTreeMap<DeploymentId, Row>,
+    left_out: LeftOut,
+    /// Why it could not be listed.
+    unlisted: Option<Failure>,
+    /// Why something in it was not asked for, where a later try may go better.
+    unasked: Option<String>,
+    /// True where nothing is left to do in it.
+    is_done: bool,
+}
+
+impl GroupEnd {
+    fn unfinished(&self) -> Option<&str> {
+        let unlisted = self.unlisted.as_ref().filter(|failure| failure.again).map(|failure| failure.reason.as_str());
+        unlisted.or(self.unasked.as_deref())
+    }
+}
+
+impl Account {
+    /// Nothing could be looked at.
+    pub fn fail(&mut self, failure: Failure) {
+        self.failed = Some(failure);
+    }
+
+    /// The tenant answers: what was said of earlier tries is no longer true. Of groups that come again only what was asked
+    /// for and seen to its end stays.
+    pub fn begin_try(&mut self) {
+        self.failed = None;
+        self.notes.clear();
+        for group in self.groups.values_mut().filter(|group| !group.is_done) {
+            group.rows.retain(|_, row| row.requested_at.is_some());
+            group.left_out.clear();
+            (group.unlisted, group.unasked) = (None, None);
+        }
+    }
+
+    /// True where nothing is left to do in a group.
+    pub fn is_finished(&self, group: &ResourceGroup) -> bool {
+        self.groups.get(group).is_some_and(|end| end.is_done)
+    }
+
+    /// True where an earlier try has seen a deployment to its end.
+    pub fn has_settled(&self, group: &ResourceGroup, id: &DeploymentId) -> bool {
+        self.groups.get(group).is_some_and(|end| end.rows.contains_key(id))
+    }
+
+    /// How many deployments earlier tries have asked for and seen to their end.
+    pub fn asked(&self) -> usize {
+        let rows = self.groups.values().flat_map(|group| group.rows.values());
+        rows.filter(|row| row.requested_at.is_some()).count()
+    }
+
+    /// Takes one that is left and hangs on no figure: the first ones with a row, the others as a count.
+    pub fn take_left(&mut self, row: Row) {
+        let kept = self.sample.entry(keyword(&row.reason).to_owned()).or_default();
+        if *kept < MOST_LEFT_ROWS {
+            *kept += 1;
+            self.groups.entry(row.resource_group.clone()).or_default().rows.insert(row.id.clone(), row);
+        } else {
+            self.leave_out(&row.resource_group, keyword(&row.reason), 1);
+        }
+    }
+
+    /// Counts some that are left without a row.
+    pub fn leave_out(&mut self, group: &ResourceGroup, word: &str, count: usize) {
+        let end = self.groups.entry(group.clone()).or_default();
+        *end.left_out.entry(word.to_owned()).or_default() += count;
+    }
+
+    /// How many are left.
+    pub fn left(&self) -> usize {
+        let left = |group: &GroupEnd| {
+            let rows = group.rows.values().filter(|row| row.outcome == Outcome::Left);
+            rows.count() + group.left_out.values().sum::<usize>()
+        };
+        self.groups.values().map(left).sum()
+    }
+
+    /// Takes what a survey could not see.
+    pub fn take_gaps(&mut self, gaps: Gaps) {
+        for (Group { id, .. }, error) in gaps.failed {
+            self.groups.entry(id).or_default().unlisted = Some(Failure::of(&error));
+        }
+        self.notes.extend(gaps.notes);
+    }
+
+    /// True where a group could not be listed in this try.
+    pub fn is_unlisted(&self, group: &ResourceGroup) -> bool {
+        self.groups.get(group).is_some_and(|end| end.unlisted.is_some())
+    }
+
+    /// Takes a group as it stands at the end of a try. What may still come off at a later one was asked for earlier then.
+    pub fn take(&mut self, group: GroupTickets, window: OffWindow) {
+        let GroupTickets { group: Group { id: name, .. }, tickets, .. } = group;
+        for (id, ticket) in tickets {
+            let again = matches!(&ticket.progress, Progress::Over(fate) if fate.again);
+            let row = ticket.into_row(window);
+            if self.blocked.as_ref() == Some(&row.reason) {
+                self.take_left(row);
+                continue;
+            }
+            let end = self.groups.entry(name.clone()).or_default();
+            if again {
+                end.unasked.get_or_insert_with(|| row.reason.clone());
+            }
+            if again && row.requested_at.is_some() {
+                self.earlier.insert((name.clone(), id), row);
+            } else {
+                end.rows.insert(id, row);
+            }
+        }
+        let end = self.groups.entry(name).or_default();
+        end.is_done = end.unfinished().is_none();
+    }
+
+    /// True where something that was asked for has not been seen since.
+    pub fn is_watching(&self) -> bool {
+        self.earlier.values().any(|row| row.outcome == Outcome::Unconfirmed)
+    }
+
+    /// Takes what became of a deployment that was asked for earlier and is in no list any more.
+    pub fn take_unlisted(&mut self, row: Row) {
+        self.unlisted.push(row);
+    }
+
+    /// Why another try would be worth it, if it would.
+    pub fn unfinished(&self) -> Option<String> {
+        let whole = self.failed.as_ref().filter(|failure| failure.again).map(|failure| failure.reason.clone());
+        let of_group = || {
+            let mut groups =
+                self.groups.iter().filter_map(|(name, group)| group.unfinished().map(|reason| (name, reason)));
+            let (name, reason) = groups.next()?;
+            Some(format!("{reason} (resource group `{name}`{})", others(groups.count())))
+        };
+        let unseen = || {
+            let listed = self.earlier.keys().filter(|(group, _)| !self.is_unlisted(group));
+            let unseen = listed.count();
+            (unseen > 0 && self.failed.is_none()).then(|| {
+                format!("unreachable: {unseen} deployments that were asked to stop could not be looked at again")
+            })
+        };
+        whole.or_else(of_group).or_else(unseen)
+    }
+
+    /// What the run has come to, once nothing more is tried.
+    pub fn into_ended(self) -> Ended {
+        let (mut rows, mut left_out) = (self.unlisted, LeftOut::new());
+        let (mut failed, all) = (Vec::new(), self.groups.len());
+        for (name, group) in self.groups {
+            rows.extend(group.rows.into_values());
+            group.left_out.into_iter().for_each(|(word, count)| *left_out.entry(word).or_default() += count);
+            failed.extend(group.unlisted.map(|failure| (name, failure.reason)));
+        }
+        rows.extend(self.earlier.into_values().map(unseen));
+        rows.sort_by(|a, b| (&a.resource_group, &a.id).cmp(&(&b.resource_group, &b.id)));
+        let whole = Ended { result: RunResult::Done, reason: String::new(), rows, left_out, tries: self.tries };
+        if let Some(reason) = self.blocked {
+            return Ended { result: RunResult::Blocked, reason, ..whole };
+        }
+        if let Some(failure) = self.failed {
+            let did_something = whole.rows.iter().any(|row| row.confirmed_at.is_some());
+            let result = if did_something { RunResult::Partial } else { RunResult::Failed };
+            return Ended { result, reason: failure.reason, ..whole };
+        }
+        let result = result_of(&whole.rows, failed.len(), all);
+        let (result, reason) = summary(result, &whole.rows, &failed, all, &self.notes);
+        Ended { result, reason, ..whole }
+    }
+}
+
+fn others(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(" and {count} more") }
+}
+
+/// A row that was asked for, and of which nobody knows what came of it. A failure that it has says more.
+fn unseen(row: Row) -> Row {
+    if row.outcome == Outcome::Failed {
+        return row;
+    }
+    let reason = "unconfirmed: AI Core could not be asked again".to_owned();
+    Row { outcome: Outcome::Unconfirmed, reason, ..row }
+}
+
+/// The result and the reason of a run that looked at its tenant.
+fn summary(
+    mut result: RunResult,
+    rows: &[Row],
+    failed: &[(ResourceGroup, String)],
+    groups: usize,
+    notes: &BTreeSet<String>,
+) -> (RunResult, String) {
+    let mut reasons = Vec::new();
+    let too_late = rows.iter().filter(|row| row.outcome == Outcome::Left && row.reason == WINDOW_ENDED).count();
+    if too_late > 0 {
+        reasons.push(format!(
+            "{too_late} deployments were left: the off window was over before they could be asked to stop"
+        ));
+        let did_something = rows.iter().any(|row| row.outcome != Outcome::Left && row.requested_at.is_some());
+        if result == RunResult::Done {
+            result = if did_something { RunResult::Partial } else { RunResult::Missed };
+        }
+    }
+    if let Some((group, failure)) = failed.first() {
+        let (word, sentence) = failure.split_once(": ").unwrap_or((failure, ""));
+        let count = failed.len();
+        reasons.push(format!("{word}: {count} of {groups} resource groups could not be listed; `{group}`: {sentence}"));
+    }
+    let not_off: Vec<String> = [Outcome::Failed, Outcome::Unconfirmed]
+        .into_iter()
+        .map(|outcome| (rows.iter().filter(|row| row.outcome == outcome).count(), outcome))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, outcome)| format!("{count} {outcome}"))
+        .collect();
+    if !not_off.is_empty() {
+        reasons.push(not_off.join(", "));
+    }
+    reasons.extend(notes.iter().cloned());
+    (result, reasons.join("; "))
+}

@@ -1,0 +1,258 @@
+//! One try of a run: survey, plan, stop, verify, as far as AI Core and the ledger can be reached.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::domain::deployment::{Deployment, Group, Status};
+use crate::domain::id::{DeploymentId, ResourceGroup};
+use crate::domain::plan::{Decision, Planned, Question, Reason};
+use crate::domain::rule::Mode;
+use crate::domain::run::{OBSERVED, Outcome, Row, keyword};
+use crate::executor::account::{Account, Failure};
+use crate::executor::clearance::Clearance;
+use crate::executor::ended::Interrupted;
+use crate::executor::progress::Step;
+use crate::executor::survey::{Gaps, Labels, Surveyed, Surveyor};
+use crate::executor::task::Task;
+use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
+
+/// How long a try may list, and then go on asking for stops.
+const ASKING_LIMIT: TimeDelta = TimeDelta::minutes(15);
+/// Requests for a stop that are prepared at once. More would only grow old while they wait at the client's gate.
+const ASKED_AT_ONCE: usize = 32;
+/// What went off this long before a firing or later is still worth a row.
+const RECENTLY: TimeDelta = TimeDelta::hours(12);
+
+/// One try under way.
+pub(super) struct Attempt<'a> {
+    pub task: &'a Task,
+    pub clearance: Clearance,
+    pub asking: Semaphore,
+    /// The labels of the tenant's resource groups, as they were last read for an old list.
+    pub labels: Mutex<Option<(DateTime<Utc>, Option<Labels>)>>,
+    account: &'a mut Account,
+}
+
+/// What is to be done, as far as the survey has come.
+#[derive(Default)]
+struct Found {
+    groups: Vec<GroupTickets>,
+    /// Deployments to stop that are beyond `max_stops`: the run stops nothing, so that they need no ticket.
+    surplus: BTreeMap<ResourceGroup, usize>,
+    to_stop: usize,
+    /// Deployments that hang on a hold and would have been stopped without it.
+    held: usize,
+}
+
+impl<'a> Attempt<'a> {
+    pub fn new(task: &'a Task, account: &'a mut Account) -> Self {
+        let clearance = Clearance {
+            ledger: task.ledger.clone(),
+            clock: task.clock.clone(),
+            shutdown: task.shutdown.clone(),
+            rule: task.rule.clone(),
+            window: task.window(),
+            deadline: task.clock.now() + ASKING_LIMIT,
+            run: task.open.id,
+            executor: task.executor.clone(),
+        };
+        let asking = Semaphore::new(ASKED_AT_ONCE);
+        Self { task, clearance, asking, labels: Mutex::new(None), account }
+    }
+
+    /// Carries the try out; what it comes to is in the account.
+    pub async fn carry_out(mut self) -> Result<(), Interrupted> {
+        let now = self.task.clock.now();
+        let holds = match self.task.ledger.read(move |tx| tx.holds(now)).await {
+            Ok(holds) => holds,
+            Err(error) => {
+                let reason = format!("ledger: nothing more was asked for, because {error}");
+                self.account.fail(Failure::to_try_again(reason));
+                return Ok(());
+            }
+        };
+        let question = Question { holds: &holds, ..self.question(now) };
+        // Lists can be put off again and again; the rule's next firing must not have to wait for them.
+        let limit = ASKING_LIMIT.to_std().unwrap_or_default();
+        let shutdown = self.task.shutdown.clone();
+        let mut found = Found::default();
+        let survey = tokio::time::timeout(limit, self.survey(question, &mut found));
+        let surveyed = shutdown.run_until_cancelled(survey).await;
+        match surveyed {
+            None => return Err(Interrupted),
+            Some(Ok(true)) => {}
+            Some(Ok(false)) => return Ok(()),
+            Some(Err(_)) => {
+                found.give_back(self.account);
+                let minutes = ASKING_LIMIT.num_minutes();
+                let reason = format!("deadline: AI Core did not list everything within {minutes} minutes");
+                self.account.fail(Failure::to_try_again(reason));
+                return Ok(());
+            }
+        }
+        self.look_for_unlisted(&mut found).await;
+        self.guard(&mut found);
+        let Found { mut groups, .. } = found;
+        // Also where nothing is left to ask for: what was asked for earlier is watched to its end.
+        let this = &self;
+        let work = groups.iter_mut().map(|group| async {
+            this.stop_group(group).await?;
+            this.verify_group(group).await
+        });
+        join_all(work).await.into_iter().collect::<Result<Vec<()>, Interrupted>>()?;
+        let window = self.task.window();
+        groups.into_iter().for_each(|group| self.account.take(group, window));
+        Ok(())
+    }
+
+    /// What is decided by, but for the holds.
+    pub fn question(&self, now: DateTime<Utc>) -> Question<'a> {
+        let Task { rule, config, .. } = self.task;
+        Question { rule, protect: &config.protect, holds: &[], scheduled: self.task.window().from, now }
+    }
+
+    /// Decides for everything that can be listed; false where nothing can.
+    async fn survey(&mut self, question: Question<'_>, found: &mut Found) -> bool {
+        let (task, account) = (self.task, &mut *self.account);
+        let reader = &task.tenant.reader;
+        let surveyor = Surveyor { reader, clock: &task.clock, prices: &task.config.prices, question };
+        let mut gaps = Gaps::default();
+        let groups = match surveyor.groups(&mut gaps).await {
+            Ok(groups) => groups,
+            Err(error) => {
+                account.fail(Failure::of(&error));
+                return false;
+            }
+        };
+        let groups = groups.into_iter().filter(|group| !account.is_finished(&group.id)).collect();
+        account.begin_try();
+        surveyor.list(groups, &mut gaps, |surveyed| found.take(surveyed, task, account)).await;
+        account.take_gaps(gaps);
+        true
+    }
+
+    /// What was asked for earlier and is not listed any more is looked at by itself.
+    async fn look_for_unlisted(&mut self, found: &mut Found) {
+        let unlisted = |(group, _): &(ResourceGroup, DeploymentId)| !self.account.is_unlisted(group);
+        let places: Vec<_> = self.account.earlier.keys().filter(|place| unlisted(place)).cloned().collect();
+        let looks = places.into_iter().map(|(group, id)| async {
+            let seen = self.task.tenant.reader.deployment(&group, &id).await;
+            ((group, id), seen)
+        });
+        for (place, seen) in join_all(looks).await {
+            let Some(row) = self.account.earlier.remove(&place) else { continue };
+            match seen {
+                Ok(Some(deployment)) => found.watch_too(deployment, row, self.task.clock.now()),
+                Ok(None) => {
+                    let reason = "deleted by somebody else".to_owned();
+                    self.account.take_unlisted(Row { outcome: Outcome::Gone, reason, ..row });
+                }
+                Err(error) if error.may_pass() => drop(self.account.earlier.insert(place, row)),
+                Err(error) => {
+                    let reason = format!("unconfirmed: it could not be looked at again: {error}");
+                    self.account.take_unlisted(Row { outcome: Outcome::Unconfirmed, reason, ..row });
+                }
+            }
+        }
+    }
+
+    /// The guards over a whole run: `max_stops`, then observe mode. An observing rule is blocked as it would be in earnest:
+    /// what it would not stop it would not avoid either. What the run has asked for before counts as well.
+    fn guard(&mut self, found: &mut Found) {
+        let count = |progress| found.groups.iter().map(|group| group.ids(&progress).len()).sum::<usize>();
+        let (to_stop, watched) =
+            (count(Progress::ToStop) + found.surplus.values().sum::<usize>(), count(Progress::Asked));
+        let asked = watched + self.account.asked();
+        (self.task.observer)(&Step::Decided { stop: to_stop + watched, leave: self.account.left() + found.held });
+        if watched > 0 {
+            (self.task.observer)(&Step::Asked(watched));
+        }
+        let max_stops = self.task.rule.max_stops;
+        if to_stop > 0 && to_stop + asked > usize::try_from(max_stops).unwrap_or(usize::MAX) {
+            let all = to_stop + asked;
+            let reason = format!("blocked: it would have stopped {all} deployments, more than max_stops = {max_stops}");
+            found.leave(&reason);
+            for (group, count) in &found.surplus {
+                self.account.leave_out(group, keyword(&reason), *count);
+            }
+            self.account.blocked = Some(reason);
+        } else if self.task.open.claim.mode == Mode::Observe || self.task.rule.mode == Mode::Observe {
+            found.leave(OBSERVED);
+        }
+    }
+}
+
+impl Found {
+    /// Takes a group as it was listed and decided on.
+    fn take(&mut self, surveyed: Surveyed, task: &Task, account: &mut Account) {
+        let Surveyed { group, listed_at, planned } = surveyed;
+        let most = usize::try_from(task.rule.max_stops).unwrap_or(usize::MAX);
+        let mut tickets = BTreeMap::new();
+        for planned in planned {
+            let id = planned.deployment.id.clone();
+            if account.has_settled(&group.id, &id) {
+                continue;
+            }
+            let earlier = account.earlier.remove(&(group.id.clone(), id.clone()));
+            if earlier.is_none() && was_off_long_before(&planned.deployment, task.window().from) {
+                continue;
+            }
+            if earlier.is_none() && planned.decision == Decision::Stop {
+                self.to_stop += 1;
+                if self.to_stop > most {
+                    *self.surplus.entry(group.id.clone()).or_default() += 1;
+                    continue;
+                }
+            }
+            // What a hold costs is counted by its rows; more than `max_stops` would not have been stopped without it.
+            let is_held = matches!(planned.decision, Decision::Leave(Reason::Held { .. })) && planned.rate.nodes > 0;
+            self.held += usize::from(is_held);
+            let counts = is_held && self.held <= most;
+            let ticket = Ticket::new(planned, earlier.map(Box::new));
+            match &ticket.progress {
+                Progress::Over(fate) if fate.outcome == Outcome::Left && !counts => {
+                    account.take_left(ticket.into_row(task.window()));
+                }
+                _ => drop(tickets.insert(id, ticket)),
+            }
+        }
+        self.groups.push(GroupTickets { group, listed_at, tickets });
+    }
+
+    /// Adds a deployment that the run asked for earlier and that no list shows. It is watched, and not asked again.
+    fn watch_too(&mut self, deployment: Deployment, earlier: Row, seen_at: DateTime<Utc>) {
+        let id = deployment.id.clone();
+        let group = Group { id: deployment.resource_group.clone(), labels: BTreeMap::new() };
+        let decision = Decision::Leave(Reason::NotSelected("it is no longer listed".to_owned()));
+        let planned = Planned { decision, rate: earlier.rate.clone(), deployment };
+        let ticket = Ticket::new(planned, Some(Box::new(earlier)));
+        match self.groups.iter_mut().find(|known| known.group.id == group.id) {
+            Some(known) => drop(known.tickets.insert(id, ticket)),
+            None => self.groups.push(GroupTickets { group, listed_at: seen_at, tickets: [(id, ticket)].into() }),
+        }
+    }
+
+    /// Gives back what was asked for earlier, for the next try.
+    fn give_back(self, account: &mut Account) {
+        let tickets = self.groups.into_iter().flat_map(|group| group.tickets.into_values());
+        for row in tickets.filter_map(|ticket| ticket.earlier) {
+            account.earlier.insert((row.resource_group.clone(), row.id.clone()), *row);
+        }
+    }
+
+    /// Leaves what is not asked for yet.
+    fn leave(&mut self, reason: &str) {
+        let fate = Fate::new(Outcome::Left, reason);
+        self.groups.iter_mut().for_each(|group| group.conclude_unasked(&fate));
+    }
+}
+
+/// True for what is left over from earlier: STOPPED or DEAD long before the firing, or at a time that nobody knows. No
+/// one expects a word about it, and a tenant that is never tidied up would fill the history with it.
+fn was_off_long_before(deployment: &Deployment, scheduled: DateTime<Utc>) -> bool {
+    matches!(deployment.status, Status::Stopped | Status::Dead)
+        && deployment.completed_at.or(deployment.modified_at).is_none_or(|at| at < scheduled - RECENTLY)
+}

@@ -1,0 +1,109 @@
+//! May a stop still be sent? One question for everything that can come in between, asked by the wall clock right before
+//! each request: a wait in between can be long, and a host that slept, or whose clock was set, notices it by no timer.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::domain::deployment::Deployment;
+use crate::domain::plan::{Reason, held};
+use crate::domain::rule::Rule;
+use crate::domain::run::Outcome;
+use crate::domain::schedule::OffWindow;
+use crate::executor::ticket::Fate;
+use crate::ledger::runs::RunId;
+use crate::ledger::{Ledger, LedgerError};
+
+/// What was seen this long ago is looked at again before a stop: somebody may have changed or labelled it meanwhile.
+pub(super) const LOOK_IS_OLD: TimeDelta = TimeDelta::seconds(30);
+/// Why a deployment is left whose off window ended before it was asked to stop.
+pub(super) const WINDOW_ENDED: &str = "window ended: the off window was over before it could be asked to stop";
+
+/// The leave that a run has to ask for stops.
+#[derive(Debug, Clone)]
+pub(super) struct Clearance {
+    pub ledger: Ledger,
+    pub clock: Clock,
+    /// Cancelled when offhours is being stopped.
+    pub shutdown: CancellationToken,
+    pub rule: Arc<Rule>,
+    pub window: OffWindow,
+    /// A try asks for nothing after it.
+    pub deadline: DateTime<Utc>,
+    pub run: RunId,
+    /// The name with which this process has signed the run.
+    pub executor: Arc<str>,
+}
+
+/// What has come in between.
+#[derive(Debug)]
+pub(super) enum Obstacle {
+    /// offhours is being stopped, or another executor has taken the run over: nobody here may say what becomes of it.
+    Interrupted,
+    /// The off window is over.
+    WindowOver,
+    /// The clock was put back to a time before the off window.
+    BeforeWindow,
+    /// This try has taken too long.
+    Deadline,
+    /// Somebody said "not tonight".
+    Held(Reason),
+    /// The holds cannot be read, so that nobody knows.
+    Ledger(LedgerError),
+}
+
+impl Clearance {
+    /// What keeps a stop of any of `deployments` from being asked for at this moment.
+    pub async fn obstacle(&self, deployments: &[Deployment]) -> Option<Obstacle> {
+        let now = self.clock.now();
+        if let Some(obstacle) = self.obstacle_of_time(now) {
+            return Some(obstacle);
+        }
+        let (run, executor) = (self.run, Arc::clone(&self.executor));
+        let read = self.ledger.read(move |tx| Ok((tx.is_held_by(run, &executor)?, tx.holds(now)?)));
+        match read.await {
+            Err(error) => Some(Obstacle::Ledger(error)),
+            Ok((false, _)) => Some(Obstacle::Interrupted),
+            Ok((true, holds)) => {
+                let held = deployments.iter().find_map(|one| held(&holds, &self.rule.name, one, now));
+                held.map(Obstacle::Held)
+            }
+        }
+    }
+
+    /// The part of it that a clock tells.
+    pub fn obstacle_of_time(&self, now: DateTime<Utc>) -> Option<Obstacle> {
+        if self.shutdown.is_cancelled() {
+            Some(Obstacle::Interrupted)
+        } else if now >= self.window.to {
+            Some(Obstacle::WindowOver)
+        } else if now < self.window.from {
+            Some(Obstacle::BeforeWindow)
+        } else if now >= self.deadline {
+            Some(Obstacle::Deadline)
+        } else {
+            None
+        }
+    }
+
+    /// True where what was seen at `seen_at` has to be looked at again; also where the clock was put back since.
+    pub fn is_old(&self, seen_at: DateTime<Utc>) -> bool {
+        (self.clock.now() - seen_at).abs() >= LOOK_IS_OLD
+    }
+}
+
+impl Obstacle {
+    /// What becomes of a deployment that meets it; none where that is not ours to say.
+    pub fn fate(&self) -> Option<Fate> {
+        match self {
+            Self::Interrupted => None,
+            Self::WindowOver => Some(Fate::new(Outcome::Left, WINDOW_ENDED)),
+            Self::BeforeWindow => Some(Fate::to_try_again("clock: it shows a time before the off window")),
+            Self::Deadline => Some(Fate::to_try_again("deadline: the run took too long to ask for its stop")),
+            Self::Held(reason) => Some(Fate::left(reason)),
+            Self::Ledger(error) => Some(Fate::to_try_again(format!("ledger: not asked, because {error}"))),
+        }
+    }
+}

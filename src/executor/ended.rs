@@ -1,0 +1,56 @@
+//! What a run came to, before it is written down.
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::run::{LeftOut, Outcome, Row, Run, RunResult, Try};
+use crate::ledger::runs::OpenRun;
+
+/// offhours is being stopped, or the run is another executor's by now: it stays open, and whoever has it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Interrupted;
+
+/// What a run came to.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub result: RunResult,
+    pub reason: String,
+    pub rows: Vec<Row>,
+    pub left_out: LeftOut,
+    pub tries: Vec<Try>,
+}
+
+impl Ended {
+    pub fn new(result: RunResult, reason: impl Into<String>) -> Self {
+        Self { result, reason: reason.into(), rows: Vec::new(), left_out: LeftOut::new(), tries: Vec::new() }
+    }
+
+    /// With the rows of what was asked for and never watched to its end.
+    pub fn with_unconfirmed(mut self, rows: Vec<Row>, why: &str) -> Self {
+        let unconfirmed = |row: Row| match row.reason.as_str() {
+            "" if row.outcome == Outcome::Unconfirmed => Row { reason: format!("unconfirmed: {why}"), ..row },
+            _ => row,
+        };
+        self.rows = rows.into_iter().map(unconfirmed).collect();
+        self
+    }
+
+    /// The run that this end makes of `open`.
+    pub fn into_run(self, open: &OpenRun, resumed: bool, finished_at: DateTime<Utc>) -> Run {
+        let claim = &open.claim;
+        Run {
+            firing: claim.firing.clone(),
+            connection: claim.connection.clone(),
+            mode: claim.mode,
+            trigger: claim.trigger,
+            started_at: claim.started_at,
+            finished_at,
+            result: self.result,
+            reason: self.reason,
+            off_window: claim.off_window,
+            resumed,
+            deployments: self.rows,
+            left_out: self.left_out,
+            tries: self.tries,
+        }
+    }
+}
