@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use offhours::accounting::period::{Books, Wanted};
+use offhours::accounting::period::{Books, Request};
 use offhours::config::{self, Config};
 use offhours::domain::avoided::Avoided;
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
@@ -272,9 +272,9 @@ async fn carry_out(ledger: &Ledger, mut run: Run, at: DateTime<Utc>, reason: &st
 
 /// The notes of the report of `span`.
 async fn notes(ledger: &Ledger, config: &Config, span: Span, now: DateTime<Utc>) -> Vec<String> {
-    let wanted = Wanted { span, zone: config.zone_or_utc(), now, notes: Vec::new() };
+    let request = Request { span, zone: config.zone_or_utc(), now, notes: Vec::new() };
     let notes = |books: Books<'_>| Ok::<_, LedgerError>(books.report().notes.to_vec());
-    Books::with(Some(ledger), Arc::new(config.clone()), wanted, notes).await.unwrap()
+    Books::with(Some(ledger), Arc::new(config.clone()), request, notes).await.unwrap()
 }
 
 // In a large tenant most of what a run leaves has no row: only a count by the reason's keyword.

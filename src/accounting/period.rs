@@ -23,9 +23,9 @@ use crate::report::{CsvWriter, Digest, JsonWriter, Period, PeriodReport, Trend, 
 /// Equally long periods that the trend shows, the report's own included.
 const TREND_LENGTH: usize = 8;
 
-/// Of which days books are wanted, and as seen from where.
+/// Of which days books are drawn up, and as seen from where.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct Request {
     /// The days.
     pub span: Span,
     /// In whose days.
@@ -67,7 +67,7 @@ impl<'a> Books<'a> {
     pub async fn with<T, E>(
         ledger: Option<&Ledger>,
         config: Arc<Config>,
-        wanted: Wanted,
+        request: Request,
         work: impl FnOnce(Books<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
@@ -75,14 +75,14 @@ impl<'a> Books<'a> {
         E: From<LedgerError> + Send + 'static,
     {
         match ledger {
-            Some(ledger) => ledger.read_apart(move |tx| Ok(work(Books::open(Some(tx), &config, wanted)?))).await?,
-            None => work(Books::open(None, &config, wanted)?),
+            Some(ledger) => ledger.read_apart(move |tx| Ok(work(Books::open(Some(tx), &config, request)?))).await?,
+            None => work(Books::open(None, &config, request)?),
         }
     }
 
     /// Draws up the books from what `ledger` shows.
-    fn open(ledger: Option<&'a Tx<'a>>, config: &Config, wanted: Wanted) -> Result<Self, LedgerError> {
-        let Wanted { span, zone, now, mut notes } = wanted;
+    fn open(ledger: Option<&'a Tx<'a>>, config: &Config, request: Request) -> Result<Self, LedgerError> {
+        let Request { span, zone, now, mut notes } = request;
         let dates = span.dates(zone.wall_clock(now).date());
         let (from, to) = dates.instants(&zone);
         let label = label(dates, &Form { locale: config.locale(), zone: &zone });

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use tracing::info;
 
 use crate::accounting::attached;
-use crate::accounting::period::{Books, Wanted, reserved_nodes};
+use crate::accounting::period::{Books, Request, reserved_nodes};
 use crate::config::{Config, ReportPeriod, ReportSchedule};
 use crate::domain::period::Span;
 use crate::executor::post;
@@ -51,7 +51,7 @@ pub async fn send(
 ) -> Result<(), LedgerError> {
     let Some(settings) = &config.mail else { return Ok(()) };
     let notes = reserved_nodes(config, tenants).await;
-    let wanted = Wanted { span: span(schedule.period), zone: schedule.zone.clone(), now: at, notes };
+    let request = Request { span: span(schedule.period), zone: schedule.zone.clone(), now: at, notes };
     let (locale, drawn_up) = (settings.locale, schedule.clone());
     let draw_up = move |books: Books<'_>| {
         let context = Context::new(locale, &drawn_up.zone, now);
@@ -59,7 +59,7 @@ pub async fn send(
         let content = attached::mail(books, &drawn_up.attach, &drawn_up.name, &context)?;
         Ok::<_, LedgerError>((content, period))
     };
-    let (content, period) = Books::with(Some(ledger), Arc::clone(config), wanted, draw_up).await?;
+    let (content, period) = Books::with(Some(ledger), Arc::clone(config), request, draw_up).await?;
     let mails = post::mails(settings, &schedule.to, &content, now);
     let name = schedule.name.clone();
     let sent = ledger

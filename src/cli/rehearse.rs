@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
 
-use crate::accounting::period::{Books, Wanted, WriteError};
+use crate::accounting::period::{Books, Request, WriteError};
 use crate::cli::args::Rehearse;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::new_file::NewFile;
@@ -108,7 +108,7 @@ pub fn perform(session: &Session, rehearsal: Rehearsal, opening: &str) -> Result
             })
             .await?;
         told?;
-        let wanted = Wanted {
+        let request = Request {
             span: Span::Days(days.0, days.1),
             zone: zone.clone(),
             now: rehearsed.ended_at,
@@ -130,7 +130,7 @@ pub fn perform(session: &Session, rehearsal: Rehearsal, opening: &str) -> Result
             }
             Ok::<_, Failure>(content.text)
         };
-        let text = Books::with(Some(&rehearsed.ledger), rehearsed.config, wanted, draw_up).await?;
+        let text = Books::with(Some(&rehearsed.ledger), rehearsed.config, request, draw_up).await?;
         if json {
             return Ok(Exit::Well);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounting::attached;
-use crate::accounting::period::{Books, Wanted, WriteError, reserved_nodes};
+use crate::accounting::period::{Books, Request, WriteError, reserved_nodes};
 use crate::accounting::settle;
 use crate::aicore::Options;
 use crate::cli::args::{Format, Report};
@@ -32,7 +32,7 @@ pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
     })?;
     let zone = config.zone_or_utc();
     let (ledger, notes) = prepared(session, &config, args).await?;
-    let wanted = Wanted { span, zone: zone.clone(), now: session.now(), notes };
+    let request = Request { span, zone: zone.clone(), now: session.now(), notes };
     let format = if session.json { Format::Json } else { args.format };
     let (mails, path, locale) = (args.mail, args.output.clone(), config.locale());
     let made_at = session.now();
@@ -49,7 +49,7 @@ pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
         let period = books.name();
         Ok::<_, Failure>(Some((attached::mail(books, &[Attachment::Csv], "report", &context)?, period)))
     };
-    match Books::with(ledger.as_ref(), Arc::clone(&config), wanted, draw_up).await? {
+    match Books::with(ledger.as_ref(), Arc::clone(&config), request, draw_up).await? {
         Some((content, period)) => send(session, &config, period, &content).await,
         None => Ok(Exit::Well),
     }

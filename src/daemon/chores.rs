@@ -28,9 +28,12 @@ const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
 /// Works until the executor's shutdown, always with the newest executor.
 pub async fn work(executors: watch::Receiver<Executor>, vitals: Vitals) {
     let mut last_round = DateTime::UNIX_EPOCH;
+    let mut attempts = {
+        let executor = executors.borrow();
+        Attempts::new(executor.ledger.clone(), executor.clock.clone())
+    };
     loop {
         let executor = executors.borrow().clone();
-        let mut attempts = Attempts::new(executor.ledger.clone(), executor.clock.clone());
         let work = async {
             let look = AssertUnwindSafe(look(&executor, &mut attempts, &mut last_round, &vitals));
             if look.catch_unwind().await.is_err() {

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use offhours::accounting::period::{Books, Wanted};
+use offhours::accounting::period::{Books, Request};
 use offhours::clock;
 use offhours::domain::avoided::{Avoided, Basis};
 use offhours::domain::cron::Cron;
@@ -99,9 +99,9 @@ pub fn with_books<T: Send + 'static>(
     look: impl FnOnce(Books<'_>) -> T + Send + 'static,
 ) -> T {
     let (executor, now, zone) = (stage.executor(), stage.now(), stage.config.zone.clone().unwrap());
-    let wanted = Wanted { span, zone, now, notes: Vec::new() };
+    let request = Request { span, zone, now, notes: Vec::new() };
     let look = |books: Books<'_>| Ok::<_, LedgerError>(look(books));
-    stage.block_on(Books::with(Some(&executor.ledger), Arc::clone(&stage.config), wanted, look)).unwrap()
+    stage.block_on(Books::with(Some(&executor.ledger), Arc::clone(&stage.config), request, look)).unwrap()
 }
 
 pub fn runs_of(books: &Books<'_>) -> Vec<Run> {
