@@ -1,7 +1,7 @@
 //! The fleet file, resolved into a [`Fleet`]; its tables are [`fleet_raw`](super::fleet_raw)'s. The keys are those of [`Spec`], in words
 //! that a person writes: `replicas = 2`, `created = "3d"`, `redeployed = "0 7 * * MON-FRI"`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use chrono::TimeDelta;
@@ -44,8 +44,9 @@ pub(super) fn parse(text: &str) -> Result<Fleet, FleetError> {
     for group in raw.group {
         resolver.group(group, &mut fleet)?;
     }
+    let mut taken = HashSet::new();
     for deployment in raw.deployment {
-        resolver.deployment(deployment, &mut fleet)?;
+        resolver.deployment(deployment, &mut fleet, &mut taken)?;
     }
     Ok(fleet)
 }
@@ -105,7 +106,13 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn deployment(&self, raw: RawDeployment, fleet: &mut Fleet) -> Result<(), FleetError> {
+    /// Adds the deployments of one table. `taken` are the ids that there are already, each with its group.
+    fn deployment(
+        &self,
+        raw: RawDeployment,
+        fleet: &mut Fleet,
+        taken: &mut HashSet<(String, String)>,
+    ) -> Result<(), FleetError> {
         let group = self.group_of(raw.group.as_ref(), fleet)?;
         let (id, span, count) = (raw.id.get_ref().clone(), raw.id.span(), raw.count.clone());
         let details = raw.details;
@@ -118,7 +125,7 @@ impl Resolver<'_> {
             Some(count) => return Err(self.fault(&count.span(), format!("1 to {MOST_PER_TABLE} deployments"))),
         };
         for id in ids {
-            if fleet.deployments.iter().any(|known| known.id == id && known.group == spec.group) {
+            if !taken.insert((spec.group.clone(), id.clone())) {
                 return Err(self.fault(&span, format!("deployment `{id}` is there already")));
             }
             let details = details.unwrap_or_else(|| usual_spelling(fleet.deployments.len()));
