@@ -21,8 +21,14 @@ name = "all"
 stop = "0 19 * * *"
 until = "0 7 * * *"
 max_stops = 10000
-mail = "never"
 select = {{ resource_groups = ["{groups}"] }}
+"""
+
+# Each run's mail goes into a file.
+MAIL = """[mail]
+from = "offhours@example.com"
+to = ["finops@example.com"]
+directory = "mails"
 """
 
 
@@ -94,6 +100,62 @@ def site(place, key, *rule_files, config=""):
     return str(place / "offhours.toml")
 
 
+# The unit's MemoryMax, and what we want to need at most.
+UNIT, ENOUGH = 256, 128
+MIB = 1024 * 1024
+
+
+class Bounds:
+    """A memory cgroup with the limit of the unit, made anew for one command: `systemd-run` where systemd runs, else a
+    directory of cgroup v2 or v1 made by hand, which takes root; where there is neither, nothing is bounded."""
+
+    def __init__(self, mebibytes=UNIT):
+        self.limit = mebibytes * MIB
+        self.wrapper, self.directory = [], None
+        v1, v2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+        if Path("/run/systemd/system").exists() and os.geteuid() == 0:
+            self.kind = "a scope of systemd"
+            self.wrapper = ["systemd-run", "--scope", "--quiet", "-p", f"MemoryMax={self.limit}", "-p", "MemorySwapMax=0"]
+        elif os.access(v1 / "cgroup.procs", os.W_OK):
+            self.kind = "a cgroup of version 1"
+            self._make(v1, {"memory.limit_in_bytes": self.limit})
+        elif os.access(v2 / "cgroup.procs", os.W_OK) and "memory" in (v2 / "cgroup.controllers").read_text():
+            self.kind = "a cgroup of version 2"
+            (v2 / "cgroup.subtree_control").write_text("+memory")
+            self._make(v2, {"memory.max": self.limit, "memory.swap.max": 0})
+        else:
+            self.kind = "nothing (no cgroup can be made here); only the peak counts"
+
+    def _make(self, parent, settings):
+        self.directory = parent / f"offhours-bench-{os.getpid()}"
+        self.close()
+        self.directory.mkdir()
+        for name, value in settings.items():
+            if (self.directory / name).exists():
+                (self.directory / name).write_text(str(value))
+
+    def enter(self):
+        """Called in the child, before it becomes the command."""
+        if self.directory:
+            (self.directory / "cgroup.procs").write_text(str(os.getpid()))
+
+    def close(self):
+        if self.directory and self.directory.exists():
+            self.directory.rmdir()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    @staticmethod
+    def said():
+        """How memory is bounded on this machine."""
+        with Bounds() as bounds:
+            return f"bounded to {UNIT} MiB by {bounds.kind}"
+
+
 class Measure:
     """Wall and CPU seconds, peak memory in MiB, requests, and what was printed."""
 
@@ -101,17 +163,19 @@ class Measure:
         self.wall, self.cpu, self.memory, self.out, self.requests = wall, cpu, memory, out, None
 
 
-def measure(command, *, stdin=None, env=None, expect=0):
-    """Runs a command to its end. Python's own pages at the fork count too, so that less than 12 MiB is never told."""
+def measure(command, *, stdin=None, env=None, expect=0, within=None, keep=True):
+    """Runs a command to its end, `within` bounds if there are any. Python's own pages at the fork count too, so that less
+    than 12 MiB is never told. What it prints is kept unless it is too much."""
+    wrapper, enter = (within.wrapper, within.enter) if within else ([], None)
     with open(WORK / "out", "w+") as out, open(WORK / "err", "w+") as err:
         began = time.monotonic()
-        process = subprocess.Popen(command, stdin=stdin, stdout=out, stderr=err, env=env)
+        process = subprocess.Popen([*wrapper, *command], stdin=stdin, stdout=out, stderr=err, env=env, preexec_fn=enter)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
-        text = out.read()
+        text = out.read() if keep else f"{os.fstat(out.fileno()).st_size} bytes"
         if process.returncode != expect:
             sys.exit(f"{' '.join(command)} ended with {process.returncode}:\n{text[-2000:]}{err.read()[-2000:]}")
     return Measure(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)

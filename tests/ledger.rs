@@ -1,7 +1,12 @@
 //! What the ledger promises: a firing is claimed once for ever, a run and its mails come out whole, and what was
 //! written is read back as it was.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what failed by where it failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what failed by where it failed"
+)]
 
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::domain::avoided::{Avoided, Basis};
@@ -110,6 +115,50 @@ async fn t06_a_firing_is_claimed_once_for_ever() {
     let reopened = Ledger::open(directory.path()).unwrap();
     assert_eq!(claim(&reopened, &firing()).await, Claim::Duplicate);
     assert_eq!(history(&reopened).await, [finished(&firing())], "read back as it was written");
+}
+
+#[tokio::test]
+async fn p36_what_was_left_without_a_row_is_read_back_as_it_was_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let Claim::Taken(id) = claim(&ledger, &firing()).await else { panic!("not taken") };
+    let left_out = [("not selected".to_owned(), 99_000), ("younger than min_age".to_owned(), 7)].into();
+    let run = Run { left_out, ..finished(&firing()) };
+    let written = run.clone();
+    ledger.write(move |tx| tx.finish(id, &written)).await.unwrap();
+    assert_eq!(history(&ledger).await, [run.clone()]);
+    assert_eq!(run.totals().left, 99_007);
+    let newest = ledger.read(|tx| tx.newest_counted(firing().firing.at)).await.unwrap().unwrap();
+    assert_eq!((newest.firing, newest.left_out), (firing().firing, run.left_out));
+    let before = firing().firing.at - TimeDelta::seconds(1);
+    assert_eq!(ledger.read(move |tx| tx.newest_counted(before)).await.unwrap(), None);
+}
+
+// A report over a year reads for seconds; a claim must not wait for it.
+#[tokio::test]
+async fn p38_a_long_read_keeps_nobody_waiting_and_sees_one_state_to_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let (begun, reads) = std::sync::mpsc::channel();
+    let (written, ends) = std::sync::mpsc::channel();
+    let reading = tokio::spawn({
+        let ledger = ledger.clone();
+        async move {
+            let read = ledger.read_apart(move |tx| {
+                let before = tx.history(&Filter::default())?.len();
+                begun.send(()).unwrap();
+                ends.recv_timeout(std::time::Duration::from_secs(60)).expect("the writer waits for the reader");
+                Ok((before, tx.history(&Filter::default())?.len()))
+            });
+            read.await
+        }
+    });
+    tokio::task::spawn_blocking(move || reads.recv()).await.unwrap().unwrap();
+    let Claim::Taken(id) = claim(&ledger, &firing()).await else { panic!("not taken") };
+    ledger.write(move |tx| tx.finish(id, &finished(&firing()))).await.unwrap();
+    written.send(()).unwrap();
+    assert_eq!(reading.await.unwrap().unwrap(), (0, 0));
+    assert_eq!(history(&ledger).await.len(), 1);
 }
 
 #[tokio::test]

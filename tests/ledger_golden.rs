@@ -22,7 +22,7 @@ use offhours::ledger::outbox::NewMail;
 use offhours::ledger::runs::{Claim, Filter, NewRun};
 use offhours::ledger::verify::verify;
 use offhours::ledger::{FILE, Ledger, LedgerError, Tx};
-use offhours::report::json_run;
+use offhours::report::JsonWriter;
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ledger-v1.sqlite3")
@@ -181,7 +181,11 @@ fn fill(tx: &Tx<'_>) -> Result<(), LedgerError> {
 fn read(tx: &Tx<'_>) -> Result<String, LedgerError> {
     let mut text = String::new();
     for run in tx.history(&Filter::default())? {
-        let _ = writeln!(text, "{:#}", json_run(&run));
+        let mut bytes = Vec::new();
+        let mut json = JsonWriter::run(&mut bytes);
+        assert!(run.tell(&mut json).is_continue());
+        json.finish().unwrap();
+        text.push_str(std::str::from_utf8(&bytes).unwrap());
     }
     for open in tx.open_runs()? {
         let _ = writeln!(text, "open: {} by {}", open.claim.firing, open.claim.executor);

@@ -4,6 +4,7 @@
 mod report_support;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use chrono::TimeDelta;
 use offhours::domain::avoided::State;
@@ -11,10 +12,12 @@ use offhours::domain::locale::Locale;
 use offhours::domain::rule::Mode;
 use offhours::domain::run::{Outcome, Row, Run, RunResult};
 use offhours::report::clean::LONGEST;
-use offhours::report::{Content, Context, PeriodReport, Trend, csv, json_period, json_run, period_report, run_report};
+use offhours::report::{
+    Attachment, Content, Context, LARGEST_ATTACHMENTS, PeriodReport, Trend, period_report, run_report, run_summary,
+};
 use report_support::{
-    Become, HOSTILE, berlin, blocked, context, decimal, good, hostile, huge, last_week, observed, partial, priced, row,
-    run, week,
+    Become, HOSTILE, berlin, blocked, context, csv, decimal, digest, good, history_table, hostile, huge, json_period,
+    json_run, last_week, observed, partial, priced, row, run, week,
 };
 use rust_decimal::Decimal;
 
@@ -25,14 +28,23 @@ fn records(bytes: &[u8]) -> Vec<BTreeMap<String, String>> {
     ::csv::Reader::from_reader(bytes).deserialize().map(Result::unwrap).collect()
 }
 
+/// What is in an attachment that was compressed.
+fn unzipped(attachment: &Attachment) -> Vec<u8> {
+    let mut whole = Vec::new();
+    flate2::read::GzDecoder::new(attachment.bytes.as_slice()).read_to_end(&mut whole).unwrap();
+    whole
+}
+
 fn total_of_csv(bytes: &[u8], column: &str) -> Decimal {
     records(bytes).iter().map(|record| &record[column]).filter(|text| !text.is_empty()).map(|text| decimal(text)).sum()
 }
 
 fn period(runs: &[Run], locale: Locale) -> (Content, serde_json::Value) {
     let (zone, period, trend) = (berlin(), last_week(), Trend::default());
-    let report = PeriodReport { period: &period, runs, trend: &trend, holds: &[], notes: &[], restates: None };
-    (period_report(&report, &Context { locale, ..context(&zone) }), json_period(&report))
+    let digest = digest(runs);
+    let report =
+        PeriodReport { period: &period, digest: &digest, trend: &trend, holds: &[], notes: &[], restates: None };
+    (period_report(&report, &Context { locale, ..context(&zone) }), json_period(&report, runs))
 }
 
 #[test]
@@ -47,7 +59,7 @@ fn a_weeks_total_is_one_figure_in_four_forms() {
         // The figure, and the total of the runs' table.
         assert_eq!(body.matches("EUR 1,004.67").count(), if form == "html" { 3 } else { 2 }, "{form}");
     }
-    assert_eq!(total_of_csv(&content.attachments[0].bytes, "avoided_cost"), expected);
+    assert_eq!(total_of_csv(&csv(&runs), "avoided_cost"), expected);
     assert_eq!(json["totals"]["cost"], serde_json::json!({ "EUR": "1004.67" }));
     let by_run = json["runs"].as_array().unwrap().iter().filter_map(|run| run["totals"]["cost"].as_str()).map(decimal);
     assert_eq!(by_run.sum::<Decimal>(), expected);
@@ -101,9 +113,9 @@ fn what_two_windows_would_have_avoided_is_counted_once() {
     late.off_window.from = late.firing.at;
     late.off_window.to = early.off_window.to + TimeDelta::hours(2);
     let hours = |runs: &[Run]| {
-        let (content, json) = period(runs, Locale::En);
+        let json = period(runs, Locale::En).1;
         let total = decimal(json["would_have_avoided"]["node_hours"].as_str().unwrap());
-        assert_eq!(total_of_csv(&content.attachments[0].bytes, "would_avoid_node_hours"), total);
+        assert_eq!(total_of_csv(&csv(runs), "would_avoid_node_hours"), total);
         let rows = json["runs"].as_array().unwrap().iter().flat_map(|run| run["deployments"].as_array().unwrap());
         let by_row = rows.filter_map(|row| row["would_avoid"]["node_hours"].as_str()).map(decimal);
         assert_eq!(by_row.sum::<Decimal>(), total);
@@ -124,8 +136,8 @@ fn what_was_observed_is_in_no_total() {
     let (content, json) = period(&watched, Locale::En);
     assert_eq!(json["totals"]["cost"], serde_json::json!({}));
     assert_eq!(json["would_have_avoided"]["cost"], serde_json::json!({ "EUR": "114.52" }));
-    assert_eq!(total_of_csv(&content.attachments[0].bytes, "avoided_cost"), Decimal::ZERO);
-    assert_eq!(total_of_csv(&content.attachments[0].bytes, "would_avoid_cost"), decimal("114.52"));
+    assert_eq!(total_of_csv(&csv(&watched), "avoided_cost"), Decimal::ZERO);
+    assert_eq!(total_of_csv(&csv(&watched), "would_avoid_cost"), decimal("114.52"));
     assert!(content.subject.contains("0 stopped, nothing avoided"), "{}", content.subject);
 }
 
@@ -145,12 +157,13 @@ fn a_run_shows_its_total_in_four_forms() {
 fn a_restated_report_says_so() {
     let (zone, runs, period, trend) = (berlin(), week(), last_week(), Trend::default());
     let restates = Some(report_support::utc("2026-11-23T07:00:00Z"));
-    let report = PeriodReport { period: &period, runs: &runs, trend: &trend, holds: &[], notes: &[], restates };
+    let digest = digest(&runs);
+    let report = PeriodReport { period: &period, digest: &digest, trend: &trend, holds: &[], notes: &[], restates };
     let content = period_report(&report, &context(&zone));
     for body in [content.text, content.html] {
         assert!(body.contains("RESTATED: this replaces the report of Mon 23 Nov 2026, 08:00 CET."), "{body}");
     }
-    assert_eq!(json_period(&report)["restates"], "2026-11-23T07:00:00Z");
+    assert_eq!(json_period(&report, &runs)["restates"], "2026-11-23T07:00:00Z");
 }
 
 #[test]
@@ -207,6 +220,94 @@ fn a28_hostile_names_do_no_harm() {
     assert_eq!(back["deployments"][3]["configuration_name"], HOSTILE[1]);
 }
 
+/// A large tenant: most of what was left has no row of its own, and every form counts it.
+#[test]
+fn p36_what_was_left_without_a_row_is_counted_in_every_form_and_the_rows_called_a_sample() {
+    let zone = berlin();
+    let context = context(&zone);
+    let mut run = good();
+    run.left_out = [("not selected".to_owned(), 99_000), ("protected".to_owned(), 1_000)].into();
+    assert_eq!(run.totals().left, 100_013);
+
+    let mail = run_report(&run, &context);
+    let text = mail.text.replace('\n', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("100,013 left on"), "{text}");
+    assert!(text.contains("100,000 of them are only counted and have no row of their own; the rows are a sample."));
+    assert!(text.contains("not selected 99,000") && text.contains("protected 1,009"), "{text}");
+    assert!(text.contains("Of what was left on it has a sample; 100,000 more are only counted."), "{text}");
+    assert!(mail.html.contains("100,013") && mail.html.contains("99,000") && mail.html.contains("1,009"));
+    assert_eq!(records(&mail.attachments[0].bytes).len(), run.deployments.len());
+
+    let json = json_run(&run);
+    assert_eq!(json["left_out"], serde_json::json!({ "not selected": 99_000, "protected": 1_000 }));
+    assert_eq!(json["totals"]["left"], 100_013);
+    let table = history_table(std::slice::from_ref(&run), &context);
+    assert!(table.contains("100,013"), "{table}");
+    let summary = run_summary(&run, &context).replace('\n', " ");
+    assert!(summary.contains("99,000 not selected") && summary.contains("100,013 left"), "{summary}");
+
+    let runs = [run.clone(), run];
+    let (content, json) = period(&runs, Locale::En);
+    let text = content.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("not selected 198,000") && text.contains("Left on 200,026"), "{text}");
+    assert!(text.contains("Of what was left on it has a sample; 200,000 more are only counted."), "{text}");
+    assert_eq!(json["runs"][1]["totals"]["left"], 100_013);
+}
+
+#[test]
+fn p36_a_run_of_which_nothing_has_a_row_says_what_it_left() {
+    let zone = berlin();
+    let mut run = run("dev-evenings", "2026-11-23T18:00:00Z", RunResult::Done);
+    run.left_out = [("not selected".to_owned(), 3)].into();
+    let mail = run_report(&run, &context(&zone));
+    assert!(mail.text.contains("0 stopped · 0 not confirmed · 3 left on"), "{}", mail.text);
+    assert!(mail.attachments.is_empty());
+}
+
+/// An observed run: what would be left is what has no row too.
+#[test]
+fn p36_an_observed_run_counts_what_would_be_left_without_a_row() {
+    let zone = berlin();
+    let mut run = observed();
+    run.left_out = [("not selected".to_owned(), 5_000)].into();
+    let mail = run_report(&run, &context(&zone));
+    assert!(mail.text.contains("7 would be stopped · 5,013 would be left"), "{}", mail.text);
+}
+
+/// A CSV of 26 MB becomes one of less than 5, and the mail names it as it is.
+#[test]
+fn e21_a_run_of_fifty_thousand_stops_attaches_its_csv_compressed() {
+    let zone = berlin();
+    let mut run = run("dev-evenings", "2026-11-23T18:00:00Z", RunResult::Done);
+    let shape = run.clone();
+    let one = row("dev", 0, "model", "infer.s", 1, priced("1", "1", "EUR")).stopped(&shape, 60);
+    run.deployments = vec![one; 50_000];
+    let mail = run_report(&run, &context(&zone));
+    let [attachment] = mail.attachments.as_slice() else { panic!("{} attachments", mail.attachments.len()) };
+    assert_eq!(attachment.name, "offhours-dev-evenings-20261123T180000Z.csv.gz");
+    assert_eq!(attachment.content_type, "application/gzip");
+    let whole = unzipped(attachment);
+    assert!(whole.len() > LARGEST_ATTACHMENTS && attachment.bytes.len() < LARGEST_ATTACHMENTS);
+    assert_eq!(whole, csv(&[run]));
+}
+
+/// Names that nobody can compress.
+#[test]
+fn e22_a_csv_that_is_too_large_also_compressed_is_left_out_and_the_mail_says_how_to_get_it() {
+    let zone = berlin();
+    let mut noise = fastrand::Rng::with_seed(22);
+    let mut run = run("dev-evenings", "2026-11-23T18:00:00Z", RunResult::Done);
+    let shape = run.clone();
+    let one = row("dev", 0, "model", "infer.s", 1, priced("1", "1", "EUR")).stopped(&shape, 60);
+    let random = || -> String { std::iter::repeat_with(|| noise.alphanumeric()).take(180).collect() };
+    let names: Vec<String> = std::iter::repeat_with(random).take(40_000).collect();
+    run.deployments = names.into_iter().map(|name| Row { configuration_name: Some(name), ..one.clone() }).collect();
+    let mail = run_report(&run, &context(&zone));
+    assert!(mail.attachments.is_empty());
+    let text = mail.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("Its CSV is too large for a mail; `offhours history --since 2026-11-23T18:00:00Z --rule dev-evenings --json` prints each row."), "{text}");
+}
+
 #[test]
 fn e11_ten_thousand_rows_are_cut_with_totals_and_the_csv_has_them_all() {
     let (zone, run) = (berlin(), huge());
@@ -222,7 +323,7 @@ fn e11_ten_thousand_rows_are_cut_with_totals_and_the_csv_has_them_all() {
     assert!(content.text.contains(&shown) && content.html.contains(&shown), "{shown}");
     assert!(content.text.contains(" more; the CSV has them all."));
     assert!(content.html.contains(" more; the CSV has them all."));
-    assert_eq!(records(&content.attachments[0].bytes).len(), 10_000);
+    assert_eq!(records(&unzipped(&content.attachments[0])).len(), 10_000);
 }
 
 #[test]

@@ -6,7 +6,8 @@ mod report_support;
 use offhours::domain::locale::Locale;
 use offhours::report::{Context, PeriodReport, notice, period_report, run_report};
 use report_support::{
-    berlin, blocked, context, good, hold, hostile, huge, last_week, missed, observed, partial, planned, trend, week,
+    berlin, blocked, context, digest, good, hold, hostile, huge, last_week, missed, observed, partial, planned, trend,
+    week,
 };
 
 /// Every kind of mail, by name.
@@ -14,8 +15,15 @@ fn mails() -> Vec<(&'static str, String)> {
     let (zone, runs, period, trend) = (berlin(), week(), last_week(), trend());
     let context = context(&zone);
     let notes = ["The tenant has 2 reserved nodes; they go on costing whatever is stopped.".to_owned()];
-    let report =
-        PeriodReport { period: &period, runs: &runs, trend: &trend, holds: &[hold()], notes: &notes, restates: None };
+    let digest = digest(&runs);
+    let report = PeriodReport {
+        period: &period,
+        digest: &digest,
+        trend: &trend,
+        holds: &[hold()],
+        notes: &notes,
+        restates: None,
+    };
     let rehearsal = Context { banner: Some("Rehearsal: a simulated tenant, nothing was stopped"), ..context };
     let german = Context { locale: Locale::De, ..context };
     let run = good();

@@ -6,9 +6,10 @@ mod report_support;
 use chrono::TimeDelta;
 use offhours::domain::locale::Locale;
 use offhours::domain::run::{Run, RunResult};
-use offhours::report::{Content, Context, PeriodReport, notice, period_report, run_report};
+use offhours::report::{Attachment, CSV, Content, Context, PeriodReport, notice, period_report, run_report};
 use report_support::{
-    berlin, blocked, context, good, hold, hostile, last_week, missed, observed, partial, planned, trend, utc, week,
+    berlin, blocked, context, csv, digest, good, history_table, hold, hostile, json_run, last_week, missed, observed,
+    partial, planned, trend, utc, week,
 };
 
 fn whole(content: &Content) -> String {
@@ -84,9 +85,19 @@ fn runs_that_did_not_come_to_anything() {
 fn a_week() {
     let (zone, runs, period, trend) = (berlin(), week(), last_week(), trend());
     let notes = ["The tenant has 2 reserved nodes; they go on costing whatever is stopped.".to_owned()];
-    let report =
-        PeriodReport { period: &period, runs: &runs, trend: &trend, holds: &[hold()], notes: &notes, restates: None };
-    snapshots!("week", period_report(&report, &context(&zone)));
+    let digest = digest(&runs);
+    let report = PeriodReport {
+        period: &period,
+        digest: &digest,
+        trend: &trend,
+        holds: &[hold()],
+        notes: &notes,
+        restates: None,
+    };
+    let mut content = period_report(&report, &context(&zone));
+    let name = format!("{}.csv", period.file_name(&zone));
+    content.attachments.push(Attachment { name, content_type: CSV.to_owned(), bytes: csv(&runs) });
+    snapshots!("week", content);
 }
 
 #[test]
@@ -101,11 +112,10 @@ fn a_notice() {
 fn tables_for_a_terminal() {
     let (zone, runs) = (berlin(), week());
     let context = context(&zone);
-    insta::assert_snapshot!("history", offhours::report::history_table(&runs, &context));
+    insta::assert_snapshot!("history", history_table(&runs, &context));
     insta::assert_snapshot!("summary", offhours::report::run_summary(&partial(), &context));
     insta::assert_snapshot!("summary_observed", offhours::report::run_summary(&observed(), &context));
-    for text in [offhours::report::history_table(&runs, &context), offhours::report::run_summary(&hostile(), &context)]
-    {
+    for text in [history_table(&runs, &context), offhours::report::run_summary(&hostile(), &context)] {
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");
             assert!(!line.chars().any(char::is_control), "{line:?}");
@@ -115,5 +125,5 @@ fn tables_for_a_terminal() {
 
 #[test]
 fn json() {
-    insta::assert_snapshot!("run_json", serde_json::to_string_pretty(&offhours::report::json_run(&week()[1])).unwrap());
+    insta::assert_snapshot!("run_json", serde_json::to_string_pretty(&json_run(&week()[1])).unwrap());
 }

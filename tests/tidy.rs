@@ -27,7 +27,8 @@ const KNOWN: &[(&str, &str)] = &[
 ];
 
 /// Crates that only these modules may name.
-const CONFINED: [(&str, &[&str]); 8] = [
+const CONFINED: [(&str, &[&str]); 9] = [
+    ("flate2", &["report"]),
     ("reqwest", &["aicore", "monitor"]),
     ("lettre", &["mail"]),
     ("tokio_cron_scheduler", &["heartbeat"]),

@@ -1,97 +1,114 @@
-//! The report of a period, drawn up from the ledger.
+//! The books of a period, drawn up from the ledger: the one way to its report, in whatever form.
+
+use std::io::{self, Write};
+use std::iter;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use crate::config::Config;
 use crate::domain::hold::Hold;
-use crate::domain::id::RuleName;
 use crate::domain::money::Currency;
 use crate::domain::period::{Dates, Span};
-use crate::domain::rule::Mode;
-use crate::domain::run::Run;
+use crate::domain::visit::RunVisitor;
 use crate::domain::zone::Zone;
 use crate::executor::tenants::Tenants;
 use crate::ledger::announced::Announcement;
 use crate::ledger::runs::Filter;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::report::form::{Form, plural};
-use crate::report::sum::Sum;
-use crate::report::{Period, PeriodReport, Trend, TrendPoint};
+use crate::report::{CsvWriter, Digest, JsonWriter, Period, PeriodReport, Trend, TrendPoint};
 
 /// Equally long periods that the trend shows, the report's own included.
 const TREND_LENGTH: usize = 8;
 
-/// What a period's report is made from.
+/// Of which days books are drawn up, and as seen from where.
 #[derive(Debug, Clone)]
-pub struct Books {
+pub struct Request {
+    /// The days.
+    pub span: Span,
+    /// In whose days.
+    pub zone: Zone,
+    /// Seen from this instant.
+    pub now: DateTime<Utc>,
+    /// What is to be said beside the figures.
+    pub notes: Vec<String>,
+}
+
+/// Why the rows of a report could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// They could not be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// They could not be passed on.
+    #[error("the rows of the report could not be written")]
+    Output(#[from] io::Error),
+}
+
+/// What a period's report is made from: what its runs come to, and a way to all their rows. The runs themselves are never
+/// in memory together; who writes the rows reads them once more, from the same state of the ledger.
+#[derive(Debug)]
+pub struct Books<'a> {
+    ledger: Option<&'a Tx<'a>>,
+    dates: Dates,
     period: Period,
-    runs: Vec<Run>,
+    digest: Digest,
     trend: Trend,
     holds: Vec<Hold>,
     notes: Vec<String>,
-    name: String,
     restates: Option<DateTime<Utc>>,
 }
 
-impl Books {
-    /// Draws up the books of `span`, as seen at `now` in `zone`.
-    pub async fn open(
+impl<'a> Books<'a> {
+    /// Draws up the books and does `work` with them. Whatever is read on the way is read from one state of the ledger,
+    /// beside everybody else who uses it, and on a thread that may wait.
+    pub async fn with<T, E>(
         ledger: Option<&Ledger>,
-        config: &Config,
-        span: Span,
-        zone: &Zone,
-        now: DateTime<Utc>,
-        mut notes: Vec<String>,
-    ) -> Result<Self, LedgerError> {
-        let dates = span.dates(zone.wall_clock(now).date());
-        let mut spans: Vec<Dates> =
-            std::iter::successors(Some(dates), |dates| Some(dates.before())).take(TREND_LENGTH).collect();
-        spans.reverse();
-        let (from, to) = dates.instants(zone);
-        let earlier: Vec<(DateTime<Utc>, DateTime<Utc>)> =
-            spans.iter().filter(|span| **span != dates).map(|span| span.instants(zone)).collect();
-        let oldest = earlier.first().map_or(from, |(from, _)| *from);
-        let currency = currency(config, now);
-        let name = format!("{}..{}", dates.from, dates.to);
-        let (runs, holds, given_up, sent_at, amounts) = match ledger {
-            Some(ledger) => {
-                let filter = Filter { since: Some(from), before: Some(to), rule: None };
-                let name = name.clone();
-                ledger
-                    .read(move |tx| {
-                        let sent_at = tx.newest_announcement(Announcement::Period, &name)?;
-                        // Of the earlier periods only the sums are wanted, and only from the first run on.
-                        let first = tx.first_firing(oldest, to)?;
-                        let known = |(from, to): &(DateTime<Utc>, DateTime<Utc>)| match first {
-                            Some(first) if first < *to => tx.avoided_between(*from, *to, currency).map(Some),
-                            _ => Ok(None),
-                        };
-                        let amounts: Vec<Option<Decimal>> = earlier.iter().map(known).collect::<Result<_, _>>()?;
-                        let (holds, given_up) = (tx.holds_in(from, to)?, tx.mails_given_up(from)?);
-                        Ok((tx.history(&filter)?, holds, given_up, sent_at, amounts))
-                    })
-                    .await?
-            }
-            None => (Vec::new(), Vec::new(), 0, None, Vec::new()),
-        };
-        if given_up > 0 {
-            let reports = plural(given_up as usize, &given_up.to_string(), "report");
-            notes.push(format!("{reports} could not be delivered: see `offhours mail queue`"));
+        config: Arc<Config>,
+        request: Request,
+        work: impl FnOnce(Books<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<LedgerError> + Send + 'static,
+    {
+        match ledger {
+            Some(ledger) => ledger.read_apart(move |tx| Ok(work(Books::open(Some(tx), &config, request)?))).await?,
+            None => work(Books::open(None, &config, request)?),
         }
-        notes.extend(barren_rules(ledger, config, dates, from, to).await?);
-        let trend = trend(&runs, &spans, &amounts, currency);
-        let restates = sent_at.filter(|sent_at| changed_since(&runs, *sent_at));
-        let locale = config.locale();
-        let label = label(dates, &Form { locale, zone });
-        Ok(Self { period: Period { label, from, to }, runs, trend, holds, notes, name, restates })
+    }
+
+    /// Draws up the books from what `ledger` shows.
+    fn open(ledger: Option<&'a Tx<'a>>, config: &Config, request: Request) -> Result<Self, LedgerError> {
+        let Request { span, zone, now, mut notes } = request;
+        let dates = span.dates(zone.wall_clock(now).date());
+        let (from, to) = dates.instants(&zone);
+        let label = label(dates, &Form { locale: config.locale(), zone: &zone });
+        let currency = config.prices.at(now).map(|period| period.currency);
+        let mut digest = Digest::default();
+        let mut books = (Vec::new(), None, vec![None; TREND_LENGTH - 1]);
+        let spans = trend_spans(dates);
+        if let Some(tx) = ledger {
+            tx.each_run(&Filter { since: Some(from), before: Some(to), rule: None }, &mut digest)?;
+            let sent_at = tx.newest_announcement(Announcement::Period, &name(dates))?;
+            let earlier = amounts(tx, &spans, &zone, currency)?;
+            books = (tx.holds_in(from, to)?, sent_at, earlier);
+            notes.extend(undelivered(tx, from)?);
+            notes.extend(barren_rules(tx, config, dates, from, to)?);
+        }
+        let (holds, sent_at, earlier) = books;
+        let trend = trend(&digest, &spans, &earlier, currency);
+        let restates = sent_at.filter(|sent_at| digest.newest_change().is_some_and(|at| at > *sent_at));
+        Ok(Self { ledger, dates, period: Period { label, from, to }, digest, trend, holds, notes, restates })
     }
 
     /// The report.
     pub fn report(&self) -> PeriodReport<'_> {
         PeriodReport {
             period: &self.period,
-            runs: &self.runs,
+            digest: &self.digest,
             trend: &self.trend,
             holds: &self.holds,
             notes: &self.notes,
@@ -100,23 +117,81 @@ impl Books {
     }
 
     /// What the ledger calls the period, so that a later report of it knows what it restates.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn name(&self) -> String {
+        name(self.dates)
     }
 
-    /// Its runs, for the CSV.
-    pub fn runs(&self) -> &[Run] {
-        &self.runs
+    /// What files with its rows are called, without an ending.
+    pub fn file_name(&self, zone: &Zone) -> String {
+        self.period.file_name(zone)
+    }
+
+    /// The command that writes its rows into a file.
+    pub fn by_hand(&self, format: &str) -> String {
+        format!("offhours report --period {} --format {format} --output FILE", self.dates.span())
+    }
+
+    /// Says something more beside the figures.
+    pub fn note(&mut self, sentence: String) {
+        self.notes.push(sentence);
+    }
+
+    /// Writes its rows as CSV.
+    pub fn write_csv(&self, out: impl Write) -> Result<(), WriteError> {
+        let mut csv = CsvWriter::new(out);
+        self.tell(&mut csv)?;
+        Ok(csv.finish()?)
+    }
+
+    /// Writes the report with all its rows as JSON.
+    pub fn write_json(&self, out: impl Write) -> Result<(), WriteError> {
+        let mut json = JsonWriter::period(&self.report(), out);
+        self.tell(&mut json)?;
+        Ok(json.finish()?)
+    }
+
+    /// Tells its runs, oldest first.
+    pub fn tell(&self, visitor: &mut impl RunVisitor) -> Result<(), LedgerError> {
+        let filter = Filter { since: Some(self.period.from), before: Some(self.period.to), rule: None };
+        self.ledger.map_or(Ok(()), |tx| tx.each_run(&filter, visitor))
     }
 }
 
-/// True where a run ended or a cost was settled after `sent_at`.
-fn changed_since(runs: &[Run], sent_at: DateTime<Utc>) -> bool {
-    let settled_later = |run: &Run| {
-        let mut settlements = run.deployments.iter().filter_map(|row| row.settlement.as_ref());
-        settlements.any(|settlement| settlement.at > sent_at)
-    };
-    runs.iter().any(|run| run.finished_at > sent_at || settled_later(run))
+fn name(dates: Dates) -> String {
+    format!("{}..{}", dates.from, dates.to)
+}
+
+/// The spans of the trend, oldest first; the last is the report's own.
+fn trend_spans(dates: Dates) -> Vec<Dates> {
+    let mut spans: Vec<Dates> =
+        iter::successors(Some(dates), |dates| Some(dates.before())).take(TREND_LENGTH).collect();
+    spans.reverse();
+    spans
+}
+
+/// Of the earlier periods only the sums are wanted, and only from the first run on.
+fn amounts(
+    tx: &Tx<'_>,
+    spans: &[Dates],
+    zone: &Zone,
+    currency: Option<Currency>,
+) -> Result<Vec<Option<Decimal>>, LedgerError> {
+    let instants: Vec<_> = spans.iter().map(|span| span.instants(zone)).collect();
+    let ([(oldest, _), ..], Some((_, newest))) = (instants.as_slice(), instants.last()) else { return Ok(Vec::new()) };
+    let first = tx.first_firing(*oldest, *newest)?;
+    let earlier = instants.iter().take(spans.len() - 1);
+    earlier
+        .map(|(from, to)| match first {
+            Some(first) if first < *to => tx.avoided_between(*from, *to, currency).map(Some),
+            _ => Ok(None),
+        })
+        .collect()
+}
+
+fn undelivered(tx: &Tx<'_>, since: DateTime<Utc>) -> Result<Option<String>, LedgerError> {
+    let given_up = tx.mails_given_up(since)? as usize;
+    let reports = plural(given_up, &given_up.to_string(), "report");
+    Ok((given_up > 0).then(|| format!("{reports} could not be delivered: see `offhours mail queue`")))
 }
 
 /// A sentence for each tenant that keeps nodes reserved: no stop avoids their cost.
@@ -140,50 +215,37 @@ pub async fn reserved_nodes(config: &Config, tenants: &Tenants) -> Vec<String> {
 }
 
 /// A sentence for each rule that fired in a week or longer and met nothing that it selects: it is likely to be wrong.
-async fn barren_rules(
-    ledger: Option<&Ledger>,
+fn barren_rules(
+    tx: &Tx<'_>,
     config: &Config,
     dates: Dates,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
 ) -> Result<Vec<String>, LedgerError> {
-    let Some(ledger) = ledger.filter(|_| (dates.to - dates.from).num_days() >= 7) else { return Ok(Vec::new()) };
-    let rules: Vec<RuleName> = config.rules.iter().map(|rule| rule.name.clone()).collect();
-    ledger
-        .read(move |tx| {
-            let mut notes = Vec::new();
-            for rule in rules {
-                let matches = tx.matches(&rule, from, to)?;
-                if matches.are_none() {
-                    let runs = if matches.runs == 1 {
-                        "its one run".to_owned()
-                    } else {
-                        format!("all its {} runs", matches.runs)
-                    };
-                    notes.push(format!("Rule {rule} matched no deployment in {runs}: check what it selects."));
-                }
-            }
-            Ok(notes)
-        })
-        .await
-}
-
-fn currency(config: &Config, now: DateTime<Utc>) -> Option<Currency> {
-    config.prices.at(now).map(|period| period.currency)
+    let mut notes = Vec::new();
+    let rules = config.rules.iter().filter(|_| (dates.to - dates.from).num_days() >= 7);
+    for rule in rules {
+        let matches = tx.matches(&rule.name, from, to)?;
+        if matches.are_none() {
+            let runs =
+                if matches.runs == 1 { "its one run".to_owned() } else { format!("all its {} runs", matches.runs) };
+            notes.push(format!("Rule {} matched no deployment in {runs}: check what it selects.", rule.name));
+        }
+    }
+    Ok(notes)
 }
 
 /// The points of `spans`, of which the last is the report's own. `earlier` are the amounts of the others.
-fn trend(runs: &[Run], spans: &[Dates], earlier: &[Option<Decimal>], currency: Option<Currency>) -> Trend {
+fn trend(digest: &Digest, spans: &[Dates], earlier: &[Option<Decimal>], currency: Option<Currency>) -> Trend {
     let points = spans.iter().enumerate().map(|(index, dates)| {
         let label = short_label(*dates);
         if index + 1 < spans.len() {
             return TrendPoint::known(label, earlier.get(index).copied().flatten());
         }
-        if runs.is_empty() && earlier.iter().all(Option::is_none) {
+        if digest.is_empty() && earlier.iter().all(Option::is_none) {
             return TrendPoint::known(label, None);
         }
-        let own = runs.iter().filter(|run| run.mode == Mode::Enforce);
-        TrendPoint::of(label, &Sum::of(own.flat_map(|run| &run.deployments)), currency)
+        TrendPoint::of(label, digest.avoided(), currency)
     });
     Trend { currency, points: points.collect() }
 }

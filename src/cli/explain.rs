@@ -50,9 +50,12 @@ pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure>
                 "no rule's resource groups hold a deployment `{id}`: is the id right, and does it still exist?"
             );
         }
-        let traces = past::traces(&config, &id, at).await?;
+        let (traces, counted) = past::traces(&config, &id, at).await?;
         if !traces.is_empty() {
             let _ = write!(text, "\nBefore:\n{}", past::lines(&traces, &config));
+        }
+        if let Some(counted) = counted {
+            let _ = writeln!(text, "{}", past::may_be_among(&counted));
         }
         output::print(&text)?;
     }

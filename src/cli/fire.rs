@@ -5,11 +5,11 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::progress::Progress;
 use crate::cli::run::executor;
 use crate::cli::{Session, output, rules};
-use crate::domain::run::{Run, RunResult};
+use crate::domain::run::{Run, RunResult, keyword};
 use crate::host::signals::Signals;
 use crate::ledger::Ledger;
 use crate::mailer::Mailer;
-use crate::report::{self, Context};
+use crate::report::{self, Context, JsonWriter};
 
 pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
     let config = session.config()?;
@@ -28,7 +28,9 @@ pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
     drop(progress);
     let run = run?;
     if session.json {
-        output::print_json(&report::json_run(&run))?;
+        let mut json = JsonWriter::run(output::stdout());
+        let _ = run.tell(&mut json);
+        output::judge(json.finish())?;
     } else {
         let locale = executor.config.locale();
         let context = Context::new(locale, &rule.schedule.zone, session.now());
@@ -50,11 +52,11 @@ pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
 /// A run that failed because of AI Core itself says so in its exit code.
 fn exit_of(run: &Run) -> Exit {
     const AI_CORE: [&str; 3] = ["auth", "token", "unreachable"];
-    let keyword = run.reason.split(':').next().unwrap_or_default();
+    let keyword = keyword(&run.reason);
     match run.result {
         RunResult::Done => Exit::Well,
-        RunResult::Failed if run.deployments.is_empty() && AI_CORE.contains(&keyword) => Exit::AiCore,
-        RunResult::Failed if run.deployments.is_empty() && keyword == "key" => Exit::Config,
+        RunResult::Failed if run.met_nothing() && AI_CORE.contains(&keyword) => Exit::AiCore,
+        RunResult::Failed if run.met_nothing() && keyword == "key" => Exit::Config,
         _ => Exit::Problem,
     }
 }

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 
 pub mod args;
+mod aside;
 mod check;
 mod demo;
 pub mod exit;
@@ -24,6 +25,7 @@ mod json_list;
 mod ledger;
 mod logging;
 mod mail;
+mod new_file;
 mod next;
 mod output;
 mod paper;

@@ -8,7 +8,14 @@ use serde_json::ser::PrettyFormatter;
 
 use crate::cli::exit::Failure;
 
-type Json = Serializer<BufWriter<StdoutLock<'static>>, PrettyFormatter<'static>>;
+type Json = Serializer<Stdout, PrettyFormatter<'static>>;
+/// Standard output, for what is written while it is made.
+pub type Stdout = BufWriter<StdoutLock<'static>>;
+
+/// Standard output of this process; on one thread at a time.
+pub fn stdout() -> Stdout {
+    BufWriter::new(io::stdout().lock())
+}
 
 /// Prints text.
 pub fn print(text: &str) -> Result<(), Failure> {
@@ -27,7 +34,7 @@ pub fn print_json_list(values: impl IntoIterator<Item = impl Serialize>) -> Resu
 }
 
 fn write_json(write: impl FnOnce(&mut Json) -> serde_json::Result<()>) -> Result<(), Failure> {
-    let mut json = Serializer::pretty(BufWriter::new(io::stdout().lock()));
+    let mut json = Serializer::pretty(stdout());
     let written = write(&mut json).map_err(io::Error::from).and_then(|()| {
         let mut stdout = json.into_inner();
         stdout.write_all(b"\n")?;
@@ -39,9 +46,7 @@ fn write_json(write: impl FnOnce(&mut Json) -> serde_json::Result<()>) -> Result
 /// A reader that has gone away (`| head`) is no failure.
 pub(super) fn judge(written: io::Result<()>) -> Result<(), Failure> {
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Io { what: "cannot write to standard output".to_owned(), source: error })
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Failure::io("cannot write to standard output")),
     }
 }

@@ -1,20 +1,26 @@
 //! `plan --at` and `explain --at` for an instant that is over: not what would be, but what the ledger says was.
 
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use tracing::warn;
 
 use crate::cli::exit::Failure;
+use crate::cli::json_list::JsonList;
 use crate::cli::{Session, output};
 use crate::config::Config;
 use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
+use crate::domain::locale::Locale;
 use crate::domain::rule::Rule;
-use crate::domain::run::Row;
-use crate::ledger::Ledger;
-use crate::ledger::traces::{PastRun, Trace};
+use crate::domain::run::{Row, Run};
+use crate::domain::visit::RunVisitor;
+use crate::ledger::left_out::Counted;
+use crate::ledger::traces::Trace;
+use crate::ledger::{Ledger, Tx};
 use crate::report::clean::shorten;
 use crate::report::form::Form;
 use crate::report::table;
@@ -23,38 +29,85 @@ use crate::report::table;
 pub const OVER: TimeDelta = TimeDelta::minutes(1);
 /// Runs shown of one deployment.
 const TRACES: u32 = 10;
+/// Rows shown of one run; a longer table is no longer read.
+const MOST_ROWS: usize = 2_000;
 
 /// What each rule's newest firing at or before `at` did.
 pub async fn plan(session: &Session, config: &Config, rules: &[Arc<Rule>], at: DateTime<Utc>) -> Result<(), Failure> {
-    let mut plans: Vec<(&Rule, Option<PastRun>)> = Vec::new();
-    let ledger = Ledger::open_to_read(&config.state_dir)?;
+    let (rules, locale, json) = (rules.to_vec(), config.locale(), session.json);
+    let print = move |tx: Option<&Tx<'_>>| {
+        if json { print_rows(tx, &rules, at) } else { print_tables(tx, &rules, at, locale) }
+    };
+    match Ledger::open_to_read(&config.state_dir)? {
+        Some(ledger) => ledger.read_apart(move |tx| Ok(print(Some(tx)))).await?,
+        None => print(None),
+    }
+}
+
+fn print_rows(tx: Option<&Tx<'_>>, rules: &[Arc<Rule>], at: DateTime<Utc>) -> Result<(), Failure> {
+    let mut rows = Rows(JsonList::begin());
     for rule in rules {
-        let name = rule.name.clone();
-        let fired = match &ledger {
-            Some(ledger) => ledger.read(move |tx| tx.run_before(&name, at)).await?,
-            None => None,
-        };
-        plans.push((rule, fired));
+        if let Some(tx) = tx {
+            tx.run_before(&rule.name, at, &mut rows)?;
+        }
     }
-    if session.json {
-        let rows = plans.iter().flat_map(|(rule, fired)| {
-            let rows = fired.iter().flat_map(|run| &run.rows);
-            rows.map(move |row| json_row(rule, row))
-        });
-        return output::print_json_list(rows);
+    rows.0.end()
+}
+
+fn print_tables(tx: Option<&Tx<'_>>, rules: &[Arc<Rule>], at: DateTime<Utc>, locale: Locale) -> Result<(), Failure> {
+    let mut texts = Vec::new();
+    for rule in rules {
+        let mut first = FirstRows::default();
+        if let Some(tx) = tx {
+            tx.run_before(&rule.name, at, &mut first)?;
+        }
+        texts.push(text(rule, &first, locale));
     }
-    let texts = plans.iter().map(|(rule, fired)| text(rule, fired.as_ref(), config));
-    output::print(&texts.collect::<Vec<_>>().join("\n"))
+    output::print(&texts.join("\n"))
+}
+
+/// Prints each row when it is told.
+struct Rows(JsonList);
+
+impl RunVisitor for Rows {
+    fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
+        self.0.push(&json_row(run, row));
+        ControlFlow::Continue(())
+    }
+}
+
+/// Keeps as many rows as are read.
+#[derive(Default)]
+struct FirstRows {
+    run: Option<Run>,
+    rows: Vec<Row>,
+    more: usize,
+}
+
+impl RunVisitor for FirstRows {
+    fn begin(&mut self, run: &Run) -> ControlFlow<()> {
+        self.run = Some(run.clone());
+        ControlFlow::Continue(())
+    }
+
+    fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
+        if self.rows.len() < MOST_ROWS {
+            self.rows.push(row.clone());
+        } else {
+            self.more += 1;
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 fn decision(row: &Row) -> &'static str {
     if row.requested_at.is_some() { "stop" } else { "leave" }
 }
 
-fn json_row(rule: &Rule, row: &Row) -> Value {
+fn json_row(run: &Run, row: &Row) -> Value {
     json!({
-        "rule": rule.name.as_str(),
-        "connection": rule.connection.as_str(),
+        "rule": run.firing.rule.as_str(),
+        "connection": run.connection.as_str(),
         "resource_group": row.resource_group.as_str(),
         "id": row.id.as_str(),
         "configuration_id": row.configuration_id,
@@ -69,12 +122,12 @@ fn json_row(rule: &Rule, row: &Row) -> Value {
     })
 }
 
-fn text(rule: &Rule, fired: Option<&PastRun>, config: &Config) -> String {
-    let form = Form { locale: config.locale(), zone: &rule.schedule.zone };
-    let Some(PastRun { at, result, rows }) = fired else {
+fn text(rule: &Rule, first: &FirstRows, locale: Locale) -> String {
+    let form = Form { locale, zone: &rule.schedule.zone };
+    let FirstRows { run: Some(run), rows, more } = first else {
         return format!("{}: the ledger knows no firing by then\n", rule.name);
     };
-    let mut text = format!("{}: as it fired {} ({result})\n", rule.name, form.instant(*at));
+    let mut text = format!("{}: as it fired {} ({})\n", rule.name, form.instant(run.firing.at), run.result);
     if !rows.is_empty() {
         let mut table = table::plain(&["DECISION", "GROUP", "DEPLOYMENT", "CONFIGURATION", "OUTCOME"]);
         for row in rows {
@@ -90,13 +143,22 @@ fn text(rule: &Rule, fired: Option<&PastRun>, config: &Config) -> String {
         table::keep_whole(&mut table, &[0, 1, 2]);
         text.push_str(&table::finished(&table));
     }
+    if *more > 0 {
+        let _ = writeln!(text, "and {more} more, which `--json` lists");
+    }
+    if let Some(counts) = table::left_without_row(&run.left_out, &form) {
+        let _ = writeln!(text, "{counts}");
+    }
     text
 }
 
 /// What became of a deployment in the runs up to `at`.
 pub async fn explain(session: &Session, config: &Config, id: &DeploymentId, at: DateTime<Utc>) -> Result<(), Failure> {
-    let traces = traces(config, id, at).await?;
+    let (traces, counted) = traces(config, id, at).await?;
     if session.json {
+        if let Some(counted) = counted {
+            warn!("{}", may_be_among(&counted));
+        }
         let rows = traces.iter().map(|trace| {
             json!({
                 "rule": trace.firing.rule.as_str(),
@@ -111,18 +173,33 @@ pub async fn explain(session: &Session, config: &Config, id: &DeploymentId, at: 
         });
         return output::print_json_list(rows);
     }
-    if traces.is_empty() {
-        return output::print(&format!("no run up to {} saw a deployment `{id}`\n", rfc3339(at)));
+    let mut text = match traces.is_empty() {
+        true if counted.is_some() => format!("no run up to {} kept a row of a deployment `{id}`\n", rfc3339(at)),
+        true => format!("no run up to {} saw a deployment `{id}`\n", rfc3339(at)),
+        false => lines(&traces, config),
+    };
+    if let Some(counted) = counted {
+        let _ = writeln!(text, "{}", may_be_among(&counted));
     }
-    output::print(&lines(&traces, config))
+    output::print(&text)
 }
 
-/// What the ledger knows of a deployment, newest first.
-pub async fn traces(config: &Config, id: &DeploymentId, at: DateTime<Utc>) -> Result<Vec<Trace>, Failure> {
+/// Runs that counted what they left instead of keeping a row of each may have seen it too.
+pub fn may_be_among(counted: &Counted) -> String {
+    let left: usize = counted.left_out.values().sum();
+    format!("note: runs also leave deployments that they only count, the last one {left} ({})", counted.firing)
+}
+
+/// What the ledger knows of a deployment, newest first, and the newest run that may have seen it without a row.
+pub async fn traces(
+    config: &Config,
+    id: &DeploymentId,
+    at: DateTime<Utc>,
+) -> Result<(Vec<Trace>, Option<Counted>), Failure> {
     let id = id.clone();
     match Ledger::open_to_read(&config.state_dir)? {
-        Some(ledger) => Ok(ledger.read(move |tx| tx.traces(&id, at, TRACES)).await?),
-        None => Ok(Vec::new()),
+        Some(ledger) => Ok(ledger.read(move |tx| Ok((tx.traces(&id, at, TRACES)?, tx.newest_counted(at)?))).await?),
+        None => Ok((Vec::new(), None)),
     }
 }
 

@@ -1,13 +1,15 @@
 //! `offhours rehearse`: the user's rules through days of virtual time, and what comes of it.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
 
-use crate::accounting::period::Books;
+use crate::accounting::period::{Books, Request, WriteError};
 use crate::cli::args::Rehearse;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::new_file::NewFile;
 use crate::cli::simulator::read_fleet;
 use crate::cli::{Session, in_virtual_time, on_runtime, output, when};
 use crate::config::Config;
@@ -16,7 +18,7 @@ use crate::domain::run::Run;
 use crate::domain::zone::Zone;
 use crate::ledger::Ledger;
 use crate::rehearsal::Rehearsal;
-use crate::report::{self, Context, json_period, period_report};
+use crate::report::{self, Context, period_report};
 use crate::simulator::Fleet;
 
 /// What was stopped is deleted after this time, as people do; a year would leave thousands of them. Longer than an off
@@ -106,23 +108,35 @@ pub fn perform(session: &Session, rehearsal: Rehearsal, opening: &str) -> Result
             })
             .await?;
         told?;
-        let span = Span::Days(days.0, days.1);
-        let books =
-            Books::open(Some(&rehearsed.ledger), &rehearsed.config, span, &zone, rehearsed.ended_at, rehearsed.notes)
-                .await?;
-        let locale = rehearsed.config.locale();
-        let context = Context { banner: Some(BANNER), ..Context::new(locale, &zone, rehearsed.ended_at) };
-        let content = period_report(&books.report(), &context);
-        write(&output.join("report.html"), content.html.as_bytes())?;
-        write(&output.join("report.txt"), content.text.as_bytes())?;
-        write(&output.join("report.csv"), &report::csv(books.runs()))?;
+        let request = Request {
+            span: Span::Days(days.0, days.1),
+            zone: zone.clone(),
+            now: rehearsed.ended_at,
+            notes: rehearsed.notes,
+        };
+        let (locale, place) = (rehearsed.config.locale(), output.clone());
+        let draw_up = move |books: Books<'_>| {
+            let context = Context { banner: Some(BANNER), ..Context::new(locale, &zone, rehearsed.ended_at) };
+            let content = period_report(&books.report(), &context);
+            write(&place.join("report.html"), |file| Ok(file.write_all(content.html.as_bytes())?))?;
+            write(&place.join("report.txt"), |file| Ok(file.write_all(content.text.as_bytes())?))?;
+            write(&place.join("report.csv"), |file| books.write_csv(file))?;
+            if json {
+                match books.write_json(output::stdout()) {
+                    Err(WriteError::Ledger(error)) => return Err(error.into()),
+                    Err(WriteError::Output(error)) => output::judge(Err(error))?,
+                    Ok(()) => {}
+                }
+            }
+            Ok::<_, Failure>(content.text)
+        };
+        let text = Books::with(Some(&rehearsed.ledger), rehearsed.config, request, draw_up).await?;
         if json {
-            output::print_json(&json_period(&books.report()))?;
             return Ok(Exit::Well);
         }
         output::print(&format!(
             "\n{}\n{} mails in {}\nThe report as a page: {}\n",
-            content.text.trim_end(),
+            text.trim_end(),
             rehearsed.mails,
             output.join("mails").display(),
             output.join("report.html").display(),
@@ -146,6 +160,13 @@ fn account(run: &Run, zone: &Zone) -> String {
     text
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    std::fs::write(path, bytes).map_err(Failure::io(format!("cannot write `{}`", path.display())))
+fn write(path: &Path, content: impl FnOnce(&mut NewFile) -> Result<(), WriteError>) -> Result<(), Failure> {
+    let failed = || Failure::io(format!("cannot write `{}`", path.display()));
+    let mut file = NewFile::begin(path).map_err(failed())?;
+    match content(&mut file) {
+        Err(WriteError::Ledger(error)) => return Err(error.into()),
+        Err(WriteError::Output(error)) => return Err(failed()(error)),
+        Ok(()) => {}
+    }
+    file.finish().map_err(failed())
 }

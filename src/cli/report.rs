@@ -1,59 +1,99 @@
 //! `offhours report`: the avoided costs of a period.
 
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
-use crate::accounting::period::{Books, reserved_nodes};
+use crate::accounting::attached;
+use crate::accounting::period::{Books, Request, WriteError, reserved_nodes};
 use crate::accounting::settle;
 use crate::aicore::Options;
 use crate::cli::args::{Format, Report};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::new_file::NewFile;
 use crate::cli::{Session, mail, output};
-use crate::config::Config;
-use crate::domain::period::{BadSpan, Span};
-use crate::domain::zone::Zone;
+use crate::config::{Attachment, Config};
+use crate::domain::period::BadSpan;
 use crate::executor::post;
 use crate::executor::tenants::Tenants;
-use crate::ledger::Ledger;
 use crate::ledger::announced::Announcement;
 use crate::ledger::outbox::MailState;
+use crate::ledger::{Ledger, LedgerError};
 use crate::mailer::Mailer;
-use crate::report::{Content, Context, csv, json_period, period_report};
+use crate::report::{Content, Context, period_report};
 
 pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
-    let config = session.config()?;
+    let config = Arc::new(session.config()?);
     let span = args.period.parse().map_err(|error: BadSpan| Failure::Usage {
         message: error.to_string(),
         hint: Some("today, yesterday, last-week, last-month, 2026-11, or 2026-11-01..2026-11-15".to_owned()),
     })?;
-    let (books, zone) = books(session, &config, args, span).await?;
-    let locale = config.locale();
-    let context = Context::new(locale, &zone, session.now());
-    let content = period_report(&books.report(), &context);
-    let exit = if args.mail { send(session, &config, &books, &content).await? } else { Exit::Well };
-    let text = match if session.json { Format::Json } else { args.format } {
-        Format::Text => content.text,
-        Format::Html => content.html,
-        Format::Csv => String::from_utf8_lossy(&csv(books.runs())).into_owned(),
-        Format::Json => format!("{:#}\n", json_period(&books.report())),
-    };
-    match &args.output {
-        Some(path) => {
-            std::fs::write(path, text).map_err(Failure::io(format!("cannot write `{}`", path.display())))?;
+    let zone = config.zone_or_utc();
+    let (ledger, notes) = prepared(session, &config, args).await?;
+    let request = Request { span, zone: zone.clone(), now: session.now(), notes };
+    let format = if session.json { Format::Json } else { args.format };
+    let (mails, path, locale) = (args.mail, args.output.clone(), config.locale());
+    let made_at = session.now();
+    let draw_up = move |books: Books<'_>| {
+        let context = Context::new(locale, &zone, made_at);
+        match path {
+            Some(path) => write_file(&books, format, &context, &path)?,
+            None if mails => {}
+            None => print(&books, format, &context)?,
         }
-        None if args.mail => {}
-        None => output::print(&text)?,
+        if !mails {
+            return Ok(None);
+        }
+        let period = books.name();
+        Ok::<_, Failure>(Some((attached::mail(books, &[Attachment::Csv], "report", &context)?, period)))
+    };
+    match Books::with(ledger.as_ref(), Arc::clone(&config), request, draw_up).await? {
+        Some((content, period)) => send(session, &config, period, &content).await,
+        None => Ok(Exit::Well),
     }
-    Ok(exit)
+}
+
+fn write_file(books: &Books<'_>, format: Format, context: &Context<'_>, path: &Path) -> Result<(), Failure> {
+    let failed = || Failure::io(format!("cannot write `{}`", path.display()));
+    let mut file = NewFile::begin(path).map_err(failed())?;
+    written(books, format, context, &mut file)?.map_err(failed())?;
+    file.finish().map_err(failed())
+}
+
+fn print(books: &Books<'_>, format: Format, context: &Context<'_>) -> Result<(), Failure> {
+    output::judge(written(books, format, context, &mut output::stdout())?)
+}
+
+/// What cannot be written is in the inner result.
+fn written(
+    books: &Books<'_>,
+    format: Format,
+    context: &Context<'_>,
+    out: &mut impl Write,
+) -> Result<io::Result<()>, LedgerError> {
+    let text = |out: &mut dyn Write, text: String| out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = match format {
+        Format::Text => return Ok(text(out, period_report(&books.report(), context).text)),
+        Format::Html => return Ok(text(out, period_report(&books.report(), context).html)),
+        Format::Csv => books.write_csv(out),
+        Format::Json => books.write_json(out),
+    };
+    match written {
+        Ok(()) => Ok(Ok(())),
+        Err(WriteError::Output(error)) => Ok(Err(error)),
+        Err(WriteError::Ledger(error)) => Err(error),
+    }
 }
 
 /// Mails the report through the outbox, and says for each recipient whether it has left.
-async fn send(session: &Session, config: &Config, books: &Books, content: &Content) -> Result<Exit, Failure> {
+async fn send(session: &Session, config: &Config, period: String, content: &Content) -> Result<Exit, Failure> {
     let settings = mail::configured(config)?;
     let now = session.now();
     let mails = post::mails(settings, &settings.to, content, now);
     let ids: Vec<String> = mails.iter().map(|mail| mail.message_id.clone()).collect();
     let ledger = Ledger::open(&config.state_dir)?;
-    let period = books.name().to_owned();
     ledger
         .write(move |tx| {
             tx.announce(Announcement::Period, &period, now)?;
@@ -80,16 +120,14 @@ async fn send(session: &Session, config: &Config, books: &Books, content: &Conte
     Ok(if all_left { Exit::Well } else { Exit::Problem })
 }
 
-/// The books of `span`; what is due to be settled is settled first, as far as AI Core can be asked.
-async fn books(session: &Session, config: &Config, args: &Report, span: Span) -> Result<(Books, Zone), Failure> {
-    let zone = config.zone.clone().unwrap_or_else(Zone::utc);
+/// The ledger to read from, and what is to be said; what is due to be settled is settled first, as far as AI Core can be
+/// asked.
+async fn prepared(session: &Session, config: &Config, args: &Report) -> Result<(Option<Ledger>, Vec<String>), Failure> {
     let now = session.now();
     let tenants = Tenants::new(Options { clock: session.clock.clone(), ..Options::default() });
     // A report on the screen must not wait for AI Core; one that is sent is the evidence.
     let mut notes = if args.mail { reserved_nodes(config, &tenants).await } else { Vec::new() };
-    let Some(ledger) = Ledger::open_to_read(&config.state_dir)? else {
-        return Ok((Books::open(None, config, span, &zone, now, notes).await?, zone));
-    };
+    let Some(ledger) = Ledger::open_to_read(&config.state_dir)? else { return Ok((None, notes)) };
     let due = ledger.read(move |tx| tx.next_settlement_at(now)).await?.is_some_and(|at| at <= now);
     if due {
         let writer = Ledger::open(&config.state_dir)?;
@@ -98,5 +136,5 @@ async fn books(session: &Session, config: &Config, args: &Report, span: Span) ->
             notes.push(format!("{} avoided costs could not be settled yet: AI Core could not be asked", round.overdue));
         }
     }
-    Ok((Books::open(Some(&ledger), config, span, &zone, now, notes).await?, zone))
+    Ok((Some(ledger), notes))
 }

@@ -6,10 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{Session, output};
+use crate::cli::{Session, aside, output};
 use crate::config::Config;
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
+use crate::ledger::chores::Chore;
 use crate::ledger::overview::{Daemon, MailCounts, RECENT, RunHead, daemon};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::report::clean::shorten;
@@ -32,6 +33,7 @@ struct Status {
     mails: MailCounts,
     holds: usize,
     unsettled: usize,
+    put_aside: Vec<Chore>,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,7 @@ impl Status {
         self.mails = tx.mail_counts(now)?;
         self.holds = tx.holds(now)?.len();
         self.unsettled = tx.unsettled(now)?.len();
+        self.put_aside = aside::put_aside(tx, now)?;
         Ok(self)
     }
 
@@ -137,6 +140,7 @@ impl Status {
         }
         lines.push(format!("holds in force: {}", self.holds));
         lines.push(format!("avoided costs not settled yet: {}", self.unsettled));
+        lines.extend(aside::lines(&self.put_aside));
         lines.extend(self.warnings().into_iter().map(|warning| format!("warning: {warning}")));
         lines
     }
@@ -168,6 +172,7 @@ impl Status {
             },
             "holds": self.holds,
             "unsettled": self.unsettled,
+            "put_aside": aside::json(&self.put_aside),
             "warnings": self.warnings(),
         })
     }

@@ -2,16 +2,20 @@
 //! calendar, and what is told of the ledger outside.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tracing::{debug, error};
 
 use crate::accounting::{reports, settle};
+use crate::daemon::attempt::Attempts;
 use crate::domain::plausible::plausible;
 use crate::executor::Executor;
 use crate::ledger::LedgerError;
+use crate::ledger::chores::{Chore, ChoreKind};
 use crate::monitor::vitals::{Mails, Vitals};
 
 /// Pause between two looks at what is to be done.
@@ -24,25 +28,39 @@ const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
 /// Works until the executor's shutdown, always with the newest executor.
 pub async fn work(executors: watch::Receiver<Executor>, vitals: Vitals) {
     let mut last_round = DateTime::UNIX_EPOCH;
+    let mut attempts = {
+        let executor = executors.borrow();
+        Attempts::new(executor.ledger.clone(), executor.clock.clone())
+    };
     loop {
         let executor = executors.borrow().clone();
         let work = async {
-            if let Err(failure) = once(&executor, &mut last_round).await {
-                error!(error = &failure as &dyn std::error::Error, "notices, settling or reports had to wait");
-            }
-            if let Err(failure) = observe(&executor, &vitals).await {
-                error!(error = &failure as &dyn std::error::Error, "metrics of the ledger could not be read");
+            let look = AssertUnwindSafe(look(&executor, &mut attempts, &mut last_round, &vitals));
+            if look.catch_unwind().await.is_err() {
+                error!("a look at notices, settling and reports ended by a panic, which is a fault of offhours");
             }
             executor.clock.pause(PAUSE).await;
         };
         // Everything here is a transaction at the end: cut off, it is done again.
         if executor.shutdown.run_until_cancelled(work).await.is_none() {
+            if let Err(failure) = attempts.lay_down().await {
+                error!(error = &failure as &dyn std::error::Error, "what was cut off counts as a failed attempt");
+            }
             return;
         }
     }
 }
 
-async fn once(executor: &Executor, last_round: &mut DateTime<Utc>) -> Result<(), LedgerError> {
+async fn look(executor: &Executor, attempts: &mut Attempts, last_round: &mut DateTime<Utc>, vitals: &Vitals) {
+    if let Err(failure) = once(executor, attempts, last_round).await {
+        error!(error = &failure as &dyn std::error::Error, "notices, settling or reports had to wait");
+    }
+    if let Err(failure) = observe(executor, vitals).await {
+        error!(error = &failure as &dyn std::error::Error, "metrics of the ledger could not be read");
+    }
+}
+
+async fn once(executor: &Executor, attempts: &mut Attempts, last_round: &mut DateTime<Utc>) -> Result<(), LedgerError> {
     let Executor { ledger, config, tenants, clock, built, .. } = executor;
     let now = clock.now();
     // A report that is noted as sent in 2099 would be the last one.
@@ -51,16 +69,34 @@ async fn once(executor: &Executor, last_round: &mut DateTime<Utc>) -> Result<(),
         debug!("no notices, reports or settling: {implausible}");
         return Ok(());
     }
-    executor.announce_due().await?;
+    for (rule, at) in executor.notices_due().await? {
+        let by_hand = format!("offhours plan {}", rule.name);
+        let chore = Chore { kind: ChoreKind::Notice, name: rule.name.to_string(), at, by_hand };
+        attempts.attempt(chore, executor.announce(&rule, at)).await?;
+    }
     let due = ledger.read(move |tx| tx.next_settlement_at(now)).await?;
     let pause = if due.is_some_and(|due| due <= now) { AFTER_FAILURE } else { BETWEEN_ROUNDS };
     let newly_due = due.is_some_and(|due| due <= now && due > *last_round);
     // A clock that was put back must not stop the rounds.
     if due.is_some() && (newly_due || (now - *last_round).abs() >= pause) {
-        settle::round(ledger, config, tenants, clock).await?;
-        *last_round = now;
+        let settle = async { settle::round(ledger, config, tenants, clock).await.map(drop) };
+        if attempts.attempt(settling(now), settle).await? {
+            *last_round = now;
+        }
     }
-    reports::send_due(ledger, config, tenants, now).await
+    for schedule in &config.reports {
+        if let Some(at) = reports::due(ledger, schedule, now).await? {
+            let send = reports::send(ledger, config, tenants, schedule, at, now);
+            attempts.attempt(reports::chore(schedule, at), send).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Settling has no instant of its own: put aside, it rests until the next day begins.
+fn settling(now: DateTime<Utc>) -> Chore {
+    let at = now.date_naive().and_time(NaiveTime::MIN).and_utc();
+    Chore { kind: ChoreKind::Settling, name: String::new(), at, by_hand: "offhours report".to_owned() }
 }
 
 /// Reads from the ledger what is told outside: the runs of other processes are in it too.
@@ -97,6 +133,7 @@ mod tests {
     use super::once;
     use crate::aicore::Options;
     use crate::clock::Clock;
+    use crate::daemon::attempt::Attempts;
     use crate::executor::Executor;
     use crate::executor::tenants::Tenants;
     use crate::ledger::Ledger;
@@ -155,10 +192,14 @@ period = "yesterday"
         let rule = "evenings".parse().unwrap();
         executor.ledger.write(move |tx| tx.move_cursor(&rule, &cursor)).await.unwrap();
         let mut last_round = DateTime::UNIX_EPOCH;
-        once(&at("2099-03-01T09:00:00Z"), &mut last_round).await.unwrap();
+        let mut look = async |executor: Executor| {
+            let mut attempts = Attempts::new(executor.ledger.clone(), executor.clock.clone());
+            once(&executor, &mut attempts, &mut last_round).await.unwrap();
+        };
+        look(at("2099-03-01T09:00:00Z")).await;
         assert_eq!(announced().await, None);
-        once(&at("2026-11-23T10:00:00Z"), &mut last_round).await.unwrap();
-        once(&at("2026-11-24T09:00:00Z"), &mut last_round).await.unwrap();
+        look(at("2026-11-23T10:00:00Z")).await;
+        look(at("2026-11-24T09:00:00Z")).await;
         assert_eq!(announced().await.as_deref(), Some("2026-11-24T08:00:00+00:00"));
     }
 }

@@ -31,6 +31,7 @@ use crate::ledger::runs::{OpenRun, RunId};
 use crate::monitor::ping::Sign;
 use crate::monitor::vitals::{Reload, Vitals};
 
+mod attempt;
 mod chores;
 mod pings;
 mod post_office;

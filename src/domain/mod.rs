@@ -22,4 +22,5 @@ pub mod schedule;
 pub mod selection;
 pub mod settlement;
 pub mod verification;
+pub mod visit;
 pub mod zone;

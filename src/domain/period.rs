@@ -93,6 +93,11 @@ impl Dates {
         self.from.weekday() == Weekday::Mon && self.from + Days::new(7) == self.to
     }
 
+    /// The same days as people say them: `2026-11-01..2026-11-15`, the last one included.
+    pub fn span(self) -> String {
+        format!("{}..{}", self.from, self.to.pred_opt().unwrap_or(self.from))
+    }
+
     /// The equally long span right before: a month before a month, else as many days.
     #[must_use]
     pub fn before(self) -> Self {

@@ -194,11 +194,6 @@ pub struct Row {
     pub settlement: Option<Settlement>,
 }
 
-/// The word before a reason's sentence, by which reasons are counted.
-pub fn keyword(reason: &str) -> &str {
-    reason.split_once(':').map_or(reason, |(keyword, _)| keyword)
-}
-
 /// The reason of a deployment that a rule in observe mode would have stopped.
 pub const OBSERVED: &str = "observe: would have been stopped";
 
@@ -213,6 +208,11 @@ impl Row {
         self.reason.strip_prefix(self.outcome.as_str()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&self.reason)
     }
 
+    /// What kind of reason it is: `held`, `not selected`. Counts of what was left go by it.
+    pub fn keyword(&self) -> &str {
+        keyword(&self.reason)
+    }
+
     /// True where it was on its way off, by a stop that was not this run's: not off yet.
     pub fn was_stopping(&self) -> bool {
         self.outcome == Outcome::AlreadyOff && self.reason.starts_with("already STOPPING")
@@ -223,7 +223,8 @@ impl Row {
         self.configuration_name.as_deref().unwrap_or(&self.configuration_id)
     }
 
-    /// True where a rule in observe mode would have stopped it.
+    /// True where a rule in observe mode would have stopped it. The row itself decides, never its run's mode: that is the
+    /// mode of the claim, and a rule that is set to observe between a crash and the restart leaves what it had not asked for.
     pub fn would_stop(&self) -> bool {
         self.outcome == Outcome::Left && self.reason == OBSERVED
     }
@@ -240,6 +241,16 @@ impl Row {
     pub fn count_from(&self, run: &Run, from: DateTime<Utc>) -> Avoided {
         Avoided::count(&self.rate, run.off_window, from, run.off_window.to, Basis::Projected)
     }
+}
+
+/// The word before a reason's sentence, by which reasons are counted.
+pub fn keyword(reason: &str) -> &str {
+    keyword_and_detail(reason).0
+}
+
+/// The same, and the sentence after it. The one place that takes a reason apart.
+pub fn keyword_and_detail(reason: &str) -> (&str, &str) {
+    reason.split_once(':').unwrap_or((reason, ""))
 }
 
 /// The second look at an avoided cost, after its window has ended. The projected figure is kept beside it.
@@ -322,33 +333,46 @@ impl Totals {
     /// Sums `rows`. A run has one currency, so that the first one found is that of all.
     pub fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
         let mut totals = Self::default();
-        for row in rows {
-            *match row.outcome {
-                Outcome::Stopped => &mut totals.stopped,
-                Outcome::AlreadyOff => &mut totals.already_off,
-                Outcome::Gone => &mut totals.gone,
-                Outcome::Left => &mut totals.left,
-                Outcome::Failed => &mut totals.failed,
-                Outcome::Unconfirmed => &mut totals.unconfirmed,
-            } += 1;
-            let avoided = row.avoided();
-            totals.node_hours += avoided.node_hours;
-            totals.capacity_units += avoided.capacity_units.unwrap_or_default();
-            if let Some(money) = avoided.cost {
-                let so_far = totals.cost.map_or(Decimal::ZERO, |cost| cost.amount);
-                totals.cost = Some(Money { amount: so_far + money.amount, currency: money.currency });
-            }
-        }
+        rows.into_iter().for_each(|row| totals.add(row));
         totals
+    }
+
+    /// Adds one row.
+    pub fn add(&mut self, row: &Row) {
+        *match row.outcome {
+            Outcome::Stopped => &mut self.stopped,
+            Outcome::AlreadyOff => &mut self.already_off,
+            Outcome::Gone => &mut self.gone,
+            Outcome::Left => &mut self.left,
+            Outcome::Failed => &mut self.failed,
+            Outcome::Unconfirmed => &mut self.unconfirmed,
+        } += 1;
+        let avoided = row.avoided();
+        self.node_hours += avoided.node_hours;
+        self.capacity_units += avoided.capacity_units.unwrap_or_default();
+        if let Some(money) = avoided.cost {
+            let so_far = self.cost.map_or(Decimal::ZERO, |cost| cost.amount);
+            self.cost = Some(Money { amount: so_far + money.amount, currency: money.currency });
+        }
     }
 }
 
 impl Run {
-    /// The sums of its rows.
+    /// The sums of its rows, and of what has none.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::of(&self.deployments);
-        totals.left += self.left_out.values().sum::<usize>();
+        totals.left += self.without_row();
         totals
+    }
+
+    /// How many deployments it left without a row of their own.
+    pub fn without_row(&self) -> usize {
+        self.left_out.values().sum()
+    }
+
+    /// True where it met no deployment at all.
+    pub fn met_nothing(&self) -> bool {
+        self.deployments.is_empty() && self.left_out.is_empty()
     }
 
     /// True where a person has to look: what should be off may be on.

@@ -15,22 +15,25 @@ use crate::ledger::announced::Announcement;
 use crate::report::{self, Context};
 
 impl Executor {
-    /// Announces every firing whose notice is due. A tenant that cannot be asked is asked again by the next call.
-    pub async fn announce_due(&self) -> Result<(), LedgerError> {
+    /// The firings whose notice is due and was not sent.
+    pub async fn notices_due(&self) -> Result<Vec<(Arc<Rule>, DateTime<Utc>)>, LedgerError> {
         let now = self.clock.now();
+        let mut due = Vec::new();
         for rule in &self.config.rules {
             let Some(notice) = rule.notice else { continue };
             let Some(at) = rule.schedule.next_firing(now).filter(|at| *at - notice <= now) else { continue };
             let name = rule.name.to_string();
             let last = self.ledger.read(move |tx| tx.newest_announcement(Announcement::Notice, &name)).await?;
             if last.is_none_or(|last| last < at) {
-                self.announce(rule, at, now).await?;
+                due.push((Arc::clone(rule), at));
             }
         }
-        Ok(())
+        Ok(due)
     }
 
-    async fn announce(&self, rule: &Arc<Rule>, at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), LedgerError> {
+    /// Announces the firing of `rule` at `at`. A tenant that cannot be asked is asked again by the next call.
+    pub async fn announce(&self, rule: &Arc<Rule>, at: DateTime<Utc>) -> Result<(), LedgerError> {
+        let now = self.clock.now();
         let Some(settings) = &self.config.mail else { return Ok(()) };
         let Some(planned) = self.foresee(rule, at).await? else { return Ok(()) };
         let mails = if !planned.is_empty() {

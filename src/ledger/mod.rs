@@ -15,10 +15,14 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 pub mod announced;
+mod apart;
 pub mod backup;
+pub mod chores;
 pub mod cursors;
 pub mod error;
+mod history;
 pub mod holds;
+pub mod left_out;
 pub mod lock;
 mod named;
 pub mod outbox;

@@ -110,8 +110,9 @@ impl Tx<'_> {
         let (runs, any) = self
             .0
             .prepare_cached(
-                "SELECT coalesce(sum(result IN ('done', 'blocked')), 0), coalesce(max(EXISTS (
-                          SELECT 1 FROM deployment d WHERE d.run = run.id AND d.reason NOT LIKE 'not selected%')), 0)
+                "SELECT coalesce(sum(result IN ('done', 'blocked')), 0), coalesce(max(
+                          EXISTS (SELECT 1 FROM deployment d WHERE d.run = run.id AND d.reason NOT LIKE 'not selected%')
+                          OR EXISTS (SELECT 1 FROM left_out l WHERE l.run = run.id AND l.reason <> 'not selected')), 0)
                  FROM run
                  WHERE rule = ?1 AND scheduled_at >= ?2 AND scheduled_at < ?3",
             )?

@@ -1,6 +1,7 @@
 //! The deployments of a run: what was asked for, what became of them, and what that avoided.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{named_params, params};
@@ -107,17 +108,32 @@ impl Tx<'_> {
 
     /// The rows of a run, ordered by group and id. One that was asked for and never concluded is unconfirmed.
     pub fn rows(&self, run: RunId) -> Result<Vec<Row>, LedgerError> {
+        let mut rows = Vec::new();
+        let _ = self.each_row(run, |row| {
+            rows.push(row);
+            ControlFlow::Continue(())
+        })?;
+        Ok(rows)
+    }
+
+    /// The same, one at a time, until `tell` breaks off.
+    pub(super) fn each_row(
+        &self,
+        run: RunId,
+        mut tell: impl FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, LedgerError> {
         let mut statement = self.0.prepare_cached(&format!(
             "SELECT d.*, {SETTLEMENT} FROM deployment d LEFT JOIN settlement s USING (run, resource_group, id)
              WHERE d.run = ?1 ORDER BY d.resource_group, d.id"
         ))?;
         let places = Places::of(&statement);
         let mut found = statement.query([run.0])?;
-        let mut rows = Vec::new();
         while let Some(columns) = found.next()? {
-            rows.push(row(&places.on(columns))?);
+            if tell(row(&places.on(columns))?).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
-        Ok(rows)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -5,11 +5,11 @@ use rusqlite::{OptionalExtension, Row as Columns, named_params, params};
 
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::rule::Mode;
-use crate::domain::run::{Firing, LeftOut, Run, RunResult, Trigger};
+use crate::domain::run::{Firing, Run, RunResult, Trigger};
 use crate::domain::schedule::OffWindow;
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
-use crate::ledger::values::{from_ms, instant, optional_instant, parsed, to_ms};
+use crate::ledger::values::{from_ms, instant, parsed, to_ms};
 
 /// A run's number in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -174,6 +174,7 @@ impl Tx<'_> {
         for row in &run.deployments {
             self.put_row(id, row, Some(row.outcome))?;
         }
+        self.put_left_out(id, &run.left_out)?;
         Ok(true)
     }
 
@@ -198,52 +199,6 @@ impl Tx<'_> {
         Ok(runs)
     }
 
-    /// Concluded and interrupted runs that `filter` asks for, oldest first, with their deployments.
-    pub fn history(&self, filter: &Filter) -> Result<Vec<Run>, LedgerError> {
-        let mut statement = self.0.prepare_cached(
-            "SELECT * FROM run
-             WHERE result IS NOT NULL AND scheduled_at >= :since AND scheduled_at < :before ORDER BY scheduled_at, id",
-        )?;
-        // A statement of its own, because SQLite decides on an index before it knows whether there is a rule.
-        let mut of_rule = self.0.prepare_cached(
-            "SELECT * FROM run
-             WHERE rule = :rule AND result IS NOT NULL AND scheduled_at >= :since AND scheduled_at < :before
-             ORDER BY scheduled_at",
-        )?;
-        let (since, before) = (filter.since.map_or(i64::MIN, to_ms), filter.before.map_or(i64::MAX, to_ms));
-        let mut found = match &filter.rule {
-            Some(rule) => {
-                of_rule.query(named_params! { ":rule": rule.as_str(), ":since": since, ":before": before })?
-            }
-            None => statement.query(named_params! { ":since": since, ":before": before })?,
-        };
-        let mut runs = Vec::new();
-        while let Some(columns) = found.next()? {
-            let id = RunId(columns.get("id")?);
-            runs.push(self.run(id, columns)?);
-        }
-        Ok(runs)
-    }
-
-    fn run(&self, id: RunId, columns: &Columns<'_>) -> Result<Run, LedgerError> {
-        Ok(Run {
-            firing: firing(columns)?,
-            connection: parsed(columns, "connection", "a connection", str::parse)?,
-            mode: mode(columns)?,
-            trigger: parsed(columns, "trigger", "a trigger", str::parse)?,
-            started_at: instant(columns, "started_at")?,
-            finished_at: optional_instant(columns, "finished_at")?
-                .map_or_else(|| instant(columns, "started_at"), Ok)?,
-            result: parsed(columns, "result", "a result", str::parse)?,
-            reason: columns.get("reason")?,
-            off_window: off_window(columns)?,
-            resumed: columns.get("resumed")?,
-            deployments: self.rows(id)?,
-            left_out: LeftOut::new(),
-            tries: self.tries(id)?,
-        })
-    }
-
     /// The newest instant the ledger knows of; the clock is not plausible long before it.
     pub fn newest_instant(&self) -> Result<Option<DateTime<Utc>>, LedgerError> {
         let newest: Option<i64> = self.0.query_row(
@@ -255,16 +210,16 @@ impl Tx<'_> {
     }
 }
 
-fn firing(columns: &Columns<'_>) -> Result<Firing, LedgerError> {
+pub(super) fn firing(columns: &Columns<'_>) -> Result<Firing, LedgerError> {
     Ok(Firing { rule: parsed(columns, "rule", "a rule name", str::parse)?, at: instant(columns, "scheduled_at")? })
 }
 
-fn mode(columns: &Columns<'_>) -> Result<Mode, LedgerError> {
+pub(super) fn mode(columns: &Columns<'_>) -> Result<Mode, LedgerError> {
     parsed(columns, "mode", "a mode", |word| {
         [Mode::Enforce, Mode::Observe].into_iter().find(|mode| mode.as_str() == word).ok_or(())
     })
 }
 
-fn off_window(columns: &Columns<'_>) -> Result<OffWindow, LedgerError> {
+pub(super) fn off_window(columns: &Columns<'_>) -> Result<OffWindow, LedgerError> {
     Ok(OffWindow { from: instant(columns, "window_from")?, to: instant(columns, "window_to")? })
 }

@@ -1,5 +1,28 @@
 -- Version 2 of the ledger.
 
+-- How many deployments a run left without a row of their own, by the keyword of their reason.
+CREATE TABLE left_out (
+  run    INTEGER NOT NULL REFERENCES run (id),
+  reason TEXT    NOT NULL,
+  count  INTEGER NOT NULL,
+  PRIMARY KEY (run, reason),
+  CHECK (count > 0)
+) STRICT, WITHOUT ROWID;
+
+-- Chores that were begun and have not come to their end: a report, a notice, a round of settling. One that is still
+-- here when it is begun again has ended the process, or panicked. `by_hand` is the command that does it instead.
+CREATE TABLE chore (
+  kind     TEXT    NOT NULL,
+  name     TEXT    NOT NULL,
+  at       INTEGER NOT NULL,
+  begun    INTEGER NOT NULL,
+  begun_at INTEGER NOT NULL,
+  by_hand  TEXT    NOT NULL,
+  aside    INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (kind, name, at),
+  CHECK (aside IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
 -- Tries of a run that could not list or ask everything, because AI Core or the ledger was away.
 CREATE TABLE try (
   run    INTEGER NOT NULL REFERENCES run (id),

@@ -1,14 +1,13 @@
-//! What the ledger knows of one moment or one deployment, for `plan --at` and `explain`.
+//! What the ledger knows of one deployment, for `explain`.
 
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use crate::domain::id::{DeploymentId, RuleName};
+use crate::domain::id::DeploymentId;
 use crate::domain::run::{Firing, Row, RunResult};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::rows::row;
-use crate::ledger::runs::RunId;
 use crate::ledger::values::{instant, parsed, to_ms};
 
 /// A deployment in one run.
@@ -22,31 +21,7 @@ pub struct Trace {
     pub row: Row,
 }
 
-/// A run in retrospect.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PastRun {
-    /// Its scheduled instant.
-    pub at: DateTime<Utc>,
-    /// How it ended.
-    pub result: RunResult,
-    /// Its deployments.
-    pub rows: Vec<Row>,
-}
-
 impl Tx<'_> {
-    /// The newest firing of `rule` scheduled at or before `at`, as its run.
-    pub fn run_before(&self, rule: &RuleName, at: DateTime<Utc>) -> Result<Option<PastRun>, LedgerError> {
-        let mut statement = self.0.prepare_cached(
-            "SELECT id, scheduled_at, result FROM run
-             WHERE rule = ?1 AND scheduled_at <= ?2 AND result IS NOT NULL ORDER BY scheduled_at DESC LIMIT 1",
-        )?;
-        let mut found = statement.query(params![rule.as_str(), to_ms(at)])?;
-        let Some(columns) = found.next()? else { return Ok(None) };
-        let rows = self.rows(RunId(columns.get("id")?))?;
-        let result = parsed(columns, "result", "a result", str::parse)?;
-        Ok(Some(PastRun { at: instant(columns, "scheduled_at")?, result, rows }))
-    }
-
     /// The last `most` runs scheduled at or before `at` that saw the deployment, newest first.
     pub fn traces(&self, id: &DeploymentId, at: DateTime<Utc>, most: u32) -> Result<Vec<Trace>, LedgerError> {
         let mut statement = self.0.prepare_cached(

@@ -1,13 +1,15 @@
 //! Is a ledger whole? SQLite's own checks first, then what must hold in every ledger that offhours wrote.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::DateTime;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::domain::run::{Row, Run};
+use crate::domain::visit::RunVisitor;
 use crate::ledger::error::LedgerError;
 use crate::ledger::runs::Filter;
-use crate::ledger::values::from_ms;
 use crate::ledger::{Tx, known_version, opening_failed, version};
 
 /// What a ledger holds, and what is wrong with it.
@@ -29,9 +31,6 @@ impl Verdict {
         self.faults.is_empty()
     }
 }
-
-/// Read at once.
-const AT_ONCE: TimeDelta = TimeDelta::days(7);
 
 /// What must hold, and how many rows break it.
 const INVARIANTS: [(&str, &str); 7] = [
@@ -74,6 +73,15 @@ pub fn verify(file: &Path) -> Result<Verdict, LedgerError> {
     tx.verdict().map_err(|error| error.of_file(file))
 }
 
+/// Wants every row read, and nothing of it.
+struct Nobody;
+
+impl RunVisitor for Nobody {
+    fn row(&mut self, _: &Run, _: &Row) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
 impl Tx<'_> {
     fn verdict(&self) -> Result<Verdict, LedgerError> {
         let mut faults = self.lines("PRAGMA integrity_check", |row| row.get(0))?;
@@ -95,7 +103,7 @@ impl Tx<'_> {
         // Every word, instant and amount, through the readers that everybody uses.
         let read = self
             .open_runs()
-            .and_then(|_runs| self.read_history())
+            .and_then(|_runs| self.each_run(&Filter::default(), &mut Nobody))
             .and_then(|()| self.outbox(DateTime::UNIX_EPOCH))
             .and_then(|_| self.cursors());
         faults.extend(read.err().map(|error| error.to_string()));
@@ -105,21 +113,6 @@ impl Tx<'_> {
             mails: self.count("SELECT count(*) FROM mail")?,
             faults,
         })
-    }
-
-    /// A week at a time, so that years do not have to fit into memory.
-    fn read_history(&self) -> Result<(), LedgerError> {
-        let range = "SELECT min(scheduled_at), max(scheduled_at) FROM run";
-        let (Some(first), Some(last)) = self.0.query_row(range, [], |row| Ok((row.get(0)?, row.get(1)?)))? else {
-            return Ok(());
-        };
-        let (mut since, last): (DateTime<Utc>, DateTime<Utc>) = (from_ms(first)?, from_ms(last)?);
-        while since <= last {
-            let before = since + AT_ONCE;
-            self.history(&Filter { since: Some(since), before: Some(before), rule: None })?;
-            since = before;
-        }
-        Ok(())
     }
 
     fn count(&self, query: &str) -> Result<i64, LedgerError> {

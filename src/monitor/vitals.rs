@@ -103,6 +103,7 @@ impl Vitals {
         for row in &run.deployments {
             *state.deployments.entry(row.outcome).or_default() += 1;
         }
+        *state.deployments.entry(Outcome::Left).or_default() += run.without_row() as u64;
         let last = state.last_runs.entry(run.firing.rule.clone()).or_default();
         *last = (*last).max(run.finished_at);
     }

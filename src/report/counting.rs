@@ -1,11 +1,10 @@
 //! How the figures are counted: said under every report, so that each can be checked.
 
-use std::collections::BTreeSet;
-
 use crate::domain::money::{CapacityUnitPrice, Charge};
 use crate::domain::run::Row;
 use crate::report::clean::clean;
 use crate::report::form::Form;
+use crate::report::left::Left;
 use crate::report::page::{Body, Figure, Section};
 use crate::report::parts::{amounts, quantities};
 use crate::report::sum::Sum;
@@ -33,6 +32,8 @@ pub(super) const ON_REQUEST: &str =
 
 /// More prices than these are counted only.
 const MOST_PRICES: usize = 6;
+/// No contract has had more.
+const MOST_KNOWN_PRICES: usize = 1_000;
 
 /// The big figure of a report; none where nothing was avoided at all.
 pub(super) fn figure(sum: &Sum, caption: &str, form: &Form<'_>) -> Option<Figure> {
@@ -72,32 +73,48 @@ pub(super) fn standing(sum: &Sum, form: &Form<'_>) -> Option<String> {
     }
 }
 
-/// The assumptions and the prices behind `rows`.
-pub(super) fn section<'a>(rows: impl IntoIterator<Item = &'a Row>, csv: &str, form: &Form<'_>) -> Section {
-    let mut prices: Vec<&CapacityUnitPrice> = Vec::new();
-    let mut seen = BTreeSet::new();
-    for row in rows {
+/// Where the rows are, and that they are a sample where `left` counts deployments that have none.
+pub(super) fn with_sample(rows: &str, left: &Left, form: &Form<'_>) -> String {
+    match left.without_row() {
+        0 => rows.to_owned(),
+        count => format!("{rows} Of what was left on it has a sample; {} more are only counted.", form.count(count)),
+    }
+}
+
+/// The prices behind a report's figures, each once.
+#[derive(Debug, Default)]
+pub(super) struct Prices(Vec<CapacityUnitPrice>);
+
+impl Prices {
+    /// Takes note of the price of a row. There are as many as the contract had, so that looking through them is quick.
+    pub(super) fn add(&mut self, row: &Row) {
         if let Charge::Metered { price: Some(price), .. } = &row.rate.charge
-            && seen.insert((price.valid_from, &*price.source, price.currency.code(), price.amount))
+            && self.0.len() < MOST_KNOWN_PRICES
+            && !self.0.contains(price)
         {
-            prices.push(price);
+            self.0.push(price.clone());
         }
     }
-    prices.sort_by(|a, b| (a.valid_from, &a.source).cmp(&(b.valid_from, &b.source)));
-    let mut items = vec![DEFINITION.to_owned()];
-    items.extend(prices.iter().take(MOST_PRICES).map(|price| {
-        format!(
-            "Price in force at the stop: {} {} per capacity unit, source {}, valid from {}.",
-            price.currency.code(),
-            form.decimal(price.amount),
-            clean(&price.source),
-            form.day(price.valid_from)
-        )
-    }));
-    if prices.len() > MOST_PRICES {
-        items.push(format!("{} more prices; the CSV has them all.", prices.len() - MOST_PRICES));
+
+    /// How the figures are counted, with these prices. `rows` says where each row can be found.
+    pub(super) fn section(&self, rows: String, form: &Form<'_>) -> Section {
+        let mut prices: Vec<&CapacityUnitPrice> = self.0.iter().collect();
+        prices.sort_by(|a, b| (a.valid_from, &a.source).cmp(&(b.valid_from, &b.source)));
+        let mut items = vec![DEFINITION.to_owned()];
+        items.extend(prices.iter().take(MOST_PRICES).map(|price| {
+            format!(
+                "Price in force at the stop: {} {} per capacity unit, source {}, valid from {}.",
+                price.currency.code(),
+                form.decimal(price.amount),
+                clean(&price.source),
+                form.day(price.valid_from)
+            )
+        }));
+        if prices.len() > MOST_PRICES {
+            items.push(format!("{} more prices; the CSV has them all.", prices.len() - MOST_PRICES));
+        }
+        items.extend([FROM_CONFIRMATION, ENDS, NOT_COUNTED, ROUNDING].map(str::to_owned));
+        items.push(rows);
+        Section::new("How this is counted", Body::List { items })
     }
-    items.extend([FROM_CONFIRMATION, ENDS, NOT_COUNTED, ROUNDING].map(str::to_owned));
-    items.push(csv.to_owned());
-    Section::new("How this is counted", Body::List { items })
 }

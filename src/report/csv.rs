@@ -1,12 +1,16 @@
 //! Runs as CSV: one row per deployment and off window, for a spreadsheet or a controller's own sums.
 //!
-//! Times are RFC 3339 UTC and numbers have a decimal point whatever the locale, so that any program reads them.
+//! What a run left without a row is in none. Times are RFC 3339 UTC and numbers have a decimal point whatever the locale, so that any program reads them.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::domain::avoided::Avoided;
 use crate::domain::money::Charge;
 use crate::domain::run::{EndedBy, Row, Run};
+use crate::domain::visit::RunVisitor;
 use crate::report::clean::cell;
 use crate::report::once::Once;
 
@@ -49,20 +53,40 @@ const COLUMNS: [&str; 36] = [
     "price_valid_from",
 ];
 
-/// `runs` as CSV with a header. What an observing rule would have avoided stands in columns of its own.
-pub fn csv(runs: &[Run]) -> Vec<u8> {
-    let mut writer = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
-    // Writing into memory does not fail, and every record has as many fields as the header.
-    let mut complete = writer.write_record(COLUMNS).is_ok();
-    let mut once = Once::default();
-    for run in runs {
-        for row in &run.deployments {
-            let would = row.would_stop().then(|| once.count(run, row));
-            complete &= writer.write_record(record(run, row, would.as_ref())).is_ok();
+/// Writes the runs that it is told as CSV with a header. What an observing rule would have avoided stands in columns of
+/// its own.
+pub struct CsvWriter<W: Write> {
+    records: ::csv::Writer<W>,
+    once: Once,
+    failure: Option<io::Error>,
+}
+
+impl<W: Write> CsvWriter<W> {
+    /// Begins with the header.
+    pub fn new(out: W) -> Self {
+        let mut records = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
+        let failure = records.write_record(COLUMNS).err().map(io::Error::from);
+        Self { records, once: Once::default(), failure }
+    }
+
+    /// Everything is written, unless something could not be.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.failure.take().map_or(Ok(()), Err)?;
+        self.records.flush()
+    }
+}
+
+impl<W: Write> RunVisitor for CsvWriter<W> {
+    fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
+        let would = row.would_stop().then(|| self.once.count(run, row));
+        match self.records.write_record(record(run, row, would.as_ref())) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.failure = Some(error.into());
+                ControlFlow::Break(())
+            }
         }
     }
-    debug_assert!(complete, "a record of another length");
-    writer.into_inner().unwrap_or_default()
 }
 
 fn record(run: &Run, row: &Row, would: Option<&Avoided>) -> [String; 36] {

@@ -1,56 +1,176 @@
 //! Runs and periods as JSON: the fields of the design, for programs. Times are RFC 3339 UTC, amounts decimals in
 //! strings. Names stand as they are: JSON has its own escaping.
 
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::domain::avoided::{Avoided, Money};
 use crate::domain::hold::Hold;
 use crate::domain::money::Currency;
-use crate::domain::rule::Mode;
-use crate::domain::run::{EndedBy, Row, Run, Settlement};
+use crate::domain::run::{EndedBy, Row, Run, Settlement, Totals};
+use crate::domain::visit::RunVisitor;
 use crate::report::once::Once;
 use crate::report::period::PeriodReport;
+use crate::report::pieces::Pieces;
 use crate::report::sum::Sum;
 
-/// One run, as `history --json` and `fire --json` print it.
-pub fn json_run(run: &Run) -> Value {
-    json_run_once(run, &mut Once::default())
+/// Writes the runs that it is told as JSON, each row when its turn comes. Keys are in the order of the alphabet.
+pub struct JsonWriter<W> {
+    json: Pieces<W>,
+    ending: Ending,
+    once: Once,
+    totals: Totals,
+    failure: Option<io::Error>,
 }
 
-/// The same among other runs, so that hours that would be avoided by several are in the first only.
-fn json_run_once<'a>(run: &'a Run, once: &mut Once<'a>) -> Value {
-    let totals = run.totals();
+/// What still has to be written when all runs are.
+#[derive(Debug)]
+enum Ending {
+    /// Nothing: the one run was the document.
+    Alone,
+    /// The end of the list.
+    List,
+    /// The end of the list, and these fields of the period that it is part of.
+    Period([(&'static str, Value); 3]),
+}
+
+impl<W: Write> JsonWriter<W> {
+    /// One run, as `fire --json` prints it.
+    pub fn run(out: W) -> Self {
+        Self::begun(out, Ending::Alone, |_| Ok(()))
+    }
+
+    /// A list of runs, as `history --json` prints it.
+    pub fn runs(out: W) -> Self {
+        Self::begun(out, Ending::List, Pieces::list)
+    }
+
+    /// A period's report, with all its runs.
+    pub fn period(report: &PeriodReport<'_>, out: W) -> Self {
+        let points = report.trend.points.iter();
+        let points: Vec<Value> = points
+            .map(|point| json!({ "label": point.label, "amount": point.amount.map(|amount| amount.to_string()) }))
+            .collect();
+        let ending = Ending::Period([
+            ("totals", json_sum(report.digest.avoided())),
+            ("trend", json!({ "currency": report.trend.currency.map(Currency::code), "points": points })),
+            ("would_have_avoided", json_sum(report.digest.would_have_avoided())),
+        ]);
+        let period = json!({
+            "label": report.period.label,
+            "from": instant(report.period.from),
+            "to": instant(report.period.to),
+        });
+        Self::begun(out, ending, |json| {
+            json.object()?;
+            json.field("holds", &report.holds.iter().map(json_hold).collect::<Vec<_>>())?;
+            json.field("notes", &report.notes)?;
+            json.field("period", &period)?;
+            json.field("restates", &report.restates.map(instant))?;
+            json.key("runs")?;
+            json.list()
+        })
+    }
+
+    fn begun(out: W, ending: Ending, begin: impl FnOnce(&mut Pieces<W>) -> io::Result<()>) -> Self {
+        let mut json = Pieces::new(out);
+        let failure = begin(&mut json).err();
+        Self { json, ending, once: Once::default(), totals: Totals::default(), failure }
+    }
+
+    /// The document is complete, unless something could not be written.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.failure.take().map_or(Ok(()), Err)?;
+        match self.ending {
+            Ending::Alone => {}
+            Ending::List => self.json.close()?,
+            Ending::Period(fields) => {
+                self.json.close()?;
+                fields.iter().try_for_each(|(name, value)| self.json.field(name, value))?;
+                self.json.close()?;
+            }
+        }
+        self.json.finish()
+    }
+
+    fn noted(&mut self, written: io::Result<()>) -> ControlFlow<()> {
+        match written {
+            Ok(()) if self.failure.is_none() => ControlFlow::Continue(()),
+            Ok(()) => ControlFlow::Break(()),
+            Err(error) => {
+                self.failure.get_or_insert(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    fn end_of_run(&mut self, run: &Run) -> io::Result<()> {
+        let mut totals = std::mem::take(&mut self.totals);
+        totals.left += run.without_row();
+        self.json.close()?;
+        self.json.field("finished_at", &instant(run.finished_at))?;
+        self.json.field("firing", &run.firing.to_string())?;
+        self.json.field("left_out", &run.left_out)?;
+        self.json.field("mode", &run.mode.as_str())?;
+        let window = run.off_window;
+        self.json.field("off_window", &json!({ "from": instant(window.from), "to": instant(window.to) }))?;
+        self.json.field("reason", &run.reason)?;
+        self.json.field("result", &run.result.as_str())?;
+        self.json.field("resumed", &run.resumed)?;
+        self.json.field("rule", &run.firing.rule.as_str())?;
+        self.json.field("scheduled_for", &instant(run.firing.at))?;
+        self.json.field("started_at", &instant(run.started_at))?;
+        self.json.field("totals", &json_totals(&totals))?;
+        let tries = run.tries.iter().map(|one| json!({ "at": instant(one.at), "reason": one.reason }));
+        self.json.field("tries", &tries.collect::<Vec<_>>())?;
+        self.json.field("trigger", &run.trigger.as_str())?;
+        self.json.close()
+    }
+}
+
+impl<W: Write> RunVisitor for JsonWriter<W> {
+    fn begin(&mut self, run: &Run) -> ControlFlow<()> {
+        let written = self.json.object().and_then(|()| {
+            self.json.field("connection", &run.connection.as_str())?;
+            self.json.key("deployments")?;
+            self.json.list()
+        });
+        self.noted(written)
+    }
+
+    fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
+        self.totals.add(row);
+        let would = row.would_stop().then(|| self.once.count(run, row));
+        let written = self.json.value(&json_row(row, would.as_ref()));
+        self.noted(written)
+    }
+
+    fn end(&mut self, run: &Run) -> ControlFlow<()> {
+        let written = self.end_of_run(run);
+        self.noted(written)
+    }
+}
+
+fn json_totals(totals: &Totals) -> Value {
     json!({
-        "firing": run.firing.to_string(),
-        "rule": run.firing.rule.as_str(),
-        "connection": run.connection.as_str(),
-        "mode": run.mode.as_str(),
-        "scheduled_for": instant(run.firing.at),
-        "trigger": run.trigger.as_str(),
-        "started_at": instant(run.started_at),
-        "finished_at": instant(run.finished_at),
-        "result": run.result.as_str(),
-        "reason": run.reason,
-        "resumed": run.resumed,
-        "off_window": { "from": instant(run.off_window.from), "to": instant(run.off_window.to) },
-        "deployments": run.deployments.iter().map(|row| json_row(run, row, once)).collect::<Vec<_>>(),
-        "totals": {
-            "stopped": totals.stopped,
-            "already_off": totals.already_off,
-            "gone": totals.gone,
-            "left": totals.left,
-            "failed": totals.failed,
-            "unconfirmed": totals.unconfirmed,
-            "node_hours": totals.node_hours.to_string(),
-            "capacity_units": totals.capacity_units.to_string(),
-            "cost": totals.cost.map(|money| money.amount.to_string()),
-            "currency": totals.cost.map(|money| money.currency.code()),
-        },
+        "stopped": totals.stopped,
+        "already_off": totals.already_off,
+        "gone": totals.gone,
+        "left": totals.left,
+        "failed": totals.failed,
+        "unconfirmed": totals.unconfirmed,
+        "node_hours": totals.node_hours.to_string(),
+        "capacity_units": totals.capacity_units.to_string(),
+        "cost": totals.cost.map(|money| money.amount.to_string()),
+        "currency": totals.cost.map(|money| money.currency.code()),
     })
 }
 
-fn json_row<'a>(run: &'a Run, row: &'a Row, once: &mut Once<'a>) -> Value {
+/// `would` is what would have been avoided, had an observing rule stopped it.
+fn json_row(row: &Row, would: Option<&Avoided>) -> Value {
     let nodes: Vec<Value> = row.nodes.iter().map(|n| json!({ "plan": n.plan, "count": n.count })).collect();
     let mut value = json!({
         "resource_group": row.resource_group.as_str(),
@@ -66,10 +186,8 @@ fn json_row<'a>(run: &'a Run, row: &'a Row, once: &mut Once<'a>) -> Value {
         "avoided": json_avoided(row.avoided()),
         "settlement": row.settlement.as_ref().map(|settlement| json_settlement(row, settlement)),
     });
-    if row.would_stop()
-        && let Value::Object(fields) = &mut value
-    {
-        fields.insert("would_avoid".to_owned(), json_avoided(&once.count(run, row)));
+    if let (Some(would), Value::Object(fields)) = (would, &mut value) {
+        fields.insert("would_avoid".to_owned(), json_avoided(would));
     }
     value
 }
@@ -97,32 +215,6 @@ fn json_settlement(row: &Row, settlement: &Settlement) -> Value {
         "replacement": replacement,
         "projected": json_avoided(&row.projected),
         "leak": settlement.leak.as_ref().map(|leak| json!({ "id": leak.id.as_str(), "cost": json_avoided(&leak.cost) })),
-    })
-}
-
-/// A period's report, with all its runs.
-pub fn json_period(report: &PeriodReport<'_>) -> Value {
-    let enforced = || report.runs.iter().filter(|run| run.mode == Mode::Enforce);
-    let sum = Sum::of(enforced().flat_map(|run| &run.deployments));
-    let mut once = Once::default();
-    let would = Sum::total(&report.runs.iter().map(|run| once.observed(run)).collect::<Vec<_>>());
-    let mut once = Once::default();
-    let points = report.trend.points.iter();
-    let trend =
-        points.map(|point| json!({ "label": point.label, "amount": point.amount.map(|amount| amount.to_string()) }));
-    json!({
-        "period": {
-            "label": report.period.label,
-            "from": instant(report.period.from),
-            "to": instant(report.period.to),
-        },
-        "restates": report.restates.map(instant),
-        "totals": json_sum(&sum),
-        "would_have_avoided": json_sum(&would),
-        "trend": { "currency": report.trend.currency.map(Currency::code), "points": trend.collect::<Vec<_>>() },
-        "holds": report.holds.iter().map(json_hold).collect::<Vec<_>>(),
-        "notes": report.notes,
-        "runs": report.runs.iter().map(|run| json_run_once(run, &mut once)).collect::<Vec<_>>(),
     })
 }
 

@@ -1,5 +1,9 @@
 //! Floor 1: reports. Values become text: subject, plain text, HTML, CSV, JSON and tables for a terminal.
 //!
+//! Runs come in by way of a [`RunVisitor`](crate::domain::visit::RunVisitor): [`Digest`] keeps what a period comes to,
+//! [`CsvWriter`], [`JsonWriter`] and [`HistoryTable`] write each row when it is told, so that a year of them takes no more
+//! memory than a day.
+//!
 //! Every figure comes from [`Row::avoided`](crate::domain::run::Row::avoided), rounded once; every total is a
 //! [`sum::Sum`] of such figures. Text and HTML are two renderings of one page, so that they cannot differ. What a rule in
 //! observe mode would have done is shown by itself and never part of a total.
@@ -10,21 +14,30 @@
 pub mod clean;
 mod counting;
 mod csv;
+mod digest;
 pub mod form;
+mod history;
+mod holds;
 mod html;
 mod json;
+mod leaks;
+mod left;
 mod notice;
 mod once;
 mod page;
+mod parcel;
 mod parts;
 mod period;
+mod pieces;
 mod run;
+mod shares;
 mod still_on;
 mod subject;
 pub mod sum;
 pub mod table;
 mod text;
 mod trend;
+mod unpriced;
 
 use chrono::{DateTime, Utc};
 
@@ -33,14 +46,19 @@ use crate::domain::zone::Zone;
 use crate::report::form::Form;
 use crate::report::page::Page;
 
-pub use crate::report::csv::csv;
-pub use crate::report::json::{json_period, json_run};
+pub use crate::report::csv::CsvWriter;
+pub use crate::report::digest::Digest;
+pub use crate::report::history::HistoryTable;
+pub use crate::report::json::JsonWriter;
 pub use crate::report::notice::notice;
+pub use crate::report::parcel::{LARGEST_ATTACHMENTS, Parcel};
 pub use crate::report::period::{Period, PeriodReport, period_report};
 pub use crate::report::run::{headline, run_report};
-pub use crate::report::table::{history_table, run_summary};
+pub use crate::report::table::run_summary;
 pub use crate::report::trend::{Trend, TrendPoint};
 
+/// The media type of a CSV file.
+pub const CSV: &str = "text/csv; charset=utf-8";
 /// At most so many rows stand in a mail; the CSV has them all.
 const MOST_ROWS: usize = 200;
 /// At most so many bytes of text and HTML together. With base64 around them they stay below 256 kB.
@@ -94,12 +112,6 @@ pub struct Attachment {
     pub content_type: String,
     /// What is in it.
     pub bytes: Vec<u8>,
-}
-
-impl Attachment {
-    fn csv(name: String, bytes: Vec<u8>) -> Self {
-        Self { name, content_type: "text/csv; charset=utf-8".to_owned(), bytes }
-    }
 }
 
 /// Renders the page that `build` makes for a number of rows, with fewer rows until it is small enough.

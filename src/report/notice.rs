@@ -58,7 +58,7 @@ fn sections(stops: &[&Planned], rule: &RuleName, off_window: OffWindow, most: us
             Cell::new(clean(&nodes.join(" + ")), ""),
         ]
     });
-    let mut table = parts::table(vec!["Deployment", "Nodes"], rows, most);
+    let mut table = parts::table(vec!["Deployment", "Nodes"], rows, stops.len(), most);
     table.more = table
         .more
         .map(|_| format!("{} more; `offhours plan {rule}` shows them all.", stops.len().saturating_sub(most)));

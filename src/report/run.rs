@@ -1,27 +1,56 @@
 //! The mail of one run.
 
 use crate::domain::avoided::Avoided;
+use crate::domain::instant::rfc3339;
 use crate::domain::rule::Mode;
-use crate::domain::run::{Outcome, Row, Run, RunResult};
-use crate::report::clean::clean;
+use crate::domain::run::{Outcome, Row, Run, RunResult, Try};
+use crate::report::clean::{clean, shorten};
+use crate::report::counting::Prices;
+use crate::report::csv::CsvWriter;
 use crate::report::form::{Form, plural};
-use crate::report::once::Once;
+use crate::report::holds::Held;
+use crate::report::leaks::{CutShort, Leaks};
+use crate::report::left::Left;
 use crate::report::page::{Body, Cell, Fact, Page, Section};
-use crate::report::parts::{self, Entry, amounts, avoided_cell, deployment_cell, nodes};
-use crate::report::sum::{Sum, Tally, is_still_on};
-use crate::report::{Attachment, Content, Context, counting, fitted, still_on, subject};
+use crate::report::parcel::{LARGEST_ATTACHMENTS, Parcel};
+use crate::report::parts::{self, avoided_cell, deployment_cell, nodes};
+use crate::report::shares::Shares;
+use crate::report::still_on::StillOn;
+use crate::report::sum::{Sum, Tally};
+use crate::report::unpriced::Unpriced;
+use crate::report::{Attachment, CSV, Content, Context, counting, fitted, subject};
+
+/// More tries than these are counted only.
+const MOST_TRIES: usize = 10;
+const LONGEST_REASON: usize = 120;
 
 /// Said where nothing needs a person.
 pub(super) const CALM: &str = "Nothing here needs a person.";
 
 /// The mail of `run`, whatever became of it. An observed run says what it would have done.
 pub fn run_report(run: &Run, context: &Context<'_>) -> Content {
-    let mut attachments = Vec::new();
-    if !run.deployments.is_empty() {
-        let name = format!("offhours-{}-{}.csv", run.firing.rule, run.firing.at.format("%Y%m%dT%H%M%SZ"));
-        attachments.push(Attachment::csv(name, crate::report::csv(std::slice::from_ref(run))));
-    }
-    fitted(|most| page(run, context, most), attachments)
+    let attachment = csv_of(run);
+    let rows = match &attachment {
+        Some(_) => counting::ATTACHED.to_owned(),
+        None => format!(
+            "Its CSV is too large for a mail; `offhours history --since {} --rule {} --json` prints each row.",
+            rfc3339(run.firing.at),
+            run.firing.rule
+        ),
+    };
+    let attachments = attachment.into_iter().filter(|_| !run.deployments.is_empty()).collect();
+    fitted(|most| page(run, context, most, &rows), attachments)
+}
+
+/// The rows of `run` as CSV; none where they are too many for a mail.
+fn csv_of(run: &Run) -> Option<Attachment> {
+    let name = format!("offhours-{}-{}.csv", run.firing.rule, run.firing.at.format("%Y%m%dT%H%M%SZ"));
+    let mut parcel = Parcel::new(LARGEST_ATTACHMENTS);
+    let mut csv = CsvWriter::new(&mut parcel);
+    let _ = run.tell(&mut csv);
+    // A parcel fails for its size only, which it says by itself.
+    let _ = csv.finish();
+    parcel.close(&name, CSV)
 }
 
 /// What happened, in one sentence.
@@ -36,25 +65,53 @@ struct Facts<'a> {
     tally: Tally,
     /// True where a rule in observe mode went through: its figures are conditional.
     observed: bool,
-    still_on: Vec<&'a Row>,
-    /// Figures that were avoided, or would have been.
-    figures: Vec<(&'a Row, Avoided)>,
+    still_on: StillOn,
+    left: Left,
+    /// What was avoided, and by which rows.
+    avoided: Figures<'a>,
+    /// What would have been, had the rule not observed. Not empty either where a rule was set to observe in the middle.
+    would: Figures<'a>,
+}
+
+/// Rows with what each avoided, or would have.
+#[derive(Default)]
+struct Figures<'a> {
+    rows: Vec<(&'a Row, Avoided)>,
     sum: Sum,
+}
+
+impl<'a> Figures<'a> {
+    fn of(rows: impl Iterator<Item = (&'a Row, Avoided)>) -> Self {
+        let rows: Vec<(&Row, Avoided)> = rows.collect();
+        let mut sum = Sum::default();
+        rows.iter().for_each(|(_, avoided)| sum.add(avoided));
+        Self { rows, sum }
+    }
 }
 
 impl<'a> Facts<'a> {
     fn of(run: &'a Run, context: &Context<'a>) -> Self {
-        let observed = run.mode == Mode::Observe;
-        let figures: Vec<(&Row, Avoided)> = if observed {
-            run.deployments.iter().filter(|row| row.would_stop()).map(|row| (row, row.would_avoid(run))).collect()
-        } else {
-            let counted =
-                run.deployments.iter().filter(|row| row.outcome == Outcome::Stopped || row.avoided().from.is_some());
-            counted.map(|row| (row, row.avoided().clone())).collect()
-        };
-        let sum = if observed { Once::default().observed(run) } else { Sum::of(&run.deployments) };
-        let still_on = run.deployments.iter().filter(|row| is_still_on(row)).collect();
-        Self { run, form: context.form(), tally: Tally::of(&run.deployments), observed, still_on, figures, sum }
+        let rows = || run.deployments.iter();
+        let counts = |row: &&Row| row.outcome == Outcome::Stopped || row.avoided().from.is_some();
+        let (mut still_on, mut left) = (StillOn::default(), Left::default());
+        rows().for_each(|row| still_on.meet(row));
+        rows().for_each(|row| left.add(row));
+        left.add_counts(&run.left_out);
+        Self {
+            run,
+            form: context.form(),
+            tally: Tally::of(run),
+            observed: run.mode == Mode::Observe,
+            still_on,
+            left,
+            avoided: Figures::of(rows().filter(counts).map(|row| (row, row.avoided().clone()))),
+            would: Figures::of(rows().filter(|row| row.would_stop()).map(|row| (row, row.would_avoid(run)))),
+        }
+    }
+
+    /// The figures that the mail is about.
+    fn figures(&self) -> &Figures<'a> {
+        if self.observed { &self.would } else { &self.avoided }
     }
 
     fn deployments(&self, count: usize) -> String {
@@ -66,20 +123,20 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn page(run: &Run, context: &Context<'_>, most: usize) -> Page {
+fn page(run: &Run, context: &Context<'_>, most: usize, rows: &str) -> Page {
     let facts = Facts::of(run, context);
     let form = facts.form;
     let needs = needs(&facts, context);
     let lead = lead(&facts);
     let caption = if facts.observed { "would have been avoided (estimate)" } else { counting::CAPTION };
-    let figure = counting::figure(&facts.sum, caption, &form).map(|mut figure| {
+    let figure = counting::figure(&facts.figures().sum, caption, &form).map(|mut figure| {
         if !facts.observed {
-            figure.details.extend(counting::standing(&facts.sum, &form));
+            figure.details.extend(counting::standing(&facts.avoided.sum, &form));
         }
         figure
     });
     Page {
-        subject: subject::of_run(run, &facts.sum, &form),
+        subject: subject::of_run(run, &facts.would.sum, &form),
         preheader: lead.first().cloned().unwrap_or_default(),
         alert: !needs.is_empty(),
         conditional: facts.observed,
@@ -92,20 +149,23 @@ fn page(run: &Run, context: &Context<'_>, most: usize) -> Page {
         calm: CALM,
         figure,
         facts: strip(&facts),
-        sections: sections(&facts, context, most),
+        sections: sections(&facts, context, most, rows),
         footer: footer(run),
     }
 }
 
 fn headline_of(facts: &Facts<'_>) -> String {
-    let tally = facts.tally;
+    let (tally, would) = (facts.tally, facts.would.sum.rows);
     let verb = |count: usize| if count == 1 { "is" } else { "are" };
     match (facts.run.mode, facts.run.result) {
-        (Mode::Observe, RunResult::Done | RunResult::Partial) if facts.sum.rows == 0 => {
+        (Mode::Observe, RunResult::Done | RunResult::Partial) if would == 0 => {
             "Nothing would have been stopped.".to_owned()
         }
         (Mode::Observe, RunResult::Done | RunResult::Partial) => {
-            format!("{} would have been stopped.", facts.deployments(facts.sum.rows))
+            format!("{} would have been stopped.", facts.deployments(would))
+        }
+        (_, RunResult::Done) if tally.stopped == 0 && would > 0 => {
+            format!("Nothing was stopped; {} would have been.", facts.deployments(would))
         }
         (_, RunResult::Done) if tally.stopped == 0 => "Nothing was left to stop.".to_owned(),
         (_, RunResult::Done) => format!("{} stopped.", facts.deployments(tally.stopped)),
@@ -137,6 +197,12 @@ fn lead(facts: &Facts<'_>) -> Vec<String> {
         let stopped = facts.deployments(facts.tally.stopped);
         lead.push(format!("AI Core confirmed {stopped} STOPPED{last}."));
     }
+    if run.mode == Mode::Enforce && facts.would.sum.rows > 0 {
+        lead.push(format!(
+            "{} more would have been stopped: the rule was set to observe before it asked for them.",
+            form.count(facts.would.sum.rows)
+        ));
+    }
     if facts.tally.off_anyway > 0 {
         lead.push(format!(
             "{} more had been switched off or deleted by somebody else.",
@@ -159,10 +225,9 @@ fn lead(facts: &Facts<'_>) -> Vec<String> {
 fn needs(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
     let (run, form) = (facts.run, facts.form);
     let mut needs = Vec::new();
-    if !facts.still_on.is_empty() {
-        let count = facts.deployments(facts.still_on.len());
-        let cost = still_on::hourly(facts.still_on.iter().copied());
-        let cost = if cost.is_empty() { String::new() } else { format!(", at {} an hour", amounts(&cost, &form)) };
+    if facts.still_on.count() > 0 {
+        let count = facts.deployments(facts.still_on.count());
+        let cost = facts.still_on.at_what_cost(&form);
         needs.push(format!(
             "{count} may still be running{cost}. Look at them in AI Core, and stop by hand what should be off."
         ));
@@ -181,7 +246,7 @@ fn needs(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
         RunResult::Interrupted => {
             needs.push(format!("See that the daemon runs again: it finishes this run if it is back before {until}."));
         }
-        RunResult::Failed | RunResult::Partial if facts.still_on.is_empty() => {
+        RunResult::Failed | RunResult::Partial if facts.still_on.count() == 0 => {
             needs.push(format!("Put right what is named above, then run {again}."));
         }
         RunResult::Done | RunResult::Partial | RunResult::Failed | RunResult::Skipped => {}
@@ -191,78 +256,103 @@ fn needs(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
 
 fn strip(facts: &Facts<'_>) -> Vec<Fact> {
     let tally = facts.tally;
-    if facts.run.deployments.is_empty() {
+    if facts.run.met_nothing() {
         return Vec::new();
     }
+    let would = facts.would.sum.rows;
+    let left = tally.left.saturating_sub(would);
     let fact = |count: usize, label: &str, alert: bool| Fact {
         value: facts.form.count(count),
         label: label.to_owned(),
         alert: alert && count > 0,
     };
     if facts.observed {
-        let left = facts.tally.left.saturating_sub(facts.figures.len());
-        return vec![fact(facts.figures.len(), "would be stopped", false), fact(left, "would be left", false)];
+        return vec![fact(would, "would be stopped", false), fact(left, "would be left", false)];
     }
     let mut strip = vec![fact(tally.stopped, "stopped", false)];
     if tally.off_anyway > 0 {
         strip.push(fact(tally.off_anyway, "off anyway", false));
     }
     strip.push(fact(tally.not_confirmed, "not confirmed", true));
-    strip.push(fact(tally.left, "left on", false));
+    if would > 0 {
+        strip.push(fact(would, "would be stopped", false));
+    }
+    strip.push(fact(left, "left on", false));
     strip
 }
 
-fn sections(facts: &Facts<'_>, context: &Context<'_>, most: usize) -> Vec<Section> {
+fn sections(facts: &Facts<'_>, context: &Context<'_>, most: usize, rows: &str) -> Vec<Section> {
     let (run, form) = (facts.run, facts.form);
-    let real: Vec<Entry<'_>> =
-        if facts.observed { Vec::new() } else { run.deployments.iter().map(|row| (run, row)).collect() };
-    let shown: Vec<Entry<'_>> = facts.figures.iter().map(|(row, _)| (run, *row)).collect();
-    let figure = |(run, row): Entry<'_>| if facts.observed { row.would_avoid(run) } else { row.avoided().clone() };
-    let all: Vec<Entry<'_>> = run.deployments.iter().map(|row| (run, row)).collect();
-    let room = most.saturating_sub(facts.still_on.len().min(most));
+    let shown = facts.figures();
+    let (mut by_group, mut by_plan, mut unpriced) = (Shares::default(), Shares::default(), Unpriced::default());
+    for (row, figure) in &shown.rows {
+        by_group.add(row.resource_group.as_str(), figure);
+        by_plan.add(&clean(&parts::plans(row)), figure);
+        unpriced.add(row, figure);
+    }
+    let (mut leaks, mut cut_short) = (Leaks::default(), CutShort::default());
+    let (mut held, mut prices) = (Held::default(), Prices::default());
+    for row in &run.deployments {
+        leaks.add(row);
+        cut_short.add(row);
+        held.add(run, row);
+        prices.add(row);
+    }
+    let room = most.saturating_sub(facts.still_on.count().min(most));
     let sections = [
-        still_on::section(&facts.still_on, &form, most),
-        parts::bars("By resource group", &shown, &form, figure, |(_, row)| row.resource_group.to_string()),
-        parts::bars("By plan", &shown, &form, figure, |(_, row)| clean(&parts::plans(row))),
-        still_on::leaks(&real, &form, room),
-        still_on::cut_short(&real, &form),
-        stopped(facts, room),
-        parts::left(run.deployments.iter(), &form),
-        still_on::holds(&all, &[], &form),
-        parts::without_price(&facts.figures, &form),
+        facts.still_on.section(&form, most),
+        by_group.section("By resource group", &form),
+        by_plan.section("By plan", &form),
+        leaks.section(&form, room),
+        cut_short.section(&form),
+        figures(&facts.avoided, false, &form, room),
+        figures(&facts.would, true, &form, room),
+        facts.left.section(&form),
+        held.section(&[], &form),
+        unpriced.section(&form),
+        tries(run, &form),
         notes(context.notes),
     ];
     let mut sections: Vec<Section> = sections.into_iter().flatten().collect();
-    if !shown.is_empty() || !facts.still_on.is_empty() {
-        sections.push(counting::section(&run.deployments, counting::ATTACHED, &form));
+    if !shown.rows.is_empty() || facts.still_on.count() > 0 {
+        sections.push(prices.section(counting::with_sample(rows, &facts.left, &form), &form));
     }
     sections
 }
 
 /// Each deployment that was stopped, or would have been, the costliest first.
-fn stopped(facts: &Facts<'_>, most: usize) -> Option<Section> {
-    if facts.figures.is_empty() {
+fn figures(figures: &Figures<'_>, conditional: bool, form: &Form<'_>, most: usize) -> Option<Section> {
+    if figures.rows.is_empty() {
         return None;
     }
-    let form = facts.form;
-    let mut ordered: Vec<&(&Row, Avoided)> = facts.figures.iter().collect();
+    let mut ordered: Vec<&(&Row, Avoided)> = figures.rows.iter().collect();
     ordered.sort_by(|(row_a, a), (row_b, b)| {
         let size = |avoided: &Avoided| (avoided.cost.map(|money| money.amount), avoided.node_hours);
         size(b).cmp(&size(a)).then_with(|| (&row_a.resource_group, &row_a.id).cmp(&(&row_b.resource_group, &row_b.id)))
     });
     let rows = ordered.into_iter().map(|(row, avoided)| {
         let off = row.confirmed_at.map_or_else(String::new, |at| form.time(at));
-        let middle = if facts.observed { Cell::new(nodes(row), "") } else { Cell::new(off, nodes(row)) };
-        vec![deployment_cell(row), middle, avoided_cell(row, avoided, &form)]
+        let middle = if conditional { Cell::new(nodes(row), "") } else { Cell::new(off, nodes(row)) };
+        vec![deployment_cell(row), middle, avoided_cell(row, avoided, form)]
     });
-    let (heading, heads) = if facts.observed {
+    let (heading, heads) = if conditional {
         ("Would have been stopped", vec!["Deployment", "Nodes", "Would have avoided"])
     } else {
         ("Stopped", vec!["Deployment", "Off since", "Avoided"])
     };
-    let mut table = parts::table(heads, rows, most);
-    table.total = Some(("Total".to_owned(), parts::amount(&facts.sum, &form)));
+    let mut table = parts::table(heads, rows, figures.rows.len(), most);
+    table.total = Some(("Total".to_owned(), parts::amount(&figures.sum, form)));
     Some(Section::new(heading, Body::Table(table)))
+}
+
+/// When something was in the way, and what; none where the first try went through.
+fn tries(run: &Run, form: &Form<'_>) -> Option<Section> {
+    let item = |one: &Try| format!("{}: {}", form.time(one.at), shorten(&one.reason, LONGEST_REASON));
+    let mut items: Vec<String> = run.tries.iter().take(MOST_TRIES).map(item).collect();
+    if run.tries.len() > MOST_TRIES {
+        items.push(format!("{} more; `offhours history --json` has them all.", run.tries.len() - MOST_TRIES));
+    }
+    (!items.is_empty()).then(|| Section::new("Tried again", Body::List { items }))
 }
 
 /// What the mail system and the tenant have to add.

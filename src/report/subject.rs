@@ -17,11 +17,11 @@ pub(super) enum Trouble {
     Runs,
 }
 
-/// The subject of a run's mail.
+/// The subject of a run's mail; `would` is what a rule in observe mode would have avoided.
 pub(super) fn of_run(run: &Run, would: &Sum, form: &Form<'_>) -> String {
     let said = match (run.mode, run.result) {
         (Mode::Observe, RunResult::Done | RunResult::Partial) => observed(would, form),
-        _ => enforced(run, form),
+        _ => enforced(run, would, form),
     };
     format!("offhours: {said} · {}", run.firing.rule)
 }
@@ -34,13 +34,16 @@ fn observed(would: &Sum, form: &Form<'_>) -> String {
     format!("observed, {count} would have been stopped, {} would have been avoided (estimate)", amount(would, form))
 }
 
-fn enforced(run: &Run, form: &Form<'_>) -> String {
-    let tally = Tally::of(&run.deployments);
+fn enforced(run: &Run, would: &Sum, form: &Form<'_>) -> String {
+    let tally = Tally::of(run);
     let not_confirmed = || {
         let (bad, all) = (form.count(tally.not_confirmed), form.count(tally.wanted_off()));
         format!("ACTION NEEDED, {bad} of {all} not confirmed stopped")
     };
     match run.result {
+        RunResult::Done if tally.stopped == 0 && would.rows > 0 => {
+            format!("nothing was stopped, {} would have been", form.count(would.rows))
+        }
         RunResult::Done => done(run, tally, form),
         RunResult::Partial | RunResult::Failed if tally.not_confirmed > 0 => not_confirmed(),
         RunResult::Partial => {

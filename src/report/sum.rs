@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::avoided::{Avoided, Money, State};
 use crate::domain::money::Charge;
-use crate::domain::run::{EndedBy, Outcome, Row};
+use crate::domain::run::{EndedBy, Outcome, Row, Run};
 
 /// What a set of avoided costs comes to. Money is kept by currency: amounts of two currencies are never added up.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -58,7 +58,8 @@ impl Sum {
         }
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Adds another sum.
+    pub fn merge(&mut self, other: &Self) {
         self.rows += other.rows;
         self.node_hours += other.node_hours;
         self.capacity_units += other.capacity_units;
@@ -103,7 +104,7 @@ fn add_to(amounts: &mut Amounts, money: Money) {
     amounts.entry(money.currency.code()).and_modify(|sum| sum.amount += money.amount).or_insert(money);
 }
 
-/// How many rows had which outcome.
+/// How many deployments had which outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Confirmed stops, late ones too.
@@ -117,19 +118,30 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts.
-    pub fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
-        let mut tally = Self::default();
-        for row in rows {
-            *match row.outcome {
-                _ if is_still_on(row) => &mut tally.not_confirmed,
-                _ if is_counted_elsewhere(row) => &mut tally.off_anyway,
-                Outcome::Stopped | Outcome::Failed | Outcome::Unconfirmed => &mut tally.stopped,
-                Outcome::AlreadyOff | Outcome::Gone => &mut tally.off_anyway,
-                Outcome::Left => &mut tally.left,
-            } += 1;
-        }
+    /// Counts the deployments of a run, those without a row too.
+    pub fn of(run: &Run) -> Self {
+        let mut tally = Self { left: run.without_row(), ..Self::default() };
+        run.deployments.iter().for_each(|row| tally.add(row));
         tally
+    }
+
+    /// Counts one more row.
+    pub fn add(&mut self, row: &Row) {
+        *match row.outcome {
+            _ if is_still_on(row) => &mut self.not_confirmed,
+            _ if is_counted_elsewhere(row) => &mut self.off_anyway,
+            Outcome::Stopped | Outcome::Failed | Outcome::Unconfirmed => &mut self.stopped,
+            Outcome::AlreadyOff | Outcome::Gone => &mut self.off_anyway,
+            Outcome::Left => &mut self.left,
+        } += 1;
+    }
+
+    /// Adds what others were counted.
+    pub fn merge(&mut self, other: Self) {
+        self.stopped += other.stopped;
+        self.off_anyway += other.off_anyway;
+        self.left += other.left;
+        self.not_confirmed += other.not_confirmed;
     }
 
     /// Those that should be off.

@@ -1,16 +1,15 @@
 //! Tables for a terminal of 80 columns.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 
 use crate::domain::rule::Mode;
-use crate::domain::run::{Outcome, Run};
+use crate::domain::run::{LeftOut, Outcome, Run};
 use crate::report::Context;
 use crate::report::clean::{clean, shorten};
 use crate::report::form::Form;
-use crate::report::once::Once;
+use crate::report::left::Left;
 use crate::report::parts::{amount, avoided_cell};
 use crate::report::sum::{Sum, Tally, is_still_on};
 use crate::report::text::wrapped;
@@ -19,46 +18,19 @@ use crate::report::text::wrapped;
 const WIDTH: u16 = 80;
 const LONGEST_NAME: usize = 40;
 
-/// One line per run: when, rule, result, counts, what was avoided.
-pub fn history_table(runs: &[Run], context: &Context<'_>) -> String {
-    let form = context.form();
-    let mut table = plain(&["WHEN", "RULE", "RESULT", "STOPPED", "NOT CONF.", "LEFT", "AVOIDED"]);
-    for run in runs {
-        let tally = Tally::of(&run.deployments);
-        let result = match run.mode {
-            Mode::Observe => format!("{} (observe)", run.result),
-            Mode::Enforce => run.result.to_string(),
-        };
-        table.add_row([
-            form.stamp(run.firing.at),
-            run.firing.rule.to_string(),
-            result,
-            form.count(tally.stopped),
-            form.count(tally.not_confirmed),
-            form.count(tally.left),
-            amount(&Sum::of(&run.deployments), &form),
-        ]);
-    }
-    keep_whole(&mut table, &[0, 3, 4, 5, 6]);
-    align_right(&mut table, &[3, 4, 5, 6]);
-    let mut text = finished(&table);
-    let _ = writeln!(text, "Times in {}; avoided cost is an estimate.", context.zone);
-    text
-}
-
 /// A run's deployments and totals; those that were left are counted by their reasons.
 pub fn run_summary(run: &Run, context: &Context<'_>) -> String {
     let form = context.form();
     let mut table = plain(&["DEPLOYMENT", "CONFIGURATION", "GROUP", "OUTCOME", "AVOIDED"]);
-    let mut left: BTreeMap<String, usize> = BTreeMap::new();
+    let mut left = Left::default();
+    left.add_counts(&run.left_out);
     let mut whys = Vec::new();
     for row in &run.deployments {
         let would = row.would_avoid(run);
         let (outcome, avoided) = match row.outcome {
             _ if row.would_stop() => ("would stop", &would),
             Outcome::Left => {
-                let keyword = row.reason.split(':').next().unwrap_or_default();
-                *left.entry(shorten(keyword, LONGEST_NAME)).or_default() += 1;
+                left.add(row);
                 continue;
             }
             outcome => (outcome.as_str(), row.avoided()),
@@ -82,10 +54,9 @@ pub fn run_summary(run: &Run, context: &Context<'_>) -> String {
         let _ = writeln!(text, "{why}");
     }
     let mut last = Vec::new();
+    let left = left.line(&form);
     if !left.is_empty() {
-        let left: Vec<String> =
-            left.iter().map(|(keyword, count)| format!("{} {keyword}", form.count(*count))).collect();
-        last.push(format!("left: {}", left.join(", ")));
+        last.push(format!("left: {left}"));
     }
     last.push(last_line(run, &form));
     last.push(clean(&run.reason));
@@ -97,21 +68,25 @@ pub fn run_summary(run: &Run, context: &Context<'_>) -> String {
 
 fn last_line(run: &Run, form: &Form<'_>) -> String {
     let said = format!("{} {}", run.firing, run.result);
+    let mut would = Sum::default();
+    run.deployments.iter().filter(|row| row.would_stop()).for_each(|row| would.add(&row.would_avoid(run)));
+    let conditional = format!(
+        "observed: {} would have been stopped, {} would have been avoided (estimate)",
+        form.count(would.rows),
+        amount(&would, form)
+    );
     if run.mode == Mode::Observe {
-        let sum = Once::default().observed(run);
-        let (count, amount) = (form.count(sum.rows), amount(&sum, form));
-        return format!(
-            "{said}, observed: {count} would have been stopped, {amount} would have been avoided (estimate)"
-        );
+        return format!("{said}, {conditional}");
     }
-    let tally = Tally::of(&run.deployments);
-    format!(
+    let tally = Tally::of(run);
+    let line = format!(
         "{said}: {} stopped, {} not confirmed, {} left, {} avoided (estimate)",
         form.count(tally.stopped),
         form.count(tally.not_confirmed),
         form.count(tally.left),
         amount(&Sum::of(&run.deployments), form)
-    )
+    );
+    if would.rows == 0 { line } else { format!("{line}; {conditional}") }
 }
 
 /// A table without lines, as wide as the narrowest terminal.
@@ -120,6 +95,13 @@ pub fn plain(heads: &[&str]) -> Table {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table.set_header(heads.iter().copied());
     table
+}
+
+/// What a run left without a row, in one line; none where it left nothing so.
+pub fn left_without_row(left_out: &LeftOut, form: &Form<'_>) -> Option<String> {
+    let mut left = Left::default();
+    left.add_counts(left_out);
+    (left.without_row() > 0).then(|| format!("and left without a row each: {}", left.line(form)))
 }
 
 /// A sentence, broken into lines of the narrowest terminal.

@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod bounds;
 mod disks;
 mod kills;
 mod life;

@@ -13,8 +13,9 @@ use offhours::domain::plan::{Decision, Planned, Reason};
 use offhours::domain::rule::Mode;
 use offhours::domain::run::{EndedBy, Firing, Leak, OBSERVED, Outcome, Row, Run, RunResult, Settlement, Trigger};
 use offhours::domain::schedule::OffWindow;
+use offhours::domain::visit::RunVisitor;
 use offhours::domain::zone::Zone;
-use offhours::report::{Context, Period, Trend, TrendPoint};
+use offhours::report::{Context, CsvWriter, Digest, HistoryTable, JsonWriter, Period, PeriodReport, Trend, TrendPoint};
 use rust_decimal::Decimal;
 
 pub fn utc(text: &str) -> DateTime<Utc> {
@@ -288,6 +289,51 @@ pub fn trend() -> Trend {
         .enumerate()
         .map(|(index, amount)| TrendPoint { label: format!("W{}", 41 + index), amount: amount.map(decimal) });
     Trend { currency: Currency::from_code("EUR"), points: points.collect() }
+}
+
+/// Tells `runs` one after the other, as the ledger does.
+pub fn tell(runs: &[Run], visitor: &mut impl RunVisitor) {
+    for run in runs {
+        assert!(run.tell(visitor).is_continue());
+    }
+}
+
+pub fn digest(runs: &[Run]) -> Digest {
+    let mut digest = Digest::default();
+    tell(runs, &mut digest);
+    digest
+}
+
+pub fn csv(runs: &[Run]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut csv = CsvWriter::new(&mut bytes);
+    tell(runs, &mut csv);
+    csv.finish().unwrap();
+    bytes
+}
+
+pub fn json_run(run: &Run) -> serde_json::Value {
+    let mut bytes = Vec::new();
+    let mut json = JsonWriter::run(&mut bytes);
+    tell(std::slice::from_ref(run), &mut json);
+    json.finish().unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+pub fn json_period(report: &PeriodReport<'_>, runs: &[Run]) -> serde_json::Value {
+    let mut bytes = Vec::new();
+    let mut json = JsonWriter::period(report, &mut bytes);
+    tell(runs, &mut json);
+    json.finish().unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+pub fn history_table(runs: &[Run], context: &Context<'_>) -> String {
+    let mut bytes = Vec::new();
+    let mut table = HistoryTable::new(&mut bytes, *context);
+    tell(runs, &mut table);
+    table.finish().unwrap();
+    String::from_utf8(bytes).unwrap()
 }
 
 pub const HOSTILE: [&str; 6] = [

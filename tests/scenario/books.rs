@@ -2,17 +2,21 @@
 //! the ledger's observations, come to the same cent.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use offhours::accounting::period::Books;
+use offhours::accounting::period::{Books, Request};
 use offhours::clock;
 use offhours::domain::avoided::{Avoided, Basis};
 use offhours::domain::cron::Cron;
 use offhours::domain::period::Span;
 use offhours::domain::rule::Mode;
 use offhours::domain::run::{Row, Run};
+use offhours::domain::visit::RunVisitor;
+use offhours::ledger::LedgerError;
 use offhours::report::form::Form;
-use offhours::report::{Context, csv, json_period, period_report};
+use offhours::report::{Context, period_report};
 use offhours::simulator::{Behaviour, Fleet, Redeployed};
 use rust_decimal::Decimal;
 
@@ -88,10 +92,34 @@ fn recalculated(stage: &Stage, from: DateTime<Utc>, to: DateTime<Utc>) -> (i64, 
     (rows, Decimal::new(cents, 2))
 }
 
-fn books(stage: &Stage, span: Span) -> Books {
-    let zone = stage.config.zone.clone().unwrap();
-    let (executor, now) = (stage.executor(), stage.now());
-    stage.block_on(Books::open(Some(&executor.ledger), &stage.config, span, &zone, now, Vec::new())).unwrap()
+/// Draws up the books of `span` and looks into them.
+pub fn with_books<T: Send + 'static>(
+    stage: &Stage,
+    span: Span,
+    look: impl FnOnce(Books<'_>) -> T + Send + 'static,
+) -> T {
+    let (executor, now, zone) = (stage.executor(), stage.now(), stage.config.zone.clone().unwrap());
+    let request = Request { span, zone, now, notes: Vec::new() };
+    let look = |books: Books<'_>| Ok::<_, LedgerError>(look(books));
+    stage.block_on(Books::with(Some(&executor.ledger), Arc::clone(&stage.config), request, look)).unwrap()
+}
+
+pub fn runs_of(books: &Books<'_>) -> Vec<Run> {
+    #[derive(Default)]
+    struct Runs(Vec<Run>);
+    impl RunVisitor for Runs {
+        fn begin(&mut self, run: &Run) -> ControlFlow<()> {
+            self.0.push(run.clone());
+            ControlFlow::Continue(())
+        }
+        fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
+            self.0.last_mut().unwrap().deployments.push(row.clone());
+            ControlFlow::Continue(())
+        }
+    }
+    let mut runs = Runs::default();
+    books.tell(&mut runs).unwrap();
+    runs.0
 }
 
 fn real_rows(runs: &[Run]) -> impl Iterator<Item = (&Run, &Row)> {
@@ -101,13 +129,17 @@ fn real_rows(runs: &[Run]) -> impl Iterator<Item = (&Run, &Row)> {
 
 /// Text, HTML, CSV and JSON show the sum of the rows, to the cent. Gives that sum.
 pub fn every_form_shows_one_total(stage: &Stage, span: Span) -> Decimal {
-    let books = books(stage, span);
-    let total: Decimal =
-        real_rows(books.runs()).filter_map(|(_, row)| row.avoided().cost).map(|cost| cost.amount).sum();
-    let currency = real_rows(books.runs()).find_map(|(_, row)| row.avoided().cost).map(|cost| cost.currency);
     let zone = stage.config.zone.clone().unwrap();
-    let context = Context::new(stage.config.locale(), &zone, stage.now());
-    let content = period_report(&books.report(), &context);
+    let (locale, now, shown_in) = (stage.config.locale(), stage.now(), zone.clone());
+    let (content, json, table, runs) = with_books(stage, span, move |books| {
+        let content = period_report(&books.report(), &Context::new(locale, &shown_in, now));
+        let (mut json, mut table) = (Vec::new(), Vec::new());
+        books.write_json(&mut json).unwrap();
+        books.write_csv(&mut table).unwrap();
+        (content, json, table, runs_of(&books))
+    });
+    let total: Decimal = real_rows(&runs).filter_map(|(_, row)| row.avoided().cost).map(|cost| cost.amount).sum();
+    let currency = real_rows(&runs).find_map(|(_, row)| row.avoided().cost).map(|cost| cost.currency);
     if let Some(currency) = currency {
         let money = offhours::domain::avoided::Money { amount: total, currency };
         let shown = Form { locale: stage.config.locale(), zone: &zone }.money(money);
@@ -117,10 +149,9 @@ pub fn every_form_shows_one_total(stage: &Stage, span: Span) -> Decimal {
             "{shown} is not in the HTML"
         );
     }
-    let json = json_period(&books.report());
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     let in_json = json["totals"]["cost"]["EUR"].as_str().map_or(Decimal::ZERO, |text| text.parse().unwrap());
     assert_eq!(in_json, total, "JSON");
-    let table = csv(books.runs());
     let mut reader = ::csv::Reader::from_reader(table.as_slice());
     let columns = reader.headers().unwrap().clone();
     let column = |name: &str| columns.iter().position(|known| known == name).unwrap();
@@ -139,7 +170,7 @@ pub fn every_form_shows_one_total(stage: &Stage, span: Span) -> Decimal {
         stage.block_on(executor.ledger.read(move |tx| tx.avoided_between(from, to, currency))).unwrap()
     };
     assert_eq!(currency.map_or(total, |currency| in_trends(Some(currency))), total, "the trends of later reports");
-    let hours: Decimal = real_rows(books.runs()).map(|(_, row)| row.avoided().node_hours).sum();
+    let hours: Decimal = real_rows(&runs).map(|(_, row)| row.avoided().node_hours).sum();
     assert_eq!(in_trends(None), hours, "the trends where there is no price");
     total
 }

@@ -19,6 +19,7 @@ mod fleets;
 #[path = "../support/given.rs"]
 mod given;
 mod invariants;
+mod observed;
 mod old_lists;
 mod outages;
 mod overlap;

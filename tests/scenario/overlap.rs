@@ -87,7 +87,7 @@ fn a_stop_that_the_second_rule_brought_about_is_not_counted_by_the_first_as_well
     let first = row(run_of(&settled, "dev-evenings"), "d001");
     assert!(first.avoided().node_hours.is_zero());
     assert_eq!(first.settlement.as_ref().unwrap().ended_by, EndedBy::CountedElsewhere);
-    let tally = Tally::of(&run_of(&settled, "dev-evenings").deployments);
+    let tally = Tally::of(run_of(&settled, "dev-evenings"));
     assert_eq!((tally.off_anyway, tally.not_confirmed), (1, 0), "nobody has to look for it any more");
     let counted = run_of(&settled, "nights").totals().node_hours;
     assert_eq!(hours(&settled), counted);

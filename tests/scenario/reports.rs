@@ -1,14 +1,15 @@
 //! Reports by the calendar: sent once, with what was asked for, marked where they restate, over weeks that agree.
 
-use chrono::NaiveDate;
-use offhours::accounting::period::{Books, reserved_nodes};
+use chrono::{DateTime, NaiveDate, Utc};
+use offhours::accounting::period::reserved_nodes;
 use offhours::accounting::reports;
 use offhours::domain::money::Currency;
 use offhours::domain::period::Span;
+use offhours::ledger::LedgerError;
 use offhours::simulator::{Fleet, Redeployed};
 use rust_decimal::Decimal;
 
-use crate::books::every_morning;
+use crate::books::{every_morning, runs_of, with_books};
 use crate::scenario::{Scenario, instant};
 use crate::stage::Stage;
 
@@ -34,21 +35,46 @@ fn morning() -> Redeployed {
 /// The daemon's look at whether a report is due.
 fn send_due(stage: &Stage) {
     let (executor, now) = (stage.executor(), stage.now());
-    stage.block_on(reports::send_due(&executor.ledger, &executor.config, &executor.tenants, now)).unwrap();
+    let send_due = async {
+        for schedule in &executor.config.reports {
+            if let Some(at) = reports::due(&executor.ledger, schedule, now).await? {
+                let (ledger, config, tenants) = (&executor.ledger, &executor.config, &executor.tenants);
+                reports::send(ledger, config, tenants, schedule, at, now).await?;
+            }
+        }
+        Ok::<_, LedgerError>(())
+    };
+    stage.block_on(send_due).unwrap();
 }
 
-fn last_week(stage: &Stage) -> Books {
-    books_of(stage, Span::LastWeek)
+/// What a report of last week has to say.
+fn last_week(stage: &Stage) -> Shown {
+    shown(stage, Span::LastWeek)
 }
 
-fn books_of(stage: &Stage, span: Span) -> Books {
-    let (executor, now, zone) = (stage.executor(), stage.now(), stage.config.zone.clone().unwrap());
-    let open = Books::open(Some(&executor.ledger), &stage.config, span, &zone, now, Vec::new());
-    stage.block_on(open).unwrap()
+struct Shown {
+    label: String,
+    restates: Option<DateTime<Utc>>,
+    currency: Option<&'static str>,
+    amounts: Vec<Option<Decimal>>,
+    labels: Vec<String>,
+    costs: Decimal,
 }
 
-fn amounts(books: &Books) -> Vec<Option<Decimal>> {
-    books.report().trend.points.iter().map(|point| point.amount).collect()
+fn shown(stage: &Stage, span: Span) -> Shown {
+    with_books(stage, span, |books| {
+        let report = books.report();
+        let points = &report.trend.points;
+        let costs = runs_of(&books).into_iter().flat_map(|run| run.deployments);
+        Shown {
+            label: report.period.label.clone(),
+            restates: report.restates,
+            currency: report.trend.currency.map(Currency::code),
+            amounts: points.iter().map(|point| point.amount).collect(),
+            labels: points.iter().map(|point| point.label.clone()).collect(),
+            costs: costs.filter_map(|row| row.avoided().cost).map(|cost| cost.amount).sum(),
+        }
+    })
 }
 
 /// The text of the newest mail, its line breaks of quoted-printable undone.
@@ -74,7 +100,7 @@ fn a_report_is_mailed_once_and_one_that_changed_since_says_so() {
     send_due(&stage);
     assert_eq!(stage.deliver(), 0, "a report that is new begins with its next instant");
     stage.wait_until(instant("2026-03-30T08:00:00+02:00"));
-    assert_eq!(last_week(&stage).report().restates, None);
+    assert_eq!(last_week(&stage).restates, None);
     send_due(&stage);
     send_due(&stage);
     let mail = newest_mail(&stage);
@@ -84,16 +110,16 @@ fn a_report_is_mailed_once_and_one_that_changed_since_says_so() {
     assert!(!mail.contains(".csv\""), "nobody asked for it");
 
     stage.wait_until(instant("2026-03-30T12:00:00+02:00"));
-    assert_eq!(last_week(&stage).report().restates, None, "nothing has changed since");
+    assert_eq!(last_week(&stage).restates, None, "nothing has changed since");
     stage.settle();
     let sent_at = instant("2026-03-30T08:00:00+02:00");
-    assert_eq!(last_week(&stage).report().restates.map(|at| at.timestamp()), Some(sent_at.timestamp()));
-    let month = books_of(&stage, Span::Month(NaiveDate::from_ymd_opt(2026, 3, 1).unwrap()));
-    assert_eq!((month.report().restates, month.report().period.label.as_str()), (None, "March 2026"), "never sent");
+    assert_eq!(last_week(&stage).restates.map(|at| at.timestamp()), Some(sent_at.timestamp()));
+    let month = shown(&stage, Span::Month(NaiveDate::from_ymd_opt(2026, 3, 1).unwrap()));
+    assert_eq!((month.restates, month.label.as_str()), (None, "March 2026"), "never sent");
     stage.wait_until(instant("2026-03-30T20:00:00+02:00"));
     send_due(&stage);
     assert_eq!(stage.deliver(), 2);
-    assert_eq!(last_week(&stage).report().restates, None, "restated once, and true since");
+    assert_eq!(last_week(&stage).restates, None, "restated once, and true since");
 }
 
 #[test]
@@ -111,36 +137,33 @@ to = ["finance@example.com"]
     send_due(&stage);
     stage.wait_until(instant("2026-03-26T18:30:00+01:00"));
     send_due(&stage);
-    assert_eq!(books_of(&stage, Span::Today).report().restates, None);
+    assert_eq!(shown(&stage, Span::Today).restates, None);
     stage.wait_until(instant("2026-03-26T19:00:00+01:00"));
     let runs = stage.claim();
     stage.carry_out(runs);
-    assert!(books_of(&stage, Span::Today).report().restates.is_some());
+    assert!(shown(&stage, Span::Today).restates.is_some());
 }
 
 #[test]
 fn a_trend_shows_what_the_reports_of_its_weeks_showed() {
     let fleet = Fleet::new().group("dev-a").running("d001", "infer.s").redeployed(&morning());
     let mut stage = Scenario::evenings().fleet(fleet).at("2026-03-10T19:00:00+01:00").start();
-    let mut shown = Vec::new();
+    let mut weeks = Vec::new();
     for monday in ["2026-03-16T09:00:00+01:00", "2026-03-23T09:00:00+01:00", "2026-03-30T09:00:00+02:00"] {
         stage.play_until(instant(monday));
-        let trend = amounts(&last_week(&stage));
+        let trend = last_week(&stage).amounts;
         let own = trend.last().copied().flatten();
-        assert_eq!(trend[..trend.len() - 1], [vec![None; 7 - shown.len()], shown.clone()].concat());
+        assert_eq!(trend[..trend.len() - 1], [vec![None; 7 - weeks.len()], weeks.clone()].concat());
         assert!(own.is_some_and(|own| own > Decimal::ZERO));
-        shown.push(own);
+        weeks.push(own);
     }
-    let books = last_week(&stage);
-    assert_eq!(books.report().trend.currency.map(Currency::code), Some("EUR"));
-    let costs = books.runs().iter().flat_map(|run| &run.deployments).filter_map(|row| row.avoided().cost);
-    assert_eq!(shown[2], Some(costs.map(|cost| cost.amount).sum()));
-    let labels: Vec<&str> = books.report().trend.points.iter().map(|point| point.label.as_str()).collect();
-    assert_eq!(labels[5..], ["W11", "W12", "W13"]);
-    let label = |span| books_of(&stage, span).report().period.label.clone();
-    assert_eq!(label(Span::Yesterday), "29 Mar 2026");
-    assert_eq!(label(Span::LastWeek), "week 13, 23 Mar 2026 to 29 Mar 2026");
-    assert_ne!(shown[0], shown[1], "the first week began on a Tuesday");
+    let newest = last_week(&stage);
+    assert_eq!(newest.currency, Some("EUR"));
+    assert_eq!(weeks[2], Some(newest.costs));
+    assert_eq!(newest.labels[5..], ["W11", "W12", "W13"]);
+    assert_eq!(shown(&stage, Span::Yesterday).label, "29 Mar 2026");
+    assert_eq!(newest.label, "week 13, 23 Mar 2026 to 29 Mar 2026");
+    assert_ne!(weeks[0], weeks[1], "the first week began on a Tuesday");
 }
 
 #[test]

@@ -1,0 +1,58 @@
+//! What a run left without a row: counts by the keyword of the reason.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{OptionalExtension, params};
+
+use crate::domain::run::{Firing, LeftOut};
+use crate::ledger::Tx;
+use crate::ledger::error::LedgerError;
+use crate::ledger::runs::{RunId, firing};
+use crate::ledger::values::{to_ms, wrong};
+
+/// A run that counted what it left, instead of keeping a row of each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Counted {
+    /// The run's firing.
+    pub firing: Firing,
+    /// Its counts.
+    pub left_out: LeftOut,
+}
+
+impl Tx<'_> {
+    pub(super) fn put_left_out(&self, run: RunId, left_out: &LeftOut) -> Result<(), LedgerError> {
+        let mut insert = self.0.prepare_cached("INSERT INTO left_out (run, reason, count) VALUES (?1, ?2, ?3)")?;
+        for (reason, count) in left_out.iter().filter(|(_, count)| **count > 0) {
+            let count = i64::try_from(*count).map_err(|_| wrong(count, "a count"))?;
+            insert.execute(params![run.0, reason, count])?;
+        }
+        Ok(())
+    }
+
+    /// What a run left without a row of its own.
+    pub fn left_out(&self, run: RunId) -> Result<LeftOut, LedgerError> {
+        let mut statement = self.0.prepare_cached("SELECT reason, count FROM left_out WHERE run = ?1")?;
+        let mut found = statement.query([run.0])?;
+        let mut left_out = LeftOut::new();
+        while let Some(columns) = found.next()? {
+            let count: i64 = columns.get(1)?;
+            left_out.insert(columns.get(0)?, usize::try_from(count).map_err(|_| wrong(count, "a count"))?);
+        }
+        Ok(left_out)
+    }
+
+    /// The newest run scheduled at or before `at` that left deployments without a row.
+    pub fn newest_counted(&self, at: DateTime<Utc>) -> Result<Option<Counted>, LedgerError> {
+        let found = self
+            .0
+            .prepare_cached(
+                "SELECT id, rule, scheduled_at FROM run INDEXED BY run_by_start
+                 WHERE scheduled_at <= ?1 AND result IS NOT NULL
+                   AND EXISTS (SELECT 1 FROM left_out WHERE run = run.id)
+                 ORDER BY scheduled_at DESC, id DESC LIMIT 1",
+            )?
+            .query_row([to_ms(at)], |columns| Ok((RunId(columns.get("id")?), firing(columns))))
+            .optional()?;
+        let Some((id, firing)) = found else { return Ok(None) };
+        Ok(Some(Counted { firing: firing?, left_out: self.left_out(id)? }))
+    }
+}

@@ -1,0 +1,93 @@
+//! The history as a table for a terminal: one line per run, printed while the runs are read.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
+use crate::domain::rule::Mode;
+use crate::domain::run::{Row, Run};
+use crate::domain::visit::RunVisitor;
+use crate::report::Context;
+use crate::report::parts::amount;
+use crate::report::sum::{Sum, Tally};
+use crate::report::table::{align_right, finished, keep_whole, plain};
+
+/// After so many lines a table begins anew, with its heads: a longer one would have to be in memory whole before the
+/// widths of its columns are known.
+const MOST_LINES: usize = 1_000;
+
+/// Writes a line for each run that it is told: when, rule, result, counts, what was avoided.
+pub struct HistoryTable<'a, W> {
+    out: W,
+    context: Context<'a>,
+    lines: Vec<[String; 7]>,
+    tally: Tally,
+    sum: Sum,
+    is_empty: bool,
+    failure: Option<io::Error>,
+}
+
+impl<'a, W: Write> HistoryTable<'a, W> {
+    /// Nothing is written before there is a run.
+    pub fn new(out: W, context: Context<'a>) -> Self {
+        let (tally, sum) = (Tally::default(), Sum::default());
+        Self { out, context, lines: Vec::new(), tally, sum, is_empty: true, failure: None }
+    }
+
+    /// Writes what is left. False where no run was told.
+    pub fn finish(mut self) -> io::Result<bool> {
+        self.failure.take().map_or(Ok(()), Err)?;
+        if self.is_empty {
+            return Ok(false);
+        }
+        self.write_lines()?;
+        writeln!(self.out, "Times in {}; avoided cost is an estimate.", self.context.zone)?;
+        self.out.flush()?;
+        Ok(true)
+    }
+
+    fn line(&self, run: &Run) -> [String; 7] {
+        let form = self.context.form();
+        let result = match run.mode {
+            Mode::Observe => format!("{} (observe)", run.result),
+            Mode::Enforce => run.result.to_string(),
+        };
+        [
+            form.stamp(run.firing.at),
+            run.firing.rule.to_string(),
+            result,
+            form.count(self.tally.stopped),
+            form.count(self.tally.not_confirmed),
+            form.count(self.tally.left + run.without_row()),
+            amount(&self.sum, &form),
+        ]
+    }
+
+    fn write_lines(&mut self) -> io::Result<()> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let mut table = plain(&["WHEN", "RULE", "RESULT", "STOPPED", "NOT CONF.", "LEFT", "AVOIDED"]);
+        table.add_rows(self.lines.drain(..));
+        keep_whole(&mut table, &[0, 3, 4, 5, 6]);
+        align_right(&mut table, &[3, 4, 5, 6]);
+        self.out.write_all(finished(&table).as_bytes())
+    }
+}
+
+impl<W: Write> RunVisitor for HistoryTable<'_, W> {
+    fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
+        self.tally.add(row);
+        self.sum.add(row.avoided());
+        ControlFlow::Continue(())
+    }
+
+    fn end(&mut self, run: &Run) -> ControlFlow<()> {
+        self.is_empty = false;
+        self.lines.push(self.line(run));
+        (self.tally, self.sum) = (Tally::default(), Sum::default());
+        if self.lines.len() == MOST_LINES {
+            self.failure = self.write_lines().err();
+        }
+        if self.failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}

@@ -1,0 +1,70 @@
+//! What has no price, and what is billed by tokens: shown, never as an amount of nothing.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+
+use crate::domain::avoided::{Avoided, State};
+use crate::domain::money::Charge;
+use crate::domain::run::Row;
+use crate::report::clean::clean;
+use crate::report::form::{Form, plural};
+use crate::report::page::{Body, Section};
+use crate::report::parts::plans;
+
+/// More plans than these are counted only.
+const MOST_PLANS: usize = 20;
+/// More than these are not told apart.
+const MOST_NAMES: usize = 5_000;
+/// What they are called then.
+const OTHERS: &str = "other plans";
+
+/// Figures without an amount.
+#[derive(Debug, Default)]
+pub(super) struct Unpriced {
+    plans: BTreeMap<String, (usize, Decimal)>,
+    tokens: usize,
+}
+
+impl Unpriced {
+    /// Adds a row's figure, where it has no price.
+    pub(super) fn add(&mut self, row: &Row, avoided: &Avoided) {
+        match avoided.state {
+            State::Unpriced => {
+                let mut plan = match &row.rate.charge {
+                    Charge::Unpriced { plan } => clean(plan),
+                    _ => clean(&plans(row)),
+                };
+                if self.plans.len() >= MOST_NAMES && !self.plans.contains_key(&plan) {
+                    OTHERS.clone_into(&mut plan);
+                }
+                let (count, hours) = self.plans.entry(plan).or_default();
+                *count += 1;
+                *hours += avoided.node_hours;
+            }
+            State::TokenBilled => self.tokens += 1,
+            State::Projected | State::Settled | State::None => {}
+        }
+    }
+
+    /// One item for each plan; none where everything has a price.
+    pub(super) fn section(&self, form: &Form<'_>) -> Option<Section> {
+        let item = |(plan, (count, hours)): (&String, &(usize, Decimal))| {
+            let deployments = plural(*count, &form.count(*count), "deployment");
+            format!("{plan}: {} node hours of {deployments}", form.quantity(*hours))
+        };
+        let mut items: Vec<String> = self.plans.iter().take(MOST_PLANS).map(item).collect();
+        let left_out = self.plans.len().saturating_sub(MOST_PLANS);
+        if left_out > 0 {
+            items.push(format!("{left_out} more plans; the CSV has them all."));
+        }
+        if self.tokens > 0 {
+            let deployments = plural(self.tokens, &form.count(self.tokens), "deployment");
+            items.push(format!("token-billed: {deployments}; SAP bills tokens, so that a stop avoids no compute cost"));
+        }
+        if items.is_empty() {
+            return None;
+        }
+        Some(Section::new("Without a price", Body::List { items }).intro("These are in no amount above."))
+    }
+}
