@@ -9,7 +9,9 @@ use tokio::sync::watch;
 use tracing::{debug, error};
 
 use crate::accounting::{reports, settle};
+use crate::daemon::clock_watch::Pace;
 use crate::domain::plausible::plausible;
+use crate::domain::steady::Gait;
 use crate::executor::Executor;
 use crate::ledger::LedgerError;
 use crate::monitor::vitals::{Mails, Vitals};
@@ -23,11 +25,14 @@ const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
 
 /// Works until the executor's shutdown, always with the newest executor.
 pub async fn work(executors: watch::Receiver<Executor>, vitals: Vitals) {
-    let mut last_round = DateTime::UNIX_EPOCH;
+    let (mut last_round, mut pace) = (DateTime::UNIX_EPOCH, Pace::new());
     loop {
         let executor = executors.borrow().clone();
         let work = async {
-            if let Err(failure) = once(&executor, &mut last_round).await {
+            // What is noted as sent under a clock that is ahead for a moment would be silent until then.
+            if pace.look(&executor.clock) == Gait::Steady
+                && let Err(failure) = once(&executor, &mut last_round).await
+            {
                 error!(error = &failure as &dyn std::error::Error, "notices, settling or reports had to wait");
             }
             if let Err(failure) = observe(&executor, &vitals).await {
@@ -87,7 +92,7 @@ async fn observe(executor: &Executor, vitals: &Vitals) -> Result<(), LedgerError
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::Arc;
 
@@ -119,7 +124,8 @@ period = "yesterday"
     const KEY: &str = r#"{"clientid":"c","clientsecret":"s","url":"https://auth.example.com",
         "serviceurls":{"AI_API_URL":"https://api.example.com"}}"#;
 
-    fn executor(home: &std::path::Path) -> Executor {
+    /// An executor in `home`, of a daemon without rules whose mails are files.
+    pub(in crate::daemon) fn executor(home: &std::path::Path) -> Executor {
         std::fs::create_dir(home.join("schedules")).unwrap();
         std::fs::write(home.join("offhours.toml"), CONFIG).unwrap();
         std::fs::write(home.join("dev.json"), KEY).unwrap();

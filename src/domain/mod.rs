@@ -21,5 +21,6 @@ pub mod run;
 pub mod schedule;
 pub mod selection;
 pub mod settlement;
+pub mod steady;
 pub mod verification;
 pub mod zone;

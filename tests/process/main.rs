@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod clock;
 mod disks;
 mod kills;
 mod life;
