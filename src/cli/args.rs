@@ -61,7 +61,7 @@ pub enum Command {
     /// Send a test mail, or show the outbox
     #[command(subcommand)]
     Mail(Mail),
-    /// Back up the ledger, check all that it promises, or end what a wrong clock has left in it
+    /// Back up the ledger, check it, or trust the clock again
     #[command(subcommand)]
     Ledger(Ledger),
     /// Run your rules against the simulator through days of virtual time, in seconds
@@ -247,7 +247,7 @@ pub enum Ledger {
     },
     /// Check the file, its references and what every ledger promises
     Verify,
-    /// Say that the clock is right: what was recorded ahead of it holds no rule, report or mail back any more
+    /// Say that the clock is right: what was recorded ahead of it keeps no rule, report or mail any longer
     TrustClock {
         /// Do so; without it, only show what lies ahead
         #[arg(long)]
