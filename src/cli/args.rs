@@ -61,7 +61,7 @@ pub enum Command {
     /// Send a test mail, or show the outbox
     #[command(subcommand)]
     Mail(Mail),
-    /// Back up the ledger, or check all that it promises
+    /// Back up the ledger, check it, or trust the clock again
     #[command(subcommand)]
     Ledger(Ledger),
     /// Run your rules against the simulator through days of virtual time, in seconds
@@ -247,6 +247,12 @@ pub enum Ledger {
     },
     /// Check the file, its references and what every ledger promises
     Verify,
+    /// Say that the clock is right: what was recorded ahead of it keeps no rule, report or mail any longer
+    TrustClock {
+        /// Do so; without it, only show what lies ahead
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// `rehearse`

@@ -1,4 +1,4 @@
-//! `offhours ledger`: a backup beside a running daemon, and a check.
+//! `offhours ledger`: a backup beside a running daemon, a check, and trust in the clock.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::cli::args::Ledger as Args;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{Session, output};
+use crate::cli::trust_clock::trust_clock;
+use crate::cli::{Session, on_threads, output};
 use crate::ledger::FILE;
 use crate::ledger::backup::backup;
 use crate::ledger::verify::verify;
@@ -20,6 +21,7 @@ pub fn ledger(session: &Session, args: Args) -> Result<Exit, Failure> {
     let (verdict, copied) = match args {
         Args::Backup { file } => (backup(&directory, &file)?, Some(file)),
         Args::Verify => (verify(&file)?, None),
+        Args::TrustClock { yes } => return on_threads(trust_clock(session, yes)),
     };
     if session.json {
         output::print_json(&json!({

@@ -21,6 +21,7 @@ pub mod run;
 pub mod schedule;
 pub mod selection;
 pub mod settlement;
+pub mod steady;
 pub mod verification;
 pub mod visit;
 pub mod zone;

@@ -82,6 +82,18 @@ impl Executor {
         Ok(agenda)
     }
 
+    /// Fails where the clock cannot be right, or where rules wait for an instant up to which a wrong one has dealt with
+    /// them. What a person has set right in the ledger since is taken over.
+    pub async fn check_clock(&self, agenda: &mut Agenda) -> Result<(), BeatError> {
+        let now = self.clock.now();
+        let newest = self.ledger.read(|tx| tx.newest_instant()).await?;
+        plausible(now, self.built, newest)?;
+        if agenda.check(now).is_err() {
+            *agenda = self.agenda().await?;
+        }
+        Ok(agenda.check(now)?)
+    }
+
     /// Claims what is due and gives the runs to carry out. Until the claims are on the disk nothing has happened.
     pub async fn beat(&self, agenda: &mut Agenda) -> Result<Claimed, BeatError> {
         let now = self.clock.now();

@@ -18,6 +18,7 @@ pub mod announced;
 mod apart;
 pub mod backup;
 pub mod chores;
+pub mod clock;
 pub mod cursors;
 pub mod error;
 mod history;
