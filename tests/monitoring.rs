@@ -18,7 +18,7 @@ use offhours::domain::rule::Mode;
 use offhours::domain::run::{Firing, Outcome, Row, Run, RunResult, Trigger};
 use offhours::domain::schedule::OffWindow;
 use offhours::ledger::Ledger;
-use offhours::ledger::outbox::NewMail;
+use offhours::ledger::outbox::{Letter, NewMail};
 use offhours::ledger::runs::{Claim, NewRun};
 use offhours::monitor::page::Page;
 use offhours::monitor::ping::{PingError, PingTarget, PingUrl, Sign, ping};
@@ -305,7 +305,8 @@ async fn e03_a_mail_that_was_given_up_is_a_note_in_the_report_of_the_period() {
             subject: "offhours: 12 stopped".to_owned(),
             recipient: "a@example.com".to_owned(),
             message_id: format!("<{id}@offhours>"),
-            bytes: b"From: x\r\n".to_vec(),
+            head: Vec::new(),
+            letter: Letter { id: id.to_string(), bytes: b"From: x\r\n"[..].into() },
         };
         ledger.write(move |tx| tx.enqueue(&[mail], at)).await.unwrap();
         ledger.write(move |tx| tx.mail_failed(id, "554 looks like spam", None, at)).await.unwrap();

@@ -15,6 +15,7 @@ use crate::domain::period::Span;
 use crate::domain::run::Run;
 use crate::domain::zone::Zone;
 use crate::ledger::Ledger;
+use crate::private_file;
 use crate::rehearsal::Rehearsal;
 use crate::report::{self, Context, json_period, period_report};
 use crate::simulator::Fleet;
@@ -147,5 +148,5 @@ fn account(run: &Run, zone: &Zone) -> String {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    std::fs::write(path, bytes).map_err(Failure::io(format!("cannot write `{}`", path.display())))
+    private_file::write(path, bytes).map_err(Failure::io(format!("cannot write `{}`", path.display())))
 }

@@ -36,7 +36,7 @@ pub use error::LedgerError;
 /// Name of the database in the state directory.
 pub const FILE: &str = "ledger.sqlite3";
 /// One script a version, never changed once released.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
 /// How long a write waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Statements kept prepared; there are fewer.
