@@ -405,6 +405,23 @@ async fn e10_a_backlog_leaves_oldest_first_and_one_mail_a_second() {
     assert!(pauses.into_iter().all(|pause| pause >= TimeDelta::seconds(1)));
 }
 
+/// e15: the mails of one run go over one connection.
+#[tokio::test]
+async fn e15_fifty_recipients_of_a_run_share_a_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let to: Vec<String> = (0..50).map(|n| format!("r{n}@example.com")).collect();
+    let mails = mails_with(Vec::new(), &to.iter().map(String::as_str).collect::<Vec<_>>());
+    let now = Clock::System.now();
+    ledger.write(move |tx| tx.enqueue(&mails, now)).await.unwrap();
+    let sink = Sink::start(|_, _| None).await;
+    let mailer = Mailer { ledger, clock: Clock::System, shutdown: CancellationToken::new() };
+    assert_eq!(mailer.deliver_due(&plain(&sink)).await.unwrap(), None, "none is left");
+    let arrived: Vec<String> = sink.mails().into_iter().map(|(to, _)| to).collect();
+    assert_eq!(arrived, to);
+    assert_eq!(sink.connections(), 1);
+}
+
 #[tokio::test]
 async fn a_directory_gets_one_file_per_mail() {
     let directory = tempfile::tempdir().unwrap();
@@ -487,7 +504,7 @@ fn decoded(text: &str) -> Vec<u8> {
         filled += 6;
         if filled >= 8 {
             filled -= 8;
-            bytes.push((bits >> filled & 0xff) as u8);
+            bytes.push((bits >> filled).to_be_bytes()[3]);
         }
     }
     bytes

@@ -1,7 +1,7 @@
 //! One conversation with an SMTP server, each part of it with its own limit.
 //!
-//! lettre's own `timeout` covers the TCP connect only, and its `send` loses a mail for all recipients with one refusal,
-//! so the commands are given one by one here.
+//! lettre's `send` knows no limits, and loses a mail for all recipients with one refusal, so the commands are given one by
+//! one here.
 
 use std::io;
 use std::time::Duration;

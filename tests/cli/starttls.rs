@@ -1,8 +1,8 @@
-//! STARTTLS, with somebody between offhours and its mail server who adds answers in clear. What the server itself says
-//! inside TLS decides, and it refuses.
+//! TLS to a mail server, with somebody between it and offhours who adds answers in clear. What the server itself says
+//! inside TLS decides.
 
 use crate::bench::{Bench, Said, fleet, idle_rule};
-use crate::smtp::{Act, Sink, certificate};
+use crate::smtp::{Act, FLOOD, Sink, certificate};
 
 /// Yes to everything that a mail needs: EHLO, MAIL, RCPT, DATA, the mail.
 macro_rules! forged {
@@ -103,4 +103,19 @@ fn e12_answers_to_what_was_not_asked_yet_are_not_believed() {
         _ => None,
     });
     nothing_was_sent(said, &sink, "went on in clear after it had agreed to begin TLS");
+}
+
+/// A server that is trusted may be broken: what it says inside TLS is not read for ever either.
+#[test]
+fn e13_an_answer_without_an_end_is_cut_inside_tls() {
+    for at in ["GREETING", "EHLO", "RCPT"] {
+        let flood = move |step: &str| step.starts_with(at).then_some(Act::Flood("250 "));
+        let (said, sink) = mail_test("smtps", async || Sink::start_protected(move |_, step| flood(step)).await);
+        assert!(said.ends(1).out.contains("not sent: an answer of the server has no end"), "{at}");
+        let taken = sink.journal.lock().unwrap().flooded;
+        assert!(taken < FLOOD / 2, "{at}: {taken} bytes were taken");
+    }
+    let (said, sink) = mail_test("smtps", async || Sink::start_protected(|_, _| None).await);
+    said.ends(0);
+    assert_eq!(sink.mails().len(), 1);
 }
