@@ -1,7 +1,7 @@
 //! Floor 1: files and directories that are for their owner only, whatever the umask says: mails, reports, keys.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -10,26 +10,62 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Puts a file with these bytes at `path`, whose directory must be there. Under that name there is the old file or the
-/// new one, never a half of it, and a link is replaced, not followed.
+/// Puts a file with these bytes at `path`, as [`PrivateFile`] does.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let part = part_of(path);
-    let written = write_new(&part, bytes).and_then(|()| fs::rename(&part, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&part);
-    }
-    written
+    let mut file = PrivateFile::begin(path)?;
+    file.write_all(bytes)?;
+    file.finish()
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // What a crash has left is not written into: its mode is unknown, and it may be a link.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// A file that is being written. Under its name there is the old file until this one is whole, and a link there is
+/// replaced, not followed. Dropped before it is finished, it leaves nothing.
+#[derive(Debug)]
+pub struct PrivateFile {
+    out: BufWriter<File>,
+    part: PathBuf,
+    path: PathBuf,
+    is_finished: bool,
+}
+
+impl PrivateFile {
+    /// Begins to write what will be `path`, whose directory must be there.
+    pub fn begin(path: &Path) -> io::Result<Self> {
+        let part = part_of(path);
+        // What a crash has left is not written into: its mode is unknown, and it may be a link.
+        match fs::remove_file(&part) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+        Ok(Self { out: BufWriter::new(file), part, path: path.to_owned(), is_finished: false })
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+
+    /// Puts it in its place.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.out.flush()?;
+        self.out.get_ref().sync_all()?;
+        fs::rename(&self.part, &self.path)?;
+        self.is_finished = true;
+        Ok(())
+    }
+}
+
+impl Write for PrivateFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Drop for PrivateFile {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            let _ = fs::remove_file(&self.part);
+        }
+    }
 }
 
 fn part_of(path: &Path) -> PathBuf {

@@ -11,7 +11,7 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::values::{instant, optional_instant, to_ms, wrong};
 
 /// Mails whose words are dropped in one transaction.
-const DROPPED_AT_ONCE: u32 = 50;
+const DROPPED_AT_ONCE: u32 = 10;
 
 /// A mail for one recipient, not yet in the outbox.
 #[derive(Debug, Clone, PartialEq)]
