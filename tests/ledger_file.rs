@@ -14,7 +14,7 @@ use offhours::domain::rule::Mode;
 use offhours::domain::run::{Firing, Run, RunResult, Trigger};
 use offhours::domain::schedule::OffWindow;
 use offhours::ledger::backup::backup;
-use offhours::ledger::outbox::NewMail;
+use offhours::ledger::outbox::{Letter, NewMail};
 use offhours::ledger::runs::{Claim, Filter, NewRun, RunId};
 use offhours::ledger::verify::verify;
 use offhours::ledger::{FILE, Ledger, LedgerError};
@@ -60,7 +60,8 @@ fn mail() -> NewMail {
         subject: "s".to_owned(),
         recipient: "a@example.com".to_owned(),
         message_id: "<1@offhours>".to_owned(),
-        bytes: vec![b'x'; 10_000],
+        head: Vec::new(),
+        letter: Letter { id: "1".to_owned(), bytes: vec![b'x'; 10_000].into() },
     }
 }
 

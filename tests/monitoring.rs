@@ -17,7 +17,7 @@ use offhours::domain::period::Span;
 use offhours::domain::rule::Mode;
 use offhours::domain::run::{Firing, Outcome, Row, Run, RunResult, Trigger};
 use offhours::domain::schedule::OffWindow;
-use offhours::ledger::outbox::NewMail;
+use offhours::ledger::outbox::{Letter, NewMail};
 use offhours::ledger::runs::{Claim, NewRun};
 use offhours::ledger::{Ledger, LedgerError};
 use offhours::monitor::page::Page;
@@ -397,7 +397,8 @@ async fn e03_a_mail_that_was_given_up_is_a_note_in_the_report_of_the_period() {
             subject: "offhours: 12 stopped".to_owned(),
             recipient: "a@example.com".to_owned(),
             message_id: format!("<{id}@offhours>"),
-            bytes: b"From: x\r\n".to_vec(),
+            head: Vec::new(),
+            letter: Letter { id: id.to_string(), bytes: b"From: x\r\n"[..].into() },
         };
         ledger.write(move |tx| tx.enqueue(&[mail], at)).await.unwrap();
         ledger.write(move |tx| tx.mail_failed(id, "554 looks like spam", None, at)).await.unwrap();

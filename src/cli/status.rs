@@ -248,7 +248,7 @@ mod tests {
     use crate::ledger::Ledger;
     use crate::ledger::cursors::Cursor;
     use crate::ledger::lock::DaemonLock;
-    use crate::ledger::outbox::NewMail;
+    use crate::ledger::outbox::{Letter, NewMail};
     use crate::ledger::runs::{Claim, NewRun};
 
     const ZONE_DATA: &str = "2026a from /usr/share/zoneinfo";
@@ -294,7 +294,8 @@ mod tests {
             subject: "s".to_owned(),
             recipient: "a@example.com".to_owned(),
             message_id: n.to_string(),
-            bytes: vec![b'x'; 100_000],
+            head: Vec::new(),
+            letter: Letter { id: n.to_string(), bytes: vec![b'x'; 100_000].into() },
         };
         ledger
             .write(move |tx| {

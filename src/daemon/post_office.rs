@@ -1,7 +1,9 @@
 //! The outbox worker's task: delivers what is due, then waits for the next mail's time, for news, or for the end.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tracing::error;
 
@@ -28,14 +30,15 @@ pub async fn work(mut executors: watch::Receiver<Executor>) {
             let (ledger, clock) = (executor.ledger.clone(), executor.clock.clone());
             let mailer = Mailer { ledger, clock, shutdown: shutdown.clone() };
             // A mail that is cut off in the middle is sent again, so the daemon waits for its end as long as it can.
-            match mailer.deliver_due(settings).await {
-                Ok(next) => {
+            match AssertUnwindSafe(mailer.deliver_due(settings)).catch_unwind().await {
+                Ok(Ok(next)) => {
                     let until = next.map(|next| (next - executor.clock.now()).to_std().unwrap_or_default());
                     wait = until.map_or(LONGEST_WAIT, |until| until.clamp(SHORTEST_WAIT, LONGEST_WAIT));
                 }
-                Err(failure) => {
+                Ok(Err(failure)) => {
                     error!(error = &failure as &dyn std::error::Error, "the outbox could not be read");
                 }
+                Err(_) => error!("the outbox worker panicked, which is a fault of offhours; it goes on in a minute"),
             }
         }
         let news = tokio::time::timeout(wait, executors.changed());

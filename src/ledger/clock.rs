@@ -138,7 +138,7 @@ mod tests {
     use crate::domain::schedule::OffWindow;
     use crate::ledger::announced::Announcement;
     use crate::ledger::cursors::Cursor;
-    use crate::ledger::outbox::NewMail;
+    use crate::ledger::outbox::{Letter, NewMail};
     use crate::ledger::runs::{Claim, NewRun};
     use crate::ledger::{Ledger, LedgerError, Tx};
 
@@ -168,7 +168,8 @@ mod tests {
 
     fn mail(id: &str) -> NewMail {
         let text = |text: &str| text.to_owned();
-        NewMail { subject: text("s"), recipient: text("a@example.com"), message_id: text(id), bytes: b"m".to_vec() }
+        let letter = Letter { id: text(id), bytes: b"m".as_slice().into() };
+        NewMail { subject: text("s"), recipient: text("a@example.com"), message_id: text(id), head: Vec::new(), letter }
     }
 
     /// What a clock that was 200 days ahead for a moment leaves behind, beside what is as it should be.
