@@ -31,7 +31,7 @@ struct Status {
     last_problem: Option<RunHead>,
     mails: MailCounts,
     holds: usize,
-    unsettled: usize,
+    unsettled: u32,
 }
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Status {
         self.last_problem = tx.last_problem(now - RECENT)?;
         self.mails = tx.mail_counts(now)?;
         self.holds = tx.holds(now)?.len();
-        self.unsettled = tx.unsettled(now)?.len();
+        self.unsettled = tx.count_unsettled(now)?;
         Ok(self)
     }
 

@@ -146,13 +146,12 @@ impl Task {
         let tickets: Vec<Ticket> = ids.iter().filter_map(|id| group.tickets.get(id).cloned()).collect();
         let (rule, config, run, window) =
             (Arc::clone(&self.rule), Arc::clone(&self.config), self.open.id, self.window());
-        let (connection, group_id, listed_at) =
-            (self.open.claim.connection.clone(), group.group.id.clone(), group.listed_at);
+        let (group_id, listed_at) = (group.group.id.clone(), group.listed_at);
         let written = self.ledger.write(move |tx| {
             let holds = tx.holds(now)?;
             let question =
                 Question { rule: &rule, protect: &config.protect, holds: &holds, scheduled: window.from, now };
-            let elsewhere = tx.asked_by_others(run, &connection, &group_id, listed_at)?;
+            let elsewhere = tx.asked_by_others(run, &group_id, listed_at)?;
             let decide = |ticket: Ticket| {
                 if elsewhere.contains(&ticket.deployment().id) {
                     return Ticket { progress: Progress::Over(Fate::left(&Reason::AlreadyAsked)), ..ticket };

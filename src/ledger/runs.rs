@@ -174,6 +174,7 @@ impl Tx<'_> {
         for row in &run.deployments {
             self.put_row(id, row, Some(row.outcome))?;
         }
+        self.expect_settlement(id)?;
         Ok(true)
     }
 

@@ -12,6 +12,7 @@ mod bench;
 mod exits;
 #[path = "../support/given.rs"]
 mod given;
+mod ledger;
 mod outputs;
 mod said;
 mod secrets;
