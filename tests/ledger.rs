@@ -145,7 +145,7 @@ async fn p38_a_long_read_keeps_nobody_waiting_and_sees_one_state_to_its_end() {
     let reading = tokio::spawn({
         let ledger = ledger.clone();
         async move {
-            let read = ledger.read_apart(move |tx| {
+            let read = ledger.read(move |tx| {
                 let before = tx.history(&Filter::default())?.len();
                 begun.send(()).unwrap();
                 ends.recv_timeout(std::time::Duration::from_secs(60)).expect("the writer waits for the reader");

@@ -218,7 +218,7 @@ fn read(tx: &Tx<'_>) -> Result<String, LedgerError> {
         let _ = writeln!(text, "cursor {rule}: {} after {}", cursor.schedule, cursor.after);
     }
     let _ = writeln!(text, "announced: {:?}", tx.newest_announcement(Announcement::Report, "weekly")?);
-    let _ = writeln!(text, "unsettled: {}", tx.unsettled(evening() + TimeDelta::days(1))?.len());
+    let _ = writeln!(text, "unsettled: {}", tx.count_unsettled(evening() + TimeDelta::days(1))?);
     let _ = writeln!(text, "newest: {:?}", tx.newest_instant()?);
     Ok(text)
 }

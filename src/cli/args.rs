@@ -61,7 +61,7 @@ pub enum Command {
     /// Send a test mail, or show the outbox
     #[command(subcommand)]
     Mail(Mail),
-    /// Back up the ledger, check it, or trust the clock again
+    /// Back up the ledger, put a backup in its place, check it, or trust the clock again
     #[command(subcommand)]
     Ledger(Ledger),
     /// Run your rules against the simulator through days of virtual time, in seconds
@@ -243,6 +243,11 @@ pub enum Ledger {
     /// Write a consistent copy, beside a running daemon
     Backup {
         /// The copy; must not exist
+        file: PathBuf,
+    },
+    /// Put a backup in the ledger's place, while no daemon runs; the ledger that was there is kept beside it
+    Restore {
+        /// The backup
         file: PathBuf,
     },
     /// Check the file, its references and what every ledger promises

@@ -37,7 +37,7 @@ struct Status {
     last_problem: Option<RunHead>,
     mails: MailCounts,
     holds: usize,
-    unsettled: usize,
+    unsettled: u32,
     put_aside: Vec<Chore>,
 }
 
@@ -108,7 +108,7 @@ impl Status {
         self.last_problem = tx.last_problem(now - RECENT)?;
         self.mails = tx.mail_counts(now)?;
         self.holds = tx.holds(now)?.len();
-        self.unsettled = tx.unsettled(now)?.len();
+        self.unsettled = tx.count_unsettled(now)?;
         self.put_aside = aside::put_aside(tx, now)?;
         Ok(self)
     }

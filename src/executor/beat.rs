@@ -26,6 +26,9 @@ pub enum BeatError {
     /// The clock cannot be right.
     #[error(transparent)]
     Clock(#[from] Implausible),
+    /// The ledger was taken away while we ran. Also said where nothing is due: what is held in the new one would be missed.
+    #[error(transparent)]
+    TakenAway(LedgerError),
     /// The ledger cannot be written; without a claim nothing is stopped. The firings stay due.
     #[error("a firing is due and could not be claimed")]
     Ledger(#[from] LedgerError),
@@ -96,6 +99,7 @@ impl Executor {
 
     /// Claims what is due and gives the runs to carry out. Until the claims are on the disk nothing has happened.
     pub async fn beat(&self, agenda: &mut Agenda) -> Result<Claimed, BeatError> {
+        self.ledger.in_place().map_err(BeatError::TakenAway)?;
         let now = self.clock.now();
         if agenda.is_provisional() {
             let newest = self.ledger.read(|tx| tx.newest_instant()).await?;

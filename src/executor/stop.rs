@@ -176,8 +176,7 @@ impl Attempt<'_> {
         let tickets: Vec<Ticket> = ids.iter().filter_map(|id| group.tickets.get(id).cloned()).collect();
         let (rule, config, run, window) =
             (Arc::clone(&task.rule), Arc::clone(&task.config), task.open.id, task.window());
-        let (connection, group_id, listed_at) =
-            (task.open.claim.connection.clone(), group.group.id.clone(), group.listed_at);
+        let (group_id, listed_at) = (group.group.id.clone(), group.listed_at);
         let executor = Arc::clone(&task.executor);
         let written = task.ledger.write(move |tx| -> Result<_, LedgerError> {
             if !tx.is_held_by(run, &executor)? {
@@ -186,7 +185,7 @@ impl Attempt<'_> {
             let holds = tx.holds(now)?;
             let question =
                 Question { rule: &rule, protect: &config.protect, holds: &holds, scheduled: window.from, now };
-            let elsewhere = tx.asked_by_others(run, &connection, &group_id, listed_at)?;
+            let elsewhere = tx.asked_by_others(run, &group_id, listed_at)?;
             let decide = |ticket: Ticket| {
                 if elsewhere.contains(&ticket.deployment().id) {
                     return Ticket { progress: Progress::Over(Fate::left(&Reason::AlreadyAsked)), ..ticket };

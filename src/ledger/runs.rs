@@ -175,6 +175,7 @@ impl Tx<'_> {
             self.put_row(id, row, Some(row.outcome))?;
         }
         self.put_left_out(id, &run.left_out)?;
+        self.expect_settlement(id)?;
         Ok(true)
     }
 

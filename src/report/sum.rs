@@ -164,10 +164,5 @@ fn is_counted_elsewhere(row: &Row) -> bool {
 
 /// What an hour of `row` costs, rounded to the cent; none where it has no price.
 pub fn cost_per_hour(row: &Row) -> Option<Money> {
-    match &row.rate.charge {
-        Charge::Metered { capacity_units, price: Some(price) } => {
-            Some(Money { amount: price.currency.round(*capacity_units * price.amount), currency: price.currency })
-        }
-        _ => None,
-    }
+    row.rate.cost().map(|(amount, currency)| Money { amount: currency.round(amount), currency })
 }

@@ -13,6 +13,7 @@ mod exits;
 #[path = "../support/given.rs"]
 mod given;
 mod modes;
+mod ledger;
 mod outputs;
 mod said;
 mod secrets;

@@ -29,5 +29,6 @@ mod reports;
 mod scenario;
 mod settling;
 mod stage;
+mod taken_away;
 mod time;
 mod year;
