@@ -65,7 +65,7 @@ impl ClockWatch {
                 *self = Self::default();
                 Ok(false)
             }
-            Err(BeatError::Ledger(failure)) => Err(failure),
+            Err(BeatError::Ledger(failure) | BeatError::TakenAway(failure)) => Err(failure),
             Err(BeatError::Clock(fault)) => {
                 let since = self.fault.as_ref().map(|(_, since)| *since);
                 if since.is_none() {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::domain::avoided::{Avoided, Money, State};
-use crate::domain::money::Charge;
 use crate::domain::run::{EndedBy, Outcome, Row, Run};
 
 /// What a set of avoided costs comes to. Money is kept by currency: amounts of two currencies are never added up.

@@ -12,8 +12,8 @@ mod bench;
 mod exits;
 #[path = "../support/given.rs"]
 mod given;
-mod modes;
 mod ledger;
+mod modes;
 mod outputs;
 mod said;
 mod secrets;
