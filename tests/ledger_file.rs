@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::Barrier;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
 use offhours::domain::id::{ConnectionName, RuleName};
 use offhours::domain::rule::Mode;
 use offhours::domain::run::{Firing, Run, RunResult, Trigger};
@@ -132,6 +133,26 @@ async fn readers_see_whole_runs_while_a_daemon_writes() {
     }
     let refused = reader.write(|tx| tx.enqueue(&[mail()], utc("2026-11-23T18:00:00Z"))).await;
     assert!(refused.is_err(), "a reader writes nothing");
+}
+
+/// A thousand groups may ask at once, and a process may have a thousand files open.
+#[tokio::test]
+async fn however_many_read_at_once_a_few_connections_are_enough() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let file = directory.path().join(FILE);
+    let is_open = move |entry: std::io::Result<fs::DirEntry>| {
+        fs::read_link(entry.unwrap().path()).is_ok_and(|target| target == file)
+    };
+    let reads = (0..1_000).map(|_| {
+        let is_open = is_open.clone();
+        ledger.read(move |tx| {
+            tx.open_runs()?;
+            Ok(fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| is_open(entry).then_some(())).count())
+        })
+    });
+    let most = join_all(reads).await.into_iter().map(Result::unwrap).max().unwrap();
+    assert!(most <= 5, "{most}: one that writes and four that read");
 }
 
 // A commit whose last sync fails may be on the disk all the same. Asked again, the ledger must not call the executor's

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 pub mod announced;
@@ -54,8 +55,9 @@ const FLAGS: OpenFlags =
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Statements kept prepared; there are fewer.
 const STATEMENTS: usize = 64;
-/// Connections kept for reading, so that a long report keeps nobody else from the ledger.
-const IDLE_READERS: usize = 2;
+/// Connections for reading: a long report keeps nobody else from the ledger, and a thousand groups at once do not need a
+/// thousand open files.
+const READERS: usize = 4;
 /// Pages that one of them remembers, in KiB; SQLite writes it as a negative number.
 const READERS_CACHE: i64 = -512;
 /// Pause before a new file is once more asked to keep a write-ahead log, while another process asks the same.
@@ -74,7 +76,9 @@ struct Inner {
     /// None after a failure that makes the connection untrustworthy; opened anew by the next use. Whoever wants to write
     /// waits in the order of asking, so that many small transactions of one keep no other for longer than one of them.
     writer: Arc<tokio::sync::Mutex<Option<Connection>>>,
+    /// Those that nobody is using.
     readers: Mutex<Vec<Connection>>,
+    may_read: Arc<Semaphore>,
     /// What must still be where it was: the file, and locks by which others know that we live.
     anchors: Mutex<Vec<Anchor>>,
     _presence: Presence,
@@ -138,6 +142,7 @@ impl Ledger {
             access,
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
             readers: Mutex::new(readers),
+            may_read: Arc::new(Semaphore::new(READERS)),
             anchors: Mutex::new(vec![anchor]),
             _presence: presence,
         };
@@ -175,7 +180,13 @@ impl Ledger {
         T: Send + 'static,
         W: FnOnce(&Tx<'_>) -> Result<T, LedgerError> + Send + 'static,
     {
-        begin(&self.inner, |inner| inner.read(work)).await.map_err(|_| LedgerError::Aborted)?
+        // Never closed; where it were, reading would only be less orderly.
+        let turn = Arc::clone(&self.inner.may_read).acquire_owned().await;
+        let reading = move |inner: &Inner| {
+            let _turn = turn;
+            inner.read(work)
+        };
+        begin(&self.inner, reading).await.map_err(|_| LedgerError::Aborted)?
     }
 }
 
@@ -213,9 +224,8 @@ impl Inner {
         let idle = self.idle_readers().pop();
         let mut connection = idle.map_or_else(|| self.connect(Access::Read), Ok)?;
         let done = self.transact(&mut connection, TransactionBehavior::Deferred, work);
-        let mut idle = self.idle_readers();
-        if idle.len() < IDLE_READERS && !done.as_ref().is_err_and(LedgerError::distrusts_connection) {
-            idle.push(connection);
+        if !done.as_ref().is_err_and(LedgerError::distrusts_connection) {
+            self.idle_readers().push(connection);
         }
         done
     }
