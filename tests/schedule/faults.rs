@@ -250,7 +250,7 @@ async fn fault(executor: &Executor, agenda: &mut Agenda) -> Option<Implausible> 
     match executor.check_clock(agenda).await {
         Ok(()) => None,
         Err(BeatError::Clock(fault)) => Some(fault),
-        Err(BeatError::Ledger(failure)) => panic!("{failure}"),
+        Err(BeatError::Ledger(failure) | BeatError::TakenAway(failure)) => panic!("{failure}"),
     }
 }
 
