@@ -21,7 +21,7 @@ use offhours::domain::schedule::{OffWindow, Schedule};
 use offhours::ledger::backup::backup;
 use offhours::ledger::cursors::Cursor;
 use offhours::ledger::lock::DaemonLock;
-use offhours::ledger::outbox::NewMail;
+use offhours::ledger::outbox::{Letter, NewMail};
 use offhours::ledger::restore::{Restored, restore};
 use offhours::ledger::runs::{Claim, Filter, NewRun};
 use offhours::ledger::verify::verify;
@@ -81,6 +81,7 @@ fn fire(tx: &Tx<'_>, at: DateTime<Utc>) -> Result<(), LedgerError> {
         resumed: false,
         deployments: Vec::new(),
         left_out: offhours::domain::run::LeftOut::new(),
+        tries: Vec::new(),
     };
     tx.finish(id, &run)?;
     tx.move_cursor(&RuleName::new("hourly").unwrap(), &Cursor { schedule: fires_by(&rule()), after: at })
@@ -270,7 +271,8 @@ async fn p46_a_run_that_the_backup_shows_under_way_is_not_resumed_and_its_stops_
                 subject: "s".to_owned(),
                 recipient: "a@example.com".to_owned(),
                 message_id: "<1@offhours>".to_owned(),
-                bytes: b"x".to_vec(),
+                head: Vec::new(),
+                letter: Letter { id: "1".to_owned(), bytes: b"x".as_slice().into() },
             };
             tx.enqueue(&[mail], evening())
         })
