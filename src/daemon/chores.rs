@@ -39,7 +39,7 @@ pub async fn work(executors: watch::Receiver<Executor>, vitals: Vitals) {
         // What is noted as sent under a clock that is ahead for a moment would be silent until then.
         let is_steady = pace.look(&executor.clock) == Gait::Steady;
         let work = async {
-            let look = look(&executor, &mut attempts, &mut last_round, is_steady, &vitals);
+            let look = Box::pin(look(&executor, &mut attempts, &mut last_round, is_steady, &vitals));
             if AssertUnwindSafe(look).catch_unwind().await.is_err() {
                 error!("a look at notices, settling and reports ended by a panic, which is a fault of offhours");
             }

@@ -113,7 +113,7 @@ fn letter(fault: &Implausible) -> Content {
          `sudo offhoursctl ledger trust-clock`. `offhours status` shows whether rules fire.",
     ];
     // Instants, names of rules and what stands here: none of it means anything to HTML.
-    let html: String = paragraphs.iter().map(|text| format!("<p>{text}</p>\n")).collect();
+    let html = paragraphs.iter().fold(String::new(), |html, text| html + "<p>" + text + "</p>\n");
     Content {
         subject: SUBJECT.to_owned(),
         text: paragraphs.join("\n\n") + "\n",

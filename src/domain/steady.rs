@@ -82,10 +82,13 @@ mod tests {
 
     const DAYS: i64 = 86_400;
 
+    /// What happens, the looks at a clock that is so many seconds ahead, and what each of them comes to.
+    type Case<'a> = (&'a str, &'a [(i64, i64)], &'a [Gait]);
+
     #[test]
     fn t22_a_clock_that_goes_ahead_is_believed_a_minute_later_and_not_for_a_moment() {
         let by = |seconds| Jumped(TimeDelta::seconds(seconds));
-        let cases: [(&str, &[(i64, i64)], &[Gait]); 8] = [
+        let cases: [Case<'_>; 8] = [
             ("nothing is known at first", &[(0, 0)], &[Even]),
             ("it drifts and is put right", &[(0, 0), (1, 0), (2, 600), (3, 700), (4, -5)], &[Even; 5]),
             (
