@@ -25,7 +25,8 @@ const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
 
 /// Works until the executor's shutdown, always with the newest executor.
 pub async fn work(executors: watch::Receiver<Executor>, vitals: Vitals) {
-    let (mut last_round, mut pace) = (DateTime::UNIX_EPOCH, Pace::new());
+    let mut pace = Pace::new(&executors.borrow().clock);
+    let mut last_round = DateTime::UNIX_EPOCH;
     loop {
         let executor = executors.borrow().clone();
         let work = async {
