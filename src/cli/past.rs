@@ -187,7 +187,10 @@ pub async fn explain(session: &Session, config: &Config, id: &DeploymentId, at: 
 /// Runs that counted what they left instead of keeping a row of each may have seen it too.
 pub fn may_be_among(counted: &Counted) -> String {
     let left: usize = counted.left_out.values().sum();
-    format!("note: runs also leave deployments that they only count, the last one {left} ({})", counted.firing)
+    format!(
+        "note: a run may have left it without a row of its own, as the newest that only counts some did with {left} ({})",
+        counted.firing
+    )
 }
 
 /// What the ledger knows of a deployment, newest first, and the newest run that may have seen it without a row.

@@ -30,8 +30,11 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
-        Self { began: Instant::now(), steady: Steady::default() }
+    /// From now on.
+    pub(super) fn new(clock: &Clock) -> Self {
+        let mut pace = Self { began: Instant::now(), steady: Steady::default() };
+        pace.look(clock);
+        pace
     }
 
     /// Looks at the clock.

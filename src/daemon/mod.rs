@@ -85,6 +85,7 @@ struct Daemon {
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonError> {
+    let pace = Pace::new(&executor.clock);
     let mut signals = Signals::listen()?;
     let agenda = executor.agenda().await?;
     let mut heartbeat = Heartbeat::start().await?;
@@ -106,7 +107,7 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
         vitals,
         signs,
         executor,
-        pace: Pace::new(),
+        pace,
         clock: ClockWatch::default(),
         rests_until: None,
         next_round: Instant::now(),

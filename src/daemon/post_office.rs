@@ -19,7 +19,7 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Works until the executor's shutdown. A change is a new configuration, or the news that a mail may be waiting.
 pub async fn work(mut executors: watch::Receiver<Executor>) {
-    let mut pace = Pace::new();
+    let mut pace = Pace::new(&executors.borrow().clock);
     loop {
         let executor = executors.borrow_and_update().clone();
         let shutdown = executor.shutdown.clone();

@@ -38,8 +38,8 @@ impl Ahead {
 }
 
 impl Tx<'_> {
-    /// The newest instant the ledger knows of; the clock is not plausible long before it. Of what was claimed before a
-    /// person trusted the clock, only that moment counts.
+    /// The newest instant the ledger knows of; the clock is not plausible long before it: nothing fires, or no report is
+    /// sent, before it comes. Of what was claimed before a person trusted the clock, only that moment counts.
     pub fn newest_instant(&self) -> Result<Option<DateTime<Utc>>, LedgerError> {
         let newest: Option<i64> = self
             .0
@@ -48,6 +48,7 @@ impl Tx<'_> {
                    SELECT (SELECT started_at FROM run WHERE +id > (SELECT coalesce(max(run), 0) FROM clock_mark)
                            ORDER BY started_at DESC LIMIT 1) AS at
                    UNION ALL SELECT max(after) FROM cursor
+                   UNION ALL SELECT max(at) FROM announced WHERE kind = 'report'
                    UNION ALL SELECT at FROM clock_mark)",
             )?
             .query_row([], |row| row.get(0))?;
@@ -249,6 +250,19 @@ mod tests {
             assert_eq!(claim.await.unwrap(), claimed, "{at}");
         }
         assert_eq!(read(now()).await.1, Some(now() + TimeDelta::days(1)), "what is claimed from now on counts");
+    }
+
+    #[tokio::test]
+    async fn t21_a_report_sent_ahead_of_time_speaks_against_the_clock_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(directory.path()).unwrap();
+        let newest = async || ledger.read(|tx| tx.newest_instant()).await.unwrap();
+        ledger.write(|tx| tx.announce(Announcement::Notice, "evenings", later())).await.unwrap();
+        assert_eq!(newest().await, None, "a notice is ahead of its firing");
+        ledger.write(|tx| tx.announce(Announcement::Report, "daily", later())).await.unwrap();
+        assert_eq!(newest().await, Some(later()));
+        ledger.write(|tx| tx.trust_clock(now())).await.unwrap();
+        assert_eq!(newest().await, Some(now()));
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use offhours::simulator::Fleet;
 use serde_json::Value;
 
-use crate::bench::{Bench, MAIL_TO_FILES, Said, names, waits_until};
+use crate::bench::{Bench, MAIL_TO_FILES, Said, names, now, waits_until};
 use crate::given::PRICES;
 use crate::said::{fits, flowing, masked};
 
@@ -303,4 +303,34 @@ fn colours_are_for_terminals_that_want_them() {
         let said = Said::of(bench.command(arguments).env("NO_COLOR", "1").output().unwrap());
         assert!(!(said.out + &said.err).contains('\x1b'), "{arguments:?}");
     }
+}
+
+// More than a hundred are left for one reason: the others have no row, and no command says that nobody saw them.
+#[test]
+fn p36_what_a_run_left_without_a_row_is_told_by_plan_and_explain_of_the_past() {
+    let bench = Bench::new(Fleet::new().group("dev-a").running_many("d", 105, "infer.s"), RULES);
+    bench.write("schedules/rules.toml", &RULES.replace("[\"*-keep\"]", "[\"*\"]"));
+    let summary = bench.run(&["fire", "evenings"]).ends(0).out;
+    assert!(summary.contains("left: 105 excluded"), "{summary}");
+    let json = bench.run(&["history", "--json"]).ends(0).json();
+    assert_eq!(json[0]["left_out"], serde_json::json!({ "excluded": 5 }));
+    assert_eq!((json[0]["deployments"].as_array().unwrap().len(), &json[0]["totals"]["left"]), (100, &105.into()));
+
+    let ledger = rusqlite::Connection::open(bench.state().join(offhours::ledger::FILE)).unwrap();
+    ledger.execute("UPDATE run SET scheduled_at = scheduled_at - 7200000", []).unwrap();
+    let then = (now() - TimeDelta::hours(1)).to_rfc3339();
+    let plan = bench.run(&["plan", "evenings", "--at", &then]).ends(0).out;
+    assert!(plan.contains("and left without a row each: 5 excluded"), "{plan}");
+    let ids = (1..=105).map(|number| format!("d{number:03}"));
+    let kept = |id: &String| {
+        ledger.query_row("SELECT EXISTS (SELECT 1 FROM deployment WHERE id = ?1)", [id], |row| row.get(0)).unwrap()
+    };
+    let (with, without): (Vec<String>, Vec<String>) = ids.partition(kept);
+    assert_eq!((with.len(), without.len()), (100, 5));
+    let said = bench.run(&["explain", &without[0], "--at", &then]).ends(0).out;
+    assert!(said.contains(" kept a row of a deployment `") && said.contains("did with 5 (evenings@"), "{said}");
+    let said = bench.run(&["explain", &with[0], "--at", &then]).ends(0).out;
+    assert!(said.contains("evenings: left: excluded"), "{said}");
+    let said = bench.run(&["explain", &without[0], "--at", &then, "--json"]).ends(0);
+    assert!(said.json().as_array().unwrap().is_empty() && said.err.contains("did with 5"), "{}", said.err);
 }

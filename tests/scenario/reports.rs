@@ -122,6 +122,49 @@ fn a_report_is_mailed_once_and_one_that_changed_since_says_so() {
     assert_eq!(last_week(&stage).restates, None, "restated once, and true since");
 }
 
+/// As many deployments as `names`, in the one run that the ledger holds.
+fn add_rows(stage: &Stage, names: impl Iterator<Item = String>) {
+    let database = stage.database();
+    database.execute_batch("BEGIN; CREATE TEMP TABLE one AS SELECT * FROM deployment LIMIT 1").unwrap();
+    for (number, name) in names.enumerate() {
+        let id = format!("x{number:04}");
+        database.execute("UPDATE one SET id = ?1, configuration_name = ?2", [id, name]).unwrap();
+        database.execute("INSERT INTO deployment SELECT * FROM one", []).unwrap();
+    }
+    database.execute_batch("COMMIT").unwrap();
+}
+
+// Names of ten kilobytes that nobody can compress: JSON shows them whole, a CSV does not.
+#[test]
+fn e22_what_is_too_large_for_a_mail_is_left_out_of_it_and_the_mail_is_sent() {
+    let nightly = r#"
+[[report]]
+name = "nightly"
+cron = "0 20 * * *"
+period = "today"
+attach = ["csv", "json", "html"]
+to = ["finance@example.com"]
+"#;
+    let fleet = Fleet::new().group("dev-a").running("d001", "infer.s");
+    let mut stage =
+        Scenario::evenings_with("mail = \"never\"").main(nightly).fleet(fleet).at("2026-03-26T19:00:00+01:00").start();
+    send_due(&stage);
+    let runs = stage.claim();
+    stage.carry_out(runs);
+    let mut noise = fastrand::Rng::with_seed(22);
+    add_rows(&stage, (0..500).map(|_| std::iter::repeat_with(|| noise.alphanumeric()).take(10_000).collect()));
+    stage.wait_until(instant("2026-03-26T20:00:00+01:00"));
+    send_due(&stage);
+    let mail = newest_mail(&stage);
+    assert!(mail.len() < 1_000_000, "{} bytes", mail.len());
+    assert!(mail.contains("filename=\"offhours-2026-03-26-2026-03-27.csv\"") && !mail.contains("offhours-nightly.json"));
+    assert!(mail.contains("filename=\"offhours-nightly.html\""));
+    let said = mail.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = "The JSON is too large for a mail, also compressed: `offhours report --period 2026-03-26..2026-03-26 \
+                    --format json --output FILE` writes it.";
+    assert!(said.contains(sentence), "{}", &said[..20_000.min(said.len())]);
+}
+
 #[test]
 fn a_day_that_was_reported_before_its_last_run_is_restated() {
     let early = r#"
