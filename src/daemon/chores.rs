@@ -29,16 +29,11 @@ const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
 
 /// Works until the executor's shutdown, always with the newest executor.
 pub async fn work(executors: watch::Receiver<Executor>, vitals: Vitals) {
-<<<<<<< HEAD
-    let (mut last_round, mut pace) = (DateTime::UNIX_EPOCH, Pace::new());
-    let mut attempts = {
-        let executor = executors.borrow();
-        Attempts::new(executor.ledger.clone(), executor.clock.clone())
-    };
-=======
-    let mut pace = Pace::new(&executors.borrow().clock);
     let mut last_round = DateTime::UNIX_EPOCH;
->>>>>>> clock
+    let (mut pace, mut attempts) = {
+        let executor = executors.borrow();
+        (Pace::new(&executor.clock), Attempts::new(executor.ledger.clone(), executor.clock.clone()))
+    };
     loop {
         let executor = executors.borrow().clone();
         // What is noted as sent under a clock that is ahead for a moment would be silent until then.
