@@ -15,6 +15,7 @@ import time
 from datetime import datetime, timedelta
 
 from machine import BERLIN, EVENINGS, MACHINES, STEADY, UTC, YEAR, Machine, a_friday, berlin, describe, last_sunday
+from wire import Wire
 
 # In the hour that the clock change leaves out, or repeats.
 NIGHTLY = """
@@ -180,7 +181,86 @@ def ahead(timers):
     return machine
 
 
-SCENARIOS = (spring, autumn, asleep, late, back, epoch, glitch, ahead)
+# --- the clock jumps while requests wait: over the end of the off window, which is on Monday at seven ---
+
+# More than are asked for at once.
+MANY = 60
+
+
+def many(bulk):
+    return f"""
+[tenant]
+timezone = "Europe/Berlin"
+bulk = {str(bulk).lower()}
+[[group]]
+id = "dev"
+[[deployment]]
+group = "dev"
+id = "d"
+count = {MANY}
+configuration = "chat"
+plan = "infer.s"
+stop_after = "1s"
+"""
+
+
+def jump(name, timers, wire, bulk, is_waiting):
+    """The clock shows Monday, ten past eight, as soon as `is_waiting`: from then on nothing may be asked for any more."""
+    friday = a_friday()
+    machine = Machine(name, berlin(friday, 18, 59, 55), EVENINGS, timers=timers, fleet=many(bulk), wire=wire)
+    machine.wait("requests that wait", lambda: is_waiting(machine, wire))
+    before = len(wire.stops_after(0))
+    machine.set(berlin(friday + timedelta(days=3), 8, 10))
+    jumped = time.monotonic()
+    machine.say(f"jumps to Monday 08:10 when {before} stops have come")
+    # What was held goes on when the clock has been another for some beats.
+    time.sleep(3)
+    wire.release()
+    run = machine.ended("evenings", berlin(friday, 19))
+    late = wire.stops_after(jumped)
+    assert not late, f"{len(late)} stops came after the off window; the run is `{run['result']}`, {run['totals']['stopped']} stopped"
+    assert before < MANY or run["totals"]["stopped"] < MANY, "nothing was left to ask for when the clock jumped"
+    assert run["result"] != "done", describe(run)
+    return machine
+
+
+def singles(timers):
+    """Single stops behind a slow API: sixteen are under way, and the others wait for their turn."""
+    wire = Wire(holds=lambda request: request.method == "PATCH")
+    seen = []
+
+    def is_waiting(machine, wire):
+        # No place is free once their number stays: nothing can be on its way to the wire when the clock jumps.
+        seen.append(wire.held)
+        return wire.held > 0 and len(seen) > 10 and len(set(seen[-10:])) == 1
+
+    return jump("singles", timers, wire, False, is_waiting)
+
+
+def pause(timers):
+    """A bulk stop that AI Core puts off: it is repeated after the pause, or not at all."""
+    first = lambda request: request.method == "PATCH" and len(request.wire.stops) == 1
+    wire = Wire(answers=lambda request: (429, [("Retry-After", "5")]) if first(request) else None)
+    return jump("pause", timers, wire, True, lambda machine, wire: wire.stops)
+
+
+def renewed(timers):
+    """A stop whose token is not taken any more: it is repeated with a new one, or not at all."""
+    first = lambda request: request.method == "PATCH" and len(request.wire.stops) == 1
+    wire = Wire(
+        answers=lambda request: (401, []) if first(request) else None,
+        holds=lambda request: request.path.endswith("/oauth/token") and request.wire.stops,
+    )
+    return jump("renewed", timers, wire, True, lambda machine, wire: wire.held)
+
+
+def listing(timers):
+    """A list that comes late: nothing is asked for at all."""
+    wire = Wire(holds=lambda request: request.path.endswith("/lm/deployments") and request.method == "GET")
+    return jump("listing", timers, wire, True, lambda machine, wire: wire.held)
+
+
+SCENARIOS = (spring, autumn, asleep, late, back, epoch, glitch, ahead, singles, pause, renewed, listing)
 # With timers that run on only: where all clocks jump nobody can tell it from time that passes.
 ONE_WAY = (glitch, ahead)
 

@@ -88,10 +88,11 @@ def a_friday():
 
 
 class Machine:
-    def __init__(self, name, at, rules, *, timers, fleet=FLEET):
+    def __init__(self, name, at, rules, *, timers, fleet=FLEET, wire=None):
+        """`wire`, where there is one, stands between the daemon and the simulator."""
         self.name, self.program, self.began = name + (" +timers" if timers else ""), sys.argv[1], time.monotonic()
         self.root = Path(tempfile.mkdtemp(prefix=f"offhours-{name}-"))
-        self.clock, self.timers = self.root / "clock", timers
+        self.clock, self.timers, self.wire = self.root / "clock", timers, wire
         self.set(at)
         self.write("offhours.toml", CONFIG)
         self.write("schedules/rules.toml", rules)
@@ -167,7 +168,11 @@ class Machine:
     def start_simulator(self):
         self.start("simulator", "--listen", "127.0.0.1:0", "--fleet", "fleet.toml")
         lines = self.wait("the simulator", lambda: self.read("simulator.out").splitlines()[1:])
-        self.write("key.json", lines[0])
+        key = json.loads(lines[0])
+        if self.wire:
+            self.wire.leads_to(key["url"])
+            key["url"] = key["serviceurls"]["AI_API_URL"] = self.wire.url
+        self.write("key.json", json.dumps(key))
 
     def start_daemon(self):
         ready = self.read("run.log").count("offhours is ready")
@@ -179,6 +184,8 @@ class Machine:
         return path.read_text() if path.exists() else ""
 
     def end(self):
+        if self.wire:
+            self.wire.end()
         for process in reversed(self.processes):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)

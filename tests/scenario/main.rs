@@ -22,6 +22,7 @@ mod invariants;
 mod observed;
 mod old_lists;
 mod outages;
+mod oracle;
 mod overlap;
 mod random;
 mod recovery;
