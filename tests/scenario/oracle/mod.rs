@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use offhours::domain::period::Span;
 use offhours::domain::run::Run;
-use offhours::report::{csv, json_run};
+use offhours::domain::visit::RunVisitor;
+use offhours::report::{CsvWriter, JsonWriter};
 use rust_decimal::Decimal;
 
 use crate::books::every_form_shows_one_total;
@@ -72,12 +73,21 @@ fn lives_through_a_week(seed: u64) -> Tally {
     tally
 }
 
+fn tell(runs: &[Run], visitor: &mut impl RunVisitor) {
+    assert!(runs.iter().all(|run| run.tell(visitor).is_continue()));
+}
+
 /// What CSV and JSON say of each row is what the oracle came to.
 fn every_row_shows_its_amount(runs: &[Run], amounts: &BTreeMap<(String, Key), i128>) {
     let text = |cents: &i128| Decimal::from_i128_with_scale(*cents, 2).to_string();
     let expected: BTreeMap<_, _> = amounts.iter().map(|(row, cents)| (row.clone(), text(cents))).collect();
     let mut in_json = BTreeMap::new();
-    for run in runs.iter().map(json_run) {
+    let mut json = Vec::new();
+    let mut writer = JsonWriter::runs(&mut json);
+    tell(runs, &mut writer);
+    writer.finish().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    for run in json.as_array().unwrap() {
         for row in run["deployments"].as_array().unwrap() {
             let word = |field: &str| row[field].as_str().unwrap().to_owned();
             if let Some(cost) = row["avoided"]["cost"].as_str() {
@@ -87,7 +97,10 @@ fn every_row_shows_its_amount(runs: &[Run], amounts: &BTreeMap<(String, Key), i1
         }
     }
     assert_eq!(in_json, expected, "JSON");
-    let table = csv(runs);
+    let mut table = Vec::new();
+    let mut writer = CsvWriter::new(&mut table);
+    tell(runs, &mut writer);
+    writer.finish().unwrap();
     let mut reader = ::csv::Reader::from_reader(table.as_slice());
     let columns = reader.headers().unwrap().clone();
     let column = |name: &str| columns.iter().position(|known| known == name).unwrap();
