@@ -127,7 +127,7 @@ async fn p36_what_was_left_without_a_row_is_read_back_as_it_was_counted() {
     let run = Run { left_out, ..finished(&firing()) };
     let written = run.clone();
     ledger.write(move |tx| tx.finish(id, &written)).await.unwrap();
-    assert_eq!(history(&ledger).await, [run.clone()]);
+    assert_eq!(history(&ledger).await, std::slice::from_ref(&run));
     assert_eq!(run.totals().left, 99_007);
     let newest = ledger.read(|tx| tx.newest_counted(firing().firing.at)).await.unwrap().unwrap();
     assert_eq!((newest.firing, newest.left_out), (firing().firing, run.left_out));

@@ -48,7 +48,9 @@ fn lives_through_a_week(seed: u64) -> Tally {
     ];
     let silence = if random.bool() { Silence::Nobodys } else { pick(&mut random, &silence) };
     let witness = Witness::new(stage.clock.clone(), silence);
-    people::faults(&mut random, &witness).into_iter().for_each(|fault| stage.simulator.inject(fault));
+    for fault in people::faults(&mut random, &witness) {
+        stage.simulator.inject(fault);
+    }
     witness.ears().for_each(|fault| stage.simulator.inject(fault));
     let mut events = people::events(&mut random, &week, &witness);
     let between_rounds = TimeDelta::minutes(random.i64(20..90));

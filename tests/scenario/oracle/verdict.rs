@@ -94,9 +94,12 @@ impl Oracle<'_> {
     /// The stop that was accepted for this run, or of a person while it ran.
     fn accepted(&self, run: &Run, key: &Key, by_a_person: bool) -> Option<&Asked> {
         self.log.asked.iter().find(|asked| {
-            let is_the_runs = || match by_a_person {
-                true => run.started_at <= asked.at && asked.at <= run.finished_at,
-                false => self.log.run_of(asked).is_some_and(|other| other.firing == run.firing),
+            let is_the_runs = || {
+                if by_a_person {
+                    run.started_at <= asked.at && asked.at <= run.finished_at
+                } else {
+                    self.log.run_of(asked).is_some_and(|other| other.firing == run.firing)
+                }
             };
             asked.key == *key && asked.accepted_as.is_some() && asked.by_a_person == by_a_person && is_the_runs()
         })

@@ -23,7 +23,7 @@ pub struct Seen {
     pub expires: Option<DateTime<Utc>>,
     /// Since when it is STOPPED, in whole seconds.
     pub off_since: Option<DateTime<Utc>>,
-    pub last_seen: DateTime<Utc>,
+    pub last: DateTime<Utc>,
     /// When it was first seen that it is not there any more.
     pub gone_by: Option<DateTime<Utc>>,
 }
@@ -106,10 +106,10 @@ impl Witness {
                 created,
                 expires: snapshot.json["ttl"].as_str().map(|ttl| created + hours(ttl)),
                 off_since: None,
-                last_seen: now,
+                last: now,
                 gone_by: None,
             });
-            seen.last_seen = now;
+            seen.last = now;
             seen.off_since = seen.off_since.or(off_since);
         }
         let there: BTreeSet<Key> = there.into_iter().map(|(group, id, _)| (group, id)).collect();
@@ -164,7 +164,7 @@ impl Witness {
 
     /// Shows the labels that people have set meanwhile.
     pub fn labels(&self) -> impl Iterator<Item = Fault> + '_ {
-        let paths = ["".to_owned()].into_iter().chain(GROUPS.map(|group| format!("/{group}")));
+        let paths = [String::new()].into_iter().chain(GROUPS.map(|group| format!("/{group}")));
         paths.map(|path| {
             let witness = self.clone();
             let show = move |body: &mut Value| match body.get_mut("resources").and_then(Value::as_array_mut) {

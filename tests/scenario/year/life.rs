@@ -30,6 +30,9 @@ pub struct Held {
     pub to: DateTime<Utc>,
 }
 
+/// When a round of settling began and when it ended.
+type Round = (DateTime<Utc>, DateTime<Utc>);
+
 /// What is known when it is over.
 #[derive(Debug, Default)]
 pub struct Lived {
@@ -38,7 +41,7 @@ pub struct Lived {
     /// Runs and deliveries that were under way when their process ended.
     pub cut_off: usize,
     /// Rounds of settling that came to their end: from when to when each went.
-    pub rounds: Arc<Mutex<Vec<(DateTime<Utc>, DateTime<Utc>)>>>,
+    pub rounds: Arc<Mutex<Vec<Round>>>,
 }
 
 /// Lives until `to`, whatever happens, and settles so often.
