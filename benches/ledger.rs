@@ -36,6 +36,12 @@ const SETTLE: &str = "
     SELECT run, resource_group, d.id, window_to, 'window-end', confirmed_at, window_to, '11.98', 'settled'
     FROM deployment d JOIN run ON run.id = run WHERE window_to < ?1;
     ";
+/// As the conclusion of the last night's runs leaves it.
+const LIST: &str = "
+    INSERT INTO unsettled (run, resource_group, id, connection, window_to)
+    SELECT run, resource_group, d.id, connection, window_to
+    FROM deployment d JOIN run ON run.id = run WHERE window_to >= ?1;
+    ";
 const FILL_MAILS: &str = "
     WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number WHERE i < 2)
     INSERT INTO mail (subject, recipient, message_id, created_at, state, attempts, next_attempt_at, done_at, bytes)
@@ -57,6 +63,7 @@ fn five_years() -> tempfile::TempDir {
     raw.execute(FILL, [first.timestamp_millis()]).unwrap();
     raw.execute(FILL_ROWS, []).unwrap();
     raw.execute(SETTLE, [evening().timestamp_millis()]).unwrap();
+    raw.execute(LIST, [evening().timestamp_millis()]).unwrap();
     raw.execute(FILL_MAILS, []).unwrap();
     directory
 }
@@ -114,11 +121,11 @@ fn ledger(criterion: &mut Criterion) {
     bench.read("next settlement", move |tx| tx.next_settlement_at(now));
     bench.read("holds", move |tx| tx.holds(now));
     // In each run.
-    bench.read("asked by others", move |tx| {
-        let (connection, group) = (ConnectionName::new("dev").unwrap(), ResourceGroup::new("dev-a").unwrap());
-        tx.asked_by_others(RunId(1), &connection, &group, now)
+    bench.read("asked by others", move |tx| tx.asked_by_others(RunId(1), &ResourceGroup::new("dev-a").unwrap(), now));
+    bench.read("unsettled, 200", move |tx| {
+        let group = tx.unsettled_groups(now)?.remove(0);
+        tx.unsettled(&group, 0, 200, now)
     });
-    bench.read("unsettled, 200", move |tx| tx.unsettled(now));
     // When a person asks.
     bench.read("history of a rule, a week", move |tx| {
         tx.history(&Filter { rule: Some(RuleName::new("rule-3").unwrap()), since: Some(week), before: None })

@@ -32,7 +32,7 @@
 //! | 4 | [`daemon`], [`rehearsal`] |
 //! | 3 | [`executor`], [`mailer`], [`accounting`] |
 //! | 2 | [`config`] |
-//! | 1 | [`aicore`], [`ledger`], [`mail`], [`report`], [`heartbeat`], [`host`], [`monitor`], [`simulator`]: each confines its own crate, none knows another; [`clock`] and [`secret`] serve them all |
+//! | 1 | [`aicore`], [`ledger`], [`mail`], [`report`], [`heartbeat`], [`host`], [`monitor`], [`simulator`]: each confines its own crate, none knows another; [`clock`], [`secret`] and [`private_file`] serve them all |
 //! | 0 | [`domain`]: no I/O, no async, no clock, no logging |
 //!
 //! The [`simulator`] is a second reading of SAP's description, made without looking at the client. A [`rehearsal`] is the
@@ -52,6 +52,7 @@ pub mod ledger;
 pub mod mail;
 pub mod mailer;
 pub mod monitor;
+pub mod private_file;
 pub mod rehearsal;
 pub mod report;
 pub mod secret;

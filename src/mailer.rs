@@ -1,9 +1,11 @@
 //! Floor 3: the outbox worker. Takes mails from the ledger, oldest first, makes one attempt each, and writes down what
-//! came of it before the next.
+//! came of it before the next. One message is in memory at a time.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -15,8 +17,13 @@ use crate::mail::retry::Retry;
 use crate::mail::settings::{Address, Settings};
 use crate::mail::transport::{Courier, DeliveryError, Receipt};
 
-/// At most one mail a second, so that an outage's backlog does not look like an attack.
-const PAUSE_BETWEEN_MAILS: Duration = Duration::from_secs(1);
+/// Before each mail of a backlog but the first, so that what an outage has left does not look like an attack.
+const PAUSE_IN_BACKLOG: Duration = Duration::from_secs(1);
+/// A mail that has waited longer, or was tried before, is of a backlog. Longer than the daemon may take to notice what
+/// another process has left.
+const FRESH: TimeDelta = TimeDelta::minutes(2);
+/// For so long after its end a mail's words stay in the ledger: as long as `mail queue` shows one that was sent.
+const WORDS_KEPT: TimeDelta = TimeDelta::days(7);
 /// Pause before what came of an attempt is written once more.
 const PAUSE_BEFORE_REWRITE: Duration = Duration::from_secs(10);
 
@@ -41,25 +48,48 @@ impl Mailer {
     pub async fn deliver_due(&self, settings: &Settings) -> Result<Option<DateTime<Utc>>, LedgerError> {
         let Some(_only) = self.take_turn().await? else { return Ok(Some(self.clock.now())) };
         let mut courier = Courier::default();
+        let (began, mut tried_any) = (self.clock.now(), false);
         let next = loop {
             if self.shutdown.is_cancelled() {
                 break None;
             }
             let now = self.clock.now();
-            let Some((mail, bytes)) = self.ledger.read(move |tx| tx.due_mail(now)).await? else {
+            let Some((mail, message)) = self.ledger.read(move |tx| tx.due_mail(now)).await? else {
                 break self.ledger.read(|tx| tx.next_mail_at()).await?;
             };
-            let attempt = match Address::parse(&mail.recipient) {
-                Ok(recipient) => courier.deliver(settings, &recipient, &bytes).await,
-                Err(error) => Err(DeliveryError::Address(error)),
-            };
-            self.write_down(&mail, attempt).await;
-            if self.shutdown.run_until_cancelled(self.clock.pause(PAUSE_BETWEEN_MAILS)).await.is_none() {
+            if tried_any && is_of_backlog(&mail, began) && !self.pause(PAUSE_IN_BACKLOG).await {
                 break None;
             }
+            let attempt = match Address::parse(&mail.recipient) {
+                Ok(recipient) => caught(courier.deliver(settings, &recipient, &message)).await,
+                Err(error) => Err(DeliveryError::Address(error)),
+            };
+            drop(message);
+            self.write_down(&mail, attempt).await;
+            tried_any = true;
         };
         courier.rest().await;
+        self.drop_old_words().await;
         Ok(next)
+    }
+
+    /// Drops what nobody looks at any more. A failure costs nothing but room.
+    async fn drop_old_words(&self) {
+        let before = self.clock.now() - WORDS_KEPT;
+        let dropping = async {
+            if self.ledger.read(move |tx| tx.has_old_words(before)).await? {
+                self.ledger.write(move |tx| tx.drop_old_words(before)).await?;
+            }
+            Ok::<_, LedgerError>(())
+        };
+        if let Err(failure) = dropping.await {
+            warn!(error = &failure as &dyn std::error::Error, "the words of old mails could not be dropped");
+        }
+    }
+
+    /// False where offhours is being stopped.
+    async fn pause(&self, duration: Duration) -> bool {
+        self.shutdown.run_until_cancelled(self.clock.pause(duration)).await.is_some()
     }
 
     async fn take_turn(&self) -> Result<Option<OutboxLock>, LedgerError> {
@@ -67,7 +97,7 @@ impl Mailer {
             if let Some(turn) = OutboxLock::take(self.ledger.directory())? {
                 return Ok(Some(turn));
             }
-            if self.shutdown.run_until_cancelled(self.clock.pause(PAUSE_BEFORE_LOOK)).await.is_none() {
+            if !self.pause(PAUSE_BEFORE_LOOK).await {
                 break;
             }
         }
@@ -94,7 +124,7 @@ impl Mailer {
                 error = &error as &dyn std::error::Error,
                 "what came of mail {id} could not be written; no other is sent until it is"
             );
-            if self.shutdown.run_until_cancelled(self.clock.pause(PAUSE_BEFORE_REWRITE)).await.is_none() {
+            if !self.pause(PAUSE_BEFORE_REWRITE).await {
                 return;
             }
         }
@@ -113,5 +143,26 @@ impl Mailer {
         let reason = error.to_string();
         warn!(mail = id, "mail {id} to {} was not delivered: {reason}; {fate}", mail.recipient);
         (reason, next)
+    }
+}
+
+fn is_of_backlog(mail: &QueuedMail, began: DateTime<Utc>) -> bool {
+    mail.attempts > 0 || mail.created_at < began - FRESH
+}
+
+/// A panic must neither end the worker nor meet it at its next mail again: it is a failed attempt like any other.
+async fn caught(attempt: impl Future<Output = Result<Receipt, DeliveryError>>) -> Result<Receipt, DeliveryError> {
+    AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or(Err(DeliveryError::Panic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::caught;
+    use crate::mail::transport::DeliveryError;
+
+    #[tokio::test]
+    async fn e18_a_panic_is_a_failed_attempt() {
+        let attempt = caught(async { panic!("a fault of a library") });
+        assert!(matches!(attempt.await, Err(DeliveryError::Panic)));
     }
 }

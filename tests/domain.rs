@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use jiff::tz::TimeZone;
+use offhours::domain::avoided::{Avoided, Basis, State};
 use offhours::domain::calendar::overlap;
 use offhours::domain::cron::Cron;
 use offhours::domain::deployment::{Deployment, Group, Nodes, Status};
@@ -15,7 +16,7 @@ use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName
 use offhours::domain::money::{Charge, Currency, HourlyRate, PricePeriod, Prices};
 use offhours::domain::plan::{Decision, Question};
 use offhours::domain::rule::Rule;
-use offhours::domain::schedule::{MOST_MISSED, Schedule};
+use offhours::domain::schedule::{MOST_MISSED, OffWindow, Schedule};
 use offhours::domain::selection::{Exclusion, Glob, Selection};
 use offhours::domain::zone::Zone;
 use rust_decimal::Decimal;
@@ -292,6 +293,29 @@ fn an_hour_costs_what_its_machines_cost_at_the_price_of_that_day() {
     for change in nothing {
         let rate = rate(change, november);
         assert_eq!((rate.nodes, units(&rate)), (0, None));
+    }
+}
+
+#[test]
+fn p51_replicas_beyond_all_measure_have_no_price_and_stop_nothing_from_being_counted() {
+    let prices = Prices {
+        periods: vec![PricePeriod {
+            valid_from: "2026-01-01".parse().unwrap(),
+            currency: Currency::from_code("EUR").unwrap(),
+            capacity_unit: "999999999.999999999".parse().unwrap(),
+            source: "order form 4711".into(),
+            capacity_units_per_node_hour: [("infer.s".to_owned(), "999999999.999999999".parse().unwrap())].into(),
+        }],
+    };
+    let own = [("own.gpu".to_owned(), Decimal::MAX)].into();
+    for nodes in [vec![("infer.s", u32::MAX)], vec![("infer.s", u32::MAX); 3], vec![("own.gpu", 2)]] {
+        let plan = nodes[0].0.to_owned();
+        let nodes = nodes.into_iter().map(|(plan, count)| Nodes { plan: plan.to_owned(), count }).collect();
+        let rate = HourlyRate::of(&Deployment { nodes, ..deployment() }, &prices, &own, evening());
+        assert_eq!(rate.charge, Charge::Unpriced { plan });
+        let window = OffWindow { from: evening(), to: evening() + TimeDelta::days(366) };
+        let avoided = Avoided::count(&rate, window, window.from, window.to, Basis::Settled);
+        assert_eq!((avoided.cost, avoided.state), (None, State::Unpriced));
     }
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Kills the daemon again and again, at random and at each write, sync and send in turn, and compares the books of the
-# tenant, the mail server and the ledger: no firing twice, no stop repeated, no mail lost.
+# Kills the daemon again and again, at random and at each write, sync and send in turn, also while AI Core is away and a
+# run tries again, and compares the books of the tenant, the mail server and the ledger: no firing twice, no stop
+# repeated, none lost, no mail lost.
 # Usage: tests/kill.sh [KILLS]; 60 kills take half a minute, 10000 about an hour. SEED=n repeats a run.
 set -eu
 

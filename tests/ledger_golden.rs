@@ -18,7 +18,7 @@ use offhours::domain::schedule::OffWindow;
 use offhours::ledger::announced::Announcement;
 use offhours::ledger::backup::backup;
 use offhours::ledger::cursors::Cursor;
-use offhours::ledger::outbox::NewMail;
+use offhours::ledger::outbox::{Letter, NewMail};
 use offhours::ledger::runs::{Claim, Filter, NewRun};
 use offhours::ledger::verify::verify;
 use offhours::ledger::{FILE, Ledger, LedgerError, Tx};
@@ -153,7 +153,8 @@ fn fill(tx: &Tx<'_>) -> Result<(), LedgerError> {
             subject: format!("subject {n}"),
             recipient: "Ada <ada@example.com>".to_owned(),
             message_id: format!("<{n}@offhours.invalid>"),
-            bytes: format!("Subject: {n}\r\n\r\nbody\r\n").into_bytes(),
+            head: format!("Subject: {n}\r\n").into_bytes(),
+            letter: Letter { id: n.to_string(), bytes: b"\r\nbody\r\n"[..].into() },
         })
         .collect();
     tx.enqueue(&mails, evening())?;
@@ -217,7 +218,7 @@ fn read(tx: &Tx<'_>) -> Result<String, LedgerError> {
         let _ = writeln!(text, "cursor {rule}: {} after {}", cursor.schedule, cursor.after);
     }
     let _ = writeln!(text, "announced: {:?}", tx.newest_announcement(Announcement::Report, "weekly")?);
-    let _ = writeln!(text, "unsettled: {}", tx.unsettled(evening() + TimeDelta::days(1))?.len());
+    let _ = writeln!(text, "unsettled: {}", tx.count_unsettled(evening() + TimeDelta::days(1))?);
     let _ = writeln!(text, "newest: {:?}", tx.newest_instant()?);
     Ok(text)
 }

@@ -10,14 +10,14 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::clock::Clock;
 use offhours::ledger::Ledger;
-use offhours::ledger::outbox::NewMail;
-use offhours::mail::message::{Body, render};
+use offhours::ledger::outbox::{Letter, NewMail};
+use offhours::mail::message::{Body, head, letter};
 use offhours::mail::retry::Retry;
 use offhours::mail::settings::{Address, Delivery, Locale, Login, Security, Settings, Smtp};
-use offhours::mail::transport::{Courier, DeliveryError, Phase, deliver};
+use offhours::mail::transport::{Courier, DeliveryError, Phase, Receipt, deliver};
 use offhours::mailer::Mailer;
 use offhours::secret::SecretSource;
-use smtp::{Act, Sink};
+use smtp::{Act, FLOOD, Sink};
 use tokio_util::sync::CancellationToken;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -59,7 +59,8 @@ fn mail(to: &str, text: &str) -> Vec<u8> {
     let body = Body { subject: "offhours: 12 stopped", text, html: "<p>12 stopped</p>", attachments: &[] };
     let date: DateTime<Utc> = "2026-11-23T18:04:00Z".parse().unwrap();
     let from = address("offhours <offhours@example.com>");
-    render(&from, &address(to), &body, date, "0193-run-1@offhours.example.com").unwrap()
+    let head = head(&address(to), "0193-run-1@offhours.example.com").unwrap();
+    [head, letter(&from, &body, date, "0193-run-1").unwrap()].concat()
 }
 
 async fn send(settings: &Settings) -> Result<String, DeliveryError> {
@@ -386,10 +387,11 @@ async fn e10_a_backlog_leaves_oldest_first_and_one_mail_a_second() {
             subject: format!("report {n}"),
             recipient: "finops@example.com".to_owned(),
             message_id: format!("<{n}@offhours>"),
-            bytes: mail("finops@example.com", "12 stopped"),
+            head: Vec::new(),
+            letter: Letter { id: n.to_string(), bytes: mail("finops@example.com", "12 stopped").into() },
         })
         .collect();
-    ledger.write(move |tx| tx.enqueue(&queued, start)).await.unwrap();
+    ledger.write(move |tx| tx.enqueue(&queued, start - TimeDelta::hours(5))).await.unwrap();
     let clock = Clock::Virtual { start, origin: tokio::time::Instant::now() };
     let mailer = Mailer { ledger: ledger.clone(), clock, shutdown: CancellationToken::new() };
     let settings = settings(Delivery::Directory(directory.path().join("outbox")));
@@ -403,6 +405,23 @@ async fn e10_a_backlog_leaves_oldest_first_and_one_mail_a_second() {
     assert!(pauses.into_iter().all(|pause| pause >= TimeDelta::seconds(1)));
 }
 
+/// e15: the mails of one run go over one connection.
+#[tokio::test]
+async fn e15_fifty_recipients_of_a_run_share_a_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let to: Vec<String> = (0..50).map(|n| format!("r{n}@example.com")).collect();
+    let mails = mails_with(Vec::new(), &to.iter().map(String::as_str).collect::<Vec<_>>());
+    let now = Clock::System.now();
+    ledger.write(move |tx| tx.enqueue(&mails, now)).await.unwrap();
+    let sink = Sink::start(|_, _| None).await;
+    let mailer = Mailer { ledger, clock: Clock::System, shutdown: CancellationToken::new() };
+    assert_eq!(mailer.deliver_due(&plain(&sink)).await.unwrap(), None, "none is left");
+    let arrived: Vec<String> = sink.mails().into_iter().map(|(to, _)| to).collect();
+    assert_eq!(arrived, to);
+    assert_eq!(sink.connections(), 1);
+}
+
 #[tokio::test]
 async fn a_directory_gets_one_file_per_mail() {
     let directory = tempfile::tempdir().unwrap();
@@ -414,4 +433,106 @@ async fn a_directory_gets_one_file_per_mail() {
         std::fs::read_dir(&outbox).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(names, ["20261123T180400Z-0193-run-1@offhours_example_com.eml"]);
     assert_eq!(std::fs::read(written).unwrap(), mail("finops@example.com", "12 stopped"));
+}
+
+/// A mail as runs and reports make it, with these files.
+fn mails_with(attachments: Vec<offhours::report::Attachment>, to: &[&str]) -> Vec<NewMail> {
+    let content = offhours::report::Content {
+        subject: "offhours: 12 stopped".to_owned(),
+        text: format!(
+            "12 stopped\nby a reason of {}\r\nin \u{1} lines\rof all kinds\n.\n\n",
+            "many words ".repeat(400)
+        ),
+        html: format!("<p>12 stopped</p>\n<p>{}</p>\0", "x".repeat(20_000)),
+        attachments,
+    };
+    let to: Vec<Address> = to.iter().map(|text| address(text)).collect();
+    let sink_only = settings(Delivery::Directory("unused".into()));
+    offhours::executor::post::mails(&sink_only, &to, &content, "2026-11-23T18:04:00Z".parse().unwrap())
+}
+
+/// e14: whatever is in a report, a server that takes nothing but CRLF and lines of 998 octets takes it, and the files
+/// arrive as they were.
+#[tokio::test]
+async fn e14_a_strict_server_takes_every_text_and_every_file() {
+    let json = format!("{{\n  \"rows\": [{}]\n}}\n", "{\"id\":\"d001\",\"outcome\":\"stopped\"},".repeat(500));
+    let files = [
+        ("report.json", "application/json", json.into_bytes()),
+        ("report.csv", "text/csv; charset=utf-8", b"a,b\r\n1,\"x\ny\"\r\n".repeat(9)),
+        ("report.html", "text/html; charset=utf-8", "<p>\u{fc}\n\r</p>".repeat(300).into_bytes()),
+        ("short.json", "application/json", b"{}\n".to_vec()),
+        ("empty.csv", "text/csv", Vec::new()),
+    ];
+    let attachments = files.clone().map(|(name, content_type, bytes)| offhours::report::Attachment {
+        name: name.to_owned(),
+        content_type: content_type.to_owned(),
+        bytes,
+    });
+    let mails = mails_with(attachments.into(), &["\u{fc}nal <finops@example.com>", "b@example.com"]);
+    let sink = Sink::start(|_, _| None).await;
+    for mail in &mails {
+        let sent = deliver(&plain(&sink), &address(&mail.recipient), &mail.message()).await;
+        assert_eq!(sent.map_err(|error| error.to_string()), Ok(Receipt { reply: "250 2.0.0 taken".to_owned() }));
+    }
+    for (_, mail) in sink.mails() {
+        let mail = String::from_utf8(mail).unwrap();
+        for (name, content_type, bytes) in &files {
+            let (head, body) = part(&mail, name);
+            assert!(head.contains(&format!("Content-Type: {content_type}")), "{head}");
+            assert!(head.contains("Content-Transfer-Encoding: base64"), "{head}");
+            assert!(body.split("\r\n").all(|line| line.len() <= 76), "{name}");
+            assert_eq!(decoded(body), *bytes, "{name}");
+        }
+    }
+}
+
+/// Head and body of the part that carries the file `name`.
+fn part<'a>(mail: &'a str, name: &str) -> (&'a str, &'a str) {
+    let at = mail.find(&format!("filename=\"{name}\"")).unwrap();
+    let begin = mail[..at].rfind("\r\n--").unwrap();
+    let (head, rest) = mail[begin..].split_once("\r\n\r\n").unwrap();
+    (head, &rest[..rest.find("\r\n--").unwrap()])
+}
+
+/// Base64, read by the book.
+fn decoded(text: &str) -> Vec<u8> {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bits, mut filled, mut bytes) = (0_u32, 0, Vec::new());
+    for letter in text.bytes().filter(|byte| !b"\r\n=".contains(byte)) {
+        let value = LETTERS.iter().position(|known| *known == letter).unwrap();
+        bits = bits << 6 | u32::try_from(value).unwrap();
+        filled += 6;
+        if filled >= 8 {
+            filled -= 8;
+            bytes.push((bits >> filled).to_be_bytes()[3]);
+        }
+    }
+    bytes
+}
+
+/// e13: an answer without an end is not read to its end, wherever it comes.
+#[tokio::test]
+async fn e13_an_answer_without_an_end_is_cut() {
+    for (at, begin, security) in [
+        ("GREETING", "220 ", Security::None),
+        ("GREETING", "220-sink\r\n220 ", Security::StartTls),
+        ("EHLO", "250-sink\r\n250-", Security::None),
+        ("EHLO", "250-", Security::StartTls),
+        ("STARTTLS", "220 ", Security::StartTls),
+        ("RCPT", "250 ", Security::None),
+        ("DOT", "250 ", Security::None),
+    ] {
+        let sink = Sink::start(move |_, step| match step {
+            step if step.starts_with(at) => Some(Act::Flood(begin)),
+            step if step.starts_with("EHLO") => Some(Act::Say("250-sink\r\n250 STARTTLS")),
+            _ => None,
+        })
+        .await;
+        let error = send(&settings(Delivery::Smtp(server(sink.port, security)))).await.unwrap_err();
+        assert!(error.to_string().contains("has no end"), "{at}, {security:?}: {error:?}");
+        assert!(matches!(error.retry_after(1, TimeDelta::zero()), Retry::After(_)));
+        let taken = sink.journal.lock().unwrap().flooded;
+        // What the two sides' buffers hold; none of it is ours.
+        assert!(taken < FLOOD / 2, "{at}, {security:?}: {taken} bytes were taken");
+    }
 }

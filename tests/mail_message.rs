@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 use chrono::{DateTime, Utc};
-use offhours::mail::message::{Attachment, Body, MailError, render};
+use offhours::mail::message::{Attachment, Body, MailError, head, letter};
 use offhours::mail::settings::Address;
 
 fn address(text: &str) -> Address {
@@ -16,9 +16,9 @@ fn date() -> DateTime<Utc> {
 fn rendered(subject: &str, text: &str, attachments: &[Attachment<'_>]) -> String {
     let html = format!("<p>{}</p>", "ü".repeat(2_000));
     let body = Body { subject, text, html: &html, attachments };
-    let bytes =
-        render(&address("offhours <offhours@example.com>"), &address("finops@example.com"), &body, date(), "<id-1@h>");
-    String::from_utf8(bytes.unwrap()).unwrap()
+    let head = head(&address("finops@example.com"), "<id-1@h>").unwrap();
+    let letter = letter(&address("offhours <offhours@example.com>"), &body, date(), "id-1").unwrap();
+    String::from_utf8([head, letter].concat()).unwrap()
 }
 
 fn header<'a>(mail: &'a str, name: &str) -> Vec<&'a str> {
@@ -73,13 +73,15 @@ fn a28_a_subject_cannot_add_headers() {
 
 #[test]
 fn a_message_id_that_would_end_its_header_is_refused() {
-    let body = Body { subject: "s", text: "t", html: "h", attachments: &[] };
-    let (from, to) = (address("a@example.com"), address("b@example.com"));
     for id in ["", "<>", "a b@h", "a\r\nX: y", "a<b@h", "ü@h"] {
-        let refused = render(&from, &to, &body, date(), id);
+        let refused = head(&address("b@example.com"), id);
         assert!(matches!(refused, Err(MailError::MessageId(_))), "{id:?}");
     }
-    let attachment = [Attachment { name: "a", content_type: "no type", bytes: b"" }];
-    let body = Body { attachments: &attachment, ..body };
-    assert!(matches!(render(&from, &to, &body, date(), "id@h"), Err(MailError::ContentType(_))));
+}
+
+#[test]
+fn a_file_of_no_known_type_is_refused() {
+    let attachments = [Attachment { name: "a", content_type: "no type", bytes: b"" }];
+    let body = Body { subject: "s", text: "t", html: "h", attachments: &attachments };
+    assert!(matches!(letter(&address("a@example.com"), &body, date(), "1"), Err(MailError::ContentType(_))));
 }

@@ -17,7 +17,7 @@ use offhours::domain::period::Span;
 use offhours::domain::rule::Mode;
 use offhours::domain::run::{Firing, Outcome, Row, Run, RunResult, Trigger};
 use offhours::domain::schedule::OffWindow;
-use offhours::ledger::outbox::NewMail;
+use offhours::ledger::outbox::{Letter, NewMail};
 use offhours::ledger::runs::{Claim, NewRun};
 use offhours::ledger::{Ledger, LedgerError};
 use offhours::monitor::page::Page;
@@ -126,8 +126,12 @@ async fn a_watcher_that_hangs_is_given_up_after_ten_seconds() {
 
 /// Status line, headers and body of the page.
 async fn ask(page: SocketAddr, path: &str) -> String {
+    say(page, &format!("GET {path} HTTP/1.1\r\nhost: {page}\r\n\r\n")).await
+}
+
+async fn say(page: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(page).await.unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     text
@@ -166,15 +170,81 @@ async fn a_heart_that_stands_still_for_ten_seconds_is_not_well() {
     assert!(ask(page, "/").await.starts_with("HTTP/1.1 404 "));
 }
 
+/// Connections that say nothing, or half of what they want.
+async fn half_open(page: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let mut idle = Vec::new();
+    for number in 0..count {
+        let mut stream = TcpStream::connect(page).await.unwrap();
+        if number % 2 == 0 {
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: local").await.unwrap();
+        }
+        idle.push(stream);
+    }
+    idle
+}
+
 #[tokio::test]
-async fn many_idle_connections_keep_the_page_busy_and_nothing_else() {
+async fn p58_whoever_opens_hundreds_of_connections_and_says_nothing_keeps_nobody_from_the_page() {
     let vitals = Vitals::default();
     let page = open(&vitals).await;
-    let mut idle = Vec::new();
-    for _ in 0..15 {
-        idle.push(TcpStream::connect(page).await.unwrap());
+    // As many as a process may have under the usual limit of descriptors, both ends and all.
+    let mut idle = half_open(page, 450).await;
+    for _ in 0..3 {
+        let answer = tokio::time::timeout(Duration::from_secs(30), ask(page, "/healthz")).await;
+        assert!(answer.expect("the page is silent").starts_with("HTTP/1.1 503 "));
+        idle.extend(half_open(page, 10).await);
     }
-    assert!(ask(page, "/healthz").await.starts_with("HTTP/1.1 503 "));
+}
+
+#[tokio::test]
+async fn p59_the_page_answers_who_asks_for_this_machine_and_for_no_other_name() {
+    let vitals = Vitals::default();
+    vitals.beat(utc("2026-11-23T18:02:01Z"));
+    let page = open(&vitals).await;
+    let asked_for = |host: &str, path: &str| format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    for host in [
+        "127.0.0.1:9464",
+        "127.0.0.1",
+        "localhost",
+        "LocalHost:80",
+        "localhost.:9464",
+        "[::1]:9464",
+        "[::1]",
+        "10.1.2.3:80",
+    ] {
+        for path in ["/healthz", "/metrics"] {
+            let answer = say(page, &asked_for(host, path)).await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{host}: {answer}");
+        }
+    }
+    let names = [
+        "evil.example.com",
+        "evil.example.com:9464",
+        "localhost.evil.example.com",
+        "127.0.0.1.evil.example.com:80",
+        "x",
+        "",
+        "127.0.0.1:9464, evil.example.com",
+        "evil.example.com@127.0.0.1",
+        "[::1",
+    ];
+    for host in names {
+        for path in ["/healthz", "/metrics", "/"] {
+            let answer = say(page, &asked_for(host, path)).await;
+            // What is no host at all, hyper itself refuses.
+            let refused = answer.starts_with("HTTP/1.1 421 ") || answer.starts_with("HTTP/1.1 400 ");
+            assert!(refused && !answer.contains("offhours_"), "{host}: {answer}");
+        }
+    }
+    let both = "GET http://evil.example.com/metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    assert!(say(page, both).await.starts_with("HTTP/1.1 421 "));
+    let twice = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nhost: evil.example.com\r\n\r\n";
+    assert!(!say(page, twice).await.contains("offhours_"));
+    // No browser sends a request without a host; old health checks do.
+    assert!(say(page, "GET /healthz HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 200 OK\r\n"));
+    let refused = say(page, &asked_for("evil.example.com", "/metrics")).await;
+    let sentence = "ask for `localhost` or an IP address: this page answers no other host name\n";
+    assert!(refused.ends_with(sentence), "{refused}");
 }
 
 fn run(rule: &str, result: RunResult, outcomes: &[Outcome]) -> Run {
@@ -327,7 +397,8 @@ async fn e03_a_mail_that_was_given_up_is_a_note_in_the_report_of_the_period() {
             subject: "offhours: 12 stopped".to_owned(),
             recipient: "a@example.com".to_owned(),
             message_id: format!("<{id}@offhours>"),
-            bytes: b"From: x\r\n".to_vec(),
+            head: Vec::new(),
+            letter: Letter { id: id.to_string(), bytes: b"From: x\r\n"[..].into() },
         };
         ledger.write(move |tx| tx.enqueue(&[mail], at)).await.unwrap();
         ledger.write(move |tx| tx.mail_failed(id, "554 looks like spam", None, at)).await.unwrap();

@@ -315,7 +315,8 @@ fn its_list_of_commands_and_options_is_claps() {
     for row in table("Commands") {
         let mut usage = row[0].split_whitespace().map(|word| word.trim_matches(['[', ']']));
         assert_eq!(usage.next(), Some("offhours"));
-        let name: Vec<&str> = usage.take_while(|word| word.bytes().all(|b| b.is_ascii_lowercase())).collect();
+        let is_name = |word: &&str| !word.starts_with('-') && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        let name: Vec<&str> = usage.take_while(is_name).collect();
         let options =
             row.iter().flat_map(|cell| cell.split([' ', '[', ']', ','])).filter(|word| word.starts_with("--"));
         written.insert(name.join(" "), options.map(str::to_owned).collect());

@@ -75,7 +75,7 @@ impl<'a> Books<'a> {
         E: From<LedgerError> + Send + 'static,
     {
         match ledger {
-            Some(ledger) => ledger.read_apart(move |tx| Ok(work(Books::open(Some(tx), &config, request)?))).await?,
+            Some(ledger) => ledger.read(move |tx| Ok(work(Books::open(Some(tx), &config, request)?))).await?,
             None => work(Books::open(None, &config, request)?),
         }
     }

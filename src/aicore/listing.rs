@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::aicore::error::Error;
 use crate::aicore::http::Reply;
@@ -45,19 +46,44 @@ impl Listing {
     }
 }
 
-/// What `count` beside a page means. SAP's description can be read either way ("number of the resource instances in the
-/// list"), and who believes the wrong reading ends after the first page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Count {
-    /// All deployments that there are.
-    OfList,
-    /// The entries of its page.
-    OfPage,
+/// What is known of how a tenant ends its lists.
+///
+/// SAP's description of `count` can be read as that of the page ("number of the resource instances in the list"), and a
+/// server may send fewer than were asked for. So a short page proves nothing by itself: the page after it does. That is
+/// asked for once for each size, not for each list.
+#[derive(Default)]
+pub(super) struct PageEnds {
+    /// The largest page that was the whole of its list.
+    whole: Mutex<usize>,
+    /// True where more came after a page that was shorter than what was asked for.
+    are_capped: AtomicBool,
 }
 
-/// What is known of a tenant's `count`. It is learnt once, from a page that is shorter than its list.
-#[derive(Default)]
-pub(super) struct CountMeaning(OnceCell<Count>);
+/// Whether a page is the last one of its list.
+enum End<'a> {
+    /// It is.
+    Sure,
+    /// The next page tells.
+    ReadOn,
+    /// The next page tells, and whoever asks for it tells the others by this.
+    Prove(MutexGuard<'a, usize>),
+}
+
+impl PageEnds {
+    /// How sure it is that the first page of a list, with so many entries, is its last one too.
+    async fn of_first(&self, entries: usize) -> End<'_> {
+        if entries == 0 {
+            return End::Sure;
+        }
+        // A round number may be the server's own limit, and a list of just that length says nothing of others.
+        let is_round = entries >= 100 && entries.is_multiple_of(50);
+        if is_round || self.are_capped.load(Ordering::Acquire) {
+            return End::ReadOn;
+        }
+        let whole = self.whole.lock().await;
+        if entries <= *whole { End::Sure } else { End::Prove(whole) }
+    }
+}
 
 /// One walk through all pages.
 #[derive(Default)]
@@ -129,29 +155,31 @@ async fn walk(
     extent: Extent<'_>,
 ) -> Result<Walk, Error> {
     let mut walk = Walk::default();
+    let mut proof: Option<MutexGuard<'_, usize>> = None;
     for _ in 0..PAGES {
-        let page = page(session, group, query(PAGE, walk.seen, status)).await?;
-        let entries = page.entries();
-        // Where enough was seen, nobody has to know whether there is more.
+        let page = page(session, group, query(walk.seen, status)).await?;
         let is_enough = extent.is_reached_with(&walk, &page);
-        let count = match page.count {
-            _ if is_enough => None,
-            // A count that is not the page's own is the list's, be it right or wrong.
-            Some(count) if count != entries => {
-                if count > entries {
-                    session.count.is(Count::OfList);
-                }
-                Some(count)
-            }
-            Some(count) => session.count.ask(session, group, entries, status).await?.then_some(count),
-            None => None,
-        };
-        let new = walk.add(page, count);
+        let (is_first, entries) = (walk.seen == 0, page.entries());
+        let new = walk.add(page);
         if walk.rows.len() > MOST_DEPLOYMENTS {
             return Err(too_many(&Call::get(PATH).within(group)));
         }
-        if is_enough || new == 0 || count.is_some_and(|count| walk.seen >= count) {
+        if let Some(mut whole) = proof.take() {
+            if new == 0 {
+                *whole = walk.seen;
+            } else {
+                session.ends.are_capped.store(true, Ordering::Release);
+            }
+        }
+        if is_enough || new == 0 || walk.count.is_some_and(|count| walk.seen >= count) {
             return Ok(walk);
+        }
+        if is_first && walk.count.is_none() {
+            match session.ends.of_first(entries).await {
+                End::Sure => return Ok(walk),
+                End::Prove(whole) => proof = Some(whole),
+                End::ReadOn => {}
+            }
         }
     }
     walk.is_unsteady = true;
@@ -169,10 +197,12 @@ fn too_many(call: &Call) -> Error {
 }
 
 impl Walk {
-    /// Takes a page, and says how many of its deployments are new. `count` is that of the list, where the page has it.
-    fn add(&mut self, page: Page, count: Option<usize>) -> usize {
+    /// Takes a page, and says how many of its deployments are new.
+    fn add(&mut self, page: Page) -> usize {
         let known = self.rows.len();
-        self.is_unsteady |= self.count.is_some() && count.is_some() && self.count != count;
+        // A count that is not the page's own is the list's, be it right or wrong.
+        let count = page.count.filter(|count| *count != page.entries());
+        self.is_unsteady |= self.count.is_some() && page.count.is_some() && self.count != page.count;
         self.count = count.or(self.count);
         let (is_first, valid, refused_ids) = (self.seen == 0, page.rows.len(), page.refused_ids);
         self.seen += page.entries();
@@ -187,41 +217,12 @@ impl Walk {
     }
 }
 
-impl CountMeaning {
-    /// It was seen to be this.
-    fn is(&self, count: Count) {
-        // What is known already was learnt in the same way.
-        let _ = self.0.set(count);
-    }
-
-    /// True where a `count` of as many as the page has `entries` means that there are no more. Asks for a page of one,
-    /// where more than one are known to be there and nobody has asked before.
-    async fn ask(
-        &self,
-        session: &Session,
-        group: &ResourceGroup,
-        entries: usize,
-        status: Option<&Status>,
-    ) -> Result<bool, Error> {
-        if entries <= 1 {
-            return Ok(self.0.get() == Some(&Count::OfList));
-        }
-        let learn = || async {
-            let one = page(session, group, query(1, 0, status)).await?;
-            // A server that does not keep to `$top` tells nothing, and is read to its end.
-            let is_of_list = one.entries() == 1 && one.count.is_some_and(|count| count > 1);
-            Ok::<_, Error>(if is_of_list { Count::OfList } else { Count::OfPage })
-        };
-        Ok(*self.0.get_or_try_init(learn).await? == Count::OfList)
-    }
-}
-
-fn query(top: usize, skip: usize, status: Option<&Status>) -> String {
+fn query(skip: usize, status: Option<&Status>) -> String {
     let status = status.map(|status| {
         let word: String = url::form_urlencoded::byte_serialize(status.as_str().as_bytes()).collect();
         format!("&status={word}")
     });
-    format!("$top={top}&$skip={skip}{}", status.unwrap_or_default())
+    format!("$top={PAGE}&$skip={skip}{}", status.unwrap_or_default())
 }
 
 /// One page, already in rows.

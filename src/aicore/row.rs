@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::Value;
 
 use crate::aicore::text::clean;
@@ -31,7 +31,8 @@ pub(super) fn deployment(wire: &Value, group: &ResourceGroup) -> Option<Deployme
         target_status: text(wire, "targetStatus"),
         created_at: time(wire, "createdAt"),
         modified_at: time(wire, "modifiedAt"),
-        completed_at: time(wire, "completionTime"),
+        // A stop is counted from here, and the ledger keeps milliseconds. The others are compared, and stay as they are.
+        completed_at: time(wire, "completionTime").map(|at| at.trunc_subsecs(3)),
         ttl: text(wire, "ttl").and_then(|ttl| ttl.parse::<Ttl>().ok()).map(|ttl| ttl.0),
         nodes: nodes(wire.get("details").unwrap_or(&Value::Null)),
     })

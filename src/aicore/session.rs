@@ -15,7 +15,7 @@ use crate::aicore::error::{Answer, Asked, Error, Trouble};
 use crate::aicore::gate::{Gate, Permit};
 use crate::aicore::http::{Reply, client, exchange};
 use crate::aicore::key::{KeyError, KeyFault, KeySource, ServiceKey};
-use crate::aicore::listing::CountMeaning;
+use crate::aicore::listing::PageEnds;
 use crate::aicore::oauth::Token;
 use crate::aicore::retry::{Budget, pause_before_retry};
 use crate::aicore::token::Tokens;
@@ -37,8 +37,8 @@ pub(super) struct Session {
     clock: Clock,
     request_timeout: Duration,
     longest_pause: Duration,
-    /// What this tenant's `count` means.
-    pub(super) count: CountMeaning,
+    /// How this tenant ends its lists.
+    pub(super) ends: PageEnds,
 }
 
 /// A call, ready to be sent any number of times.
@@ -130,7 +130,7 @@ impl Session {
             clock: options.clock,
             request_timeout: options.request_timeout,
             longest_pause: options.longest_pause,
-            count: CountMeaning::default(),
+            ends: PageEnds::default(),
         })
     }
 

@@ -61,7 +61,7 @@ pub enum Command {
     /// Send a test mail, or show the outbox
     #[command(subcommand)]
     Mail(Mail),
-    /// Back up the ledger, or check all that it promises
+    /// Back up the ledger, put a backup in its place, check it, or trust the clock again
     #[command(subcommand)]
     Ledger(Ledger),
     /// Run your rules against the simulator through days of virtual time, in seconds
@@ -245,8 +245,19 @@ pub enum Ledger {
         /// The copy; must not exist
         file: PathBuf,
     },
+    /// Put a backup in the ledger's place, while no daemon runs; the ledger that was there is kept beside it
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
     /// Check the file, its references and what every ledger promises
     Verify,
+    /// Say that the clock is right: what was recorded ahead of it keeps no rule, report or mail any longer
+    TrustClock {
+        /// Do so; without it, only show what lies ahead
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// `rehearse`

@@ -50,7 +50,7 @@ async fn print_json(ledger: &Ledger, filter: Filter) -> Result<io::Result<bool>,
         tx.each_run(&filter, &mut json)?;
         Ok(json.finish().map(|()| true))
     };
-    ledger.read_apart(print).await
+    ledger.read(print).await
 }
 
 /// False where there is nothing to print.
@@ -66,5 +66,5 @@ async fn print_table(
         tx.each_run(&filter, &mut table)?;
         Ok(table.finish())
     };
-    ledger.read_apart(print).await
+    ledger.read(print).await
 }

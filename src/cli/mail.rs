@@ -42,7 +42,7 @@ async fn test(session: &Session, config: &Config) -> Result<Exit, Failure> {
     for mail in post::mails(settings, &settings.to, &content, session.now()) {
         let recipient = Address::parse(&mail.recipient)
             .map_err(|e| Failure::Mail { what: "cannot send a test mail".to_owned(), source: e.into() })?;
-        match courier.deliver(settings, &recipient, &mail.bytes).await {
+        match courier.deliver(settings, &recipient, &mail.message()).await {
             Ok(receipt) => output::print(&format!("{recipient}: sent ({})\n", receipt.reply.trim()))?,
             Err(error) => {
                 output::print(&format!("{recipient}: not sent: {error}\n"))?;

@@ -38,6 +38,7 @@ mod rules;
 mod run;
 mod simulator;
 mod status;
+mod trust_clock;
 mod when;
 
 /// What every command is given.

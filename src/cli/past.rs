@@ -39,7 +39,7 @@ pub async fn plan(session: &Session, config: &Config, rules: &[Arc<Rule>], at: D
         if json { print_rows(tx, &rules, at) } else { print_tables(tx, &rules, at, locale) }
     };
     match Ledger::open_to_read(&config.state_dir)? {
-        Some(ledger) => ledger.read_apart(move |tx| Ok(print(Some(tx)))).await?,
+        Some(ledger) => ledger.read(move |tx| Ok(print(Some(tx)))).await?,
         None => print(None),
     }
 }

@@ -9,7 +9,6 @@ use chrono::TimeDelta;
 use crate::accounting::period::{Books, Request, WriteError};
 use crate::cli::args::Rehearse;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::new_file::NewFile;
 use crate::cli::simulator::read_fleet;
 use crate::cli::{Session, in_virtual_time, on_runtime, output, when};
 use crate::config::Config;
@@ -17,6 +16,7 @@ use crate::domain::period::Span;
 use crate::domain::run::Run;
 use crate::domain::zone::Zone;
 use crate::ledger::Ledger;
+use crate::private_file::PrivateFile;
 use crate::rehearsal::Rehearsal;
 use crate::report::{self, Context, period_report};
 use crate::simulator::Fleet;
@@ -160,9 +160,9 @@ fn account(run: &Run, zone: &Zone) -> String {
     text
 }
 
-fn write(path: &Path, content: impl FnOnce(&mut NewFile) -> Result<(), WriteError>) -> Result<(), Failure> {
+fn write(path: &Path, content: impl FnOnce(&mut PrivateFile) -> Result<(), WriteError>) -> Result<(), Failure> {
     let failed = || Failure::io(format!("cannot write `{}`", path.display()));
-    let mut file = NewFile::begin(path).map_err(failed())?;
+    let mut file = PrivateFile::begin(path).map_err(failed())?;
     match content(&mut file) {
         Err(WriteError::Ledger(error)) => return Err(error.into()),
         Err(WriteError::Output(error)) => return Err(failed()(error)),

@@ -20,7 +20,8 @@ pub async fn run(session: &Session) -> Result<Exit, Failure> {
     let config = session.config()?;
     info!("time zone data {}", crate::clock::zone_data());
     let ledger = Ledger::open(&config.state_dir)?;
-    let _only = DaemonLock::take(&config.state_dir)?;
+    let only = DaemonLock::take(ledger.directory())?;
+    ledger.depends_on(only.anchor());
     let path = config.path.clone();
     let (executor, _lock) = executor(session, config, ledger)?;
     daemon::run(path, executor).await?;
@@ -30,6 +31,7 @@ pub async fn run(session: &Session) -> Result<Exit, Failure> {
 /// An executor that signs its runs with a lock of its own, which must live as long as it does.
 pub fn executor(session: &Session, config: Config, ledger: Ledger) -> Result<(Executor, ExecutorLock), LedgerError> {
     let lock = ExecutorLock::take(ledger.directory())?;
+    ledger.depends_on(lock.anchor());
     let options = Options { clock: session.clock.clone(), ..Options::default() };
     let executor = Executor {
         config: Arc::new(config),

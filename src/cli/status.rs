@@ -6,10 +6,13 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::run::built;
 use crate::cli::{Session, aside, output};
 use crate::config::Config;
+use crate::domain::agenda::Agenda;
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
+use crate::domain::plausible::{Implausible, plausible};
 use crate::ledger::chores::Chore;
 use crate::ledger::overview::{Daemon, MailCounts, RECENT, RunHead, daemon};
 use crate::ledger::{Ledger, LedgerError, Tx};
@@ -26,13 +29,15 @@ const LONGEST_ERROR: usize = 200;
 #[derive(Debug, Default)]
 struct Status {
     daemon: Daemon,
+    /// Why rules do not fire, as far as the clock is to blame.
+    clock: Option<Implausible>,
     /// False where there is no ledger yet.
     has_ledger: bool,
     rules: Vec<RuleStatus>,
     last_problem: Option<RunHead>,
     mails: MailCounts,
     holds: usize,
-    unsettled: usize,
+    unsettled: u32,
     put_aside: Vec<Chore>,
 }
 
@@ -47,18 +52,18 @@ struct RuleStatus {
 
 pub async fn status(session: &Session) -> Result<Exit, Failure> {
     let config = session.config()?;
-    let status = Status::draw_up(&config, session.now()).await?;
+    let status = Status::draw_up(&config, session.now(), built()).await?;
     let zone_data = crate::clock::zone_data();
     if session.json {
         output::print_json(&status.json(&config, &zone_data))?;
     } else {
         output::print(&status.text(&config, &zone_data))?;
     }
-    Ok(Exit::Well)
+    Ok(if status.rules_fire() { Exit::Well } else { Exit::Problem })
 }
 
 impl Status {
-    async fn draw_up(config: &Config, now: DateTime<Utc>) -> Result<Self, LedgerError> {
+    async fn draw_up(config: &Config, now: DateTime<Utc>, built: DateTime<Utc>) -> Result<Self, LedgerError> {
         let rules = config.rules.iter().map(|rule| RuleStatus {
             rule: rule.name.clone(),
             last: None,
@@ -66,10 +71,31 @@ impl Status {
             barren_runs: None,
         });
         let mut status = Self { daemon: daemon(&config.state_dir), rules: rules.collect(), ..Self::default() };
-        if let Some(ledger) = Ledger::open_to_read(&config.state_dir)? {
-            status = ledger.read(move |tx| status.filled_in(tx, now)).await?;
+        let ledger = Ledger::open_to_read(&config.state_dir)?;
+        let (cursors, newest) = match &ledger {
+            Some(ledger) => ledger.read(|tx| Ok((tx.cursors()?, tx.newest_instant()?))).await?,
+            None => Default::default(),
+        };
+        let known = cursors.into_iter().map(|(rule, cursor)| (rule, (cursor.schedule, cursor.after)));
+        let agenda = Agenda::new(&config.rules, &known.collect(), now);
+        status.look_at_clock(&agenda, plausible(now, built, newest), now);
+        match ledger {
+            Some(ledger) => ledger.read(move |tx| status.filled_in(tx, now)).await,
+            None => Ok(status),
         }
-        Ok(status)
+    }
+
+    /// Names no firing that the clock, right or wrong, keeps from happening.
+    fn look_at_clock(&mut self, agenda: &Agenda, plausible: Result<(), Implausible>, now: DateTime<Utc>) {
+        self.clock = plausible.and_then(|()| agenda.check(now)).err();
+        let silent = self.clock.as_ref().is_some_and(Implausible::silences_all);
+        for (status, (_, next)) in self.rules.iter_mut().zip(agenda.next_firings(now)) {
+            status.next_firing = next.filter(|_| !silent);
+        }
+    }
+
+    fn rules_fire(&self) -> bool {
+        self.daemon != Daemon::Absent && self.clock.is_none()
     }
 
     fn filled_in(mut self, tx: &Tx<'_>, now: DateTime<Utc>) -> Result<Self, LedgerError> {
@@ -82,7 +108,7 @@ impl Status {
         self.last_problem = tx.last_problem(now - RECENT)?;
         self.mails = tx.mail_counts(now)?;
         self.holds = tx.holds(now)?.len();
-        self.unsettled = tx.unsettled(now)?.len();
+        self.unsettled = tx.count_unsettled(now)?;
         self.put_aside = aside::put_aside(tx, now)?;
         Ok(self)
     }
@@ -100,6 +126,9 @@ impl Status {
             Daemon::Runs(None) => "the daemon runs\n".to_owned(),
             Daemon::Absent => "the daemon does not run: nothing fires\n".to_owned(),
         };
+        for line in self.clock.iter().flat_map(|fault| table::broken(&format!("RULES DO NOT FIRE: {fault}"))) {
+            let _ = writeln!(text, "{line}");
+        }
         let _ = writeln!(text, "time zone data {zone_data}");
         if !self.has_ledger {
             let _ = writeln!(text, "no ledger yet in {}", config.state_dir.display());
@@ -119,7 +148,9 @@ impl Status {
                 Some(last) => (form.stamp(last.firing.at), result(last)),
                 None => ("never".to_owned(), ""),
             };
-            let next = rule.next_firing.map_or_else(|| "never".to_owned(), |at| form.stamp(at));
+            let silent = self.clock.as_ref().is_some_and(Implausible::silences_all);
+            let never = if silent { "not now" } else { "never" };
+            let next = rule.next_firing.map_or_else(|| never.to_owned(), |at| form.stamp(at));
             table.add_row([shorten(rule.rule.as_str(), LONGEST_NAME), at, result.to_owned(), next]);
         }
         table::keep_whole(&mut table, &[0, 1, 2, 3]);
@@ -128,6 +159,12 @@ impl Status {
 
     fn lines(&self, form: &Form<'_>) -> Vec<String> {
         let mut lines = Vec::new();
+        for last in self.rules.iter().filter_map(|rule| rule.last.as_ref()) {
+            // What a run that is under way waits for.
+            if last.result.is_none() && !last.reason.is_empty() {
+                lines.push(format!("{} is {}", last.firing, shorten(&last.reason, LONGEST_ERROR)));
+            }
+        }
         if let Some(problem) = &self.last_problem {
             let reason = shorten(&problem.reason, LONGEST_ERROR);
             let at = form.instant(problem.firing.at);
@@ -161,6 +198,7 @@ impl Status {
             "running": self.daemon != Daemon::Absent,
             "pid": pid,
             "version": env!("CARGO_PKG_VERSION"),
+            "clock": self.clock.as_ref().map(ToString::to_string),
             "time_zone_data": zone_data,
             "state_dir": config.state_dir,
             "rules": rules.collect::<Vec<_>>(),
@@ -207,14 +245,16 @@ mod tests {
 
     use super::{Daemon, Status};
     use crate::config::{self, Config};
+    use crate::domain::agenda::fires_by;
     use crate::domain::hold::Target;
     use crate::domain::id::{ConnectionName, ResourceGroup, RuleName};
     use crate::domain::rule::Mode;
     use crate::domain::run::{Firing, RunResult, Trigger};
     use crate::domain::schedule::OffWindow;
     use crate::ledger::Ledger;
+    use crate::ledger::cursors::Cursor;
     use crate::ledger::lock::DaemonLock;
-    use crate::ledger::outbox::NewMail;
+    use crate::ledger::outbox::{Letter, NewMail};
     use crate::ledger::runs::{Claim, NewRun};
 
     const ZONE_DATA: &str = "2026a from /usr/share/zoneinfo";
@@ -260,7 +300,8 @@ mod tests {
             subject: "s".to_owned(),
             recipient: "a@example.com".to_owned(),
             message_id: n.to_string(),
-            bytes: vec![b'x'; 100_000],
+            head: Vec::new(),
+            letter: Letter { id: n.to_string(), bytes: vec![b'x'; 100_000].into() },
         };
         ledger
             .write(move |tx| {
@@ -292,7 +333,7 @@ mod tests {
         let ledger = Ledger::open(&config.state_dir).unwrap();
         fill(&ledger).await;
         let lock = DaemonLock::take(&config.state_dir).unwrap();
-        let status = Status::draw_up(&config, now()).await.unwrap();
+        let status = Status::draw_up(&config, now(), DateTime::UNIX_EPOCH).await.unwrap();
         let text = status.text(&config, ZONE_DATA).replace(&std::process::id().to_string(), "4711");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!("status", text);
@@ -302,15 +343,50 @@ mod tests {
         assert_eq!(json["rules"][0]["last_run"]["result"], serde_json::Value::Null);
         assert_eq!(json["rules"][2]["next_firing"], "2026-11-24T18:00:00Z");
         drop(lock);
-        assert_eq!(Status::draw_up(&config, now()).await.unwrap().daemon, Daemon::Absent);
+        assert_eq!(Status::draw_up(&config, now(), DateTime::UNIX_EPOCH).await.unwrap().daemon, Daemon::Absent);
     }
 
     #[tokio::test]
     async fn without_daemon_and_ledger_it_says_so() {
         let directory = tempfile::tempdir().unwrap();
         let config = config(&directory);
-        let status = Status::draw_up(&config, now()).await.unwrap();
+        let status = Status::draw_up(&config, now(), DateTime::UNIX_EPOCH).await.unwrap();
         let text = status.text(&config, ZONE_DATA).replace(&directory.path().display().to_string(), "…");
         insta::assert_snapshot!("status_of_nothing", text);
+    }
+
+    /// The status with the cursor of `dev-evenings` at `after`.
+    async fn ahead(config: &Config, after: DateTime<Utc>) -> Status {
+        let ledger = Ledger::open(&config.state_dir).unwrap();
+        let cursor = Cursor { schedule: fires_by(&config.rules[0]), after };
+        ledger.write(move |tx| tx.move_cursor(&RuleName::new("dev-evenings").unwrap(), &cursor)).await.unwrap();
+        Status::draw_up(config, now(), DateTime::UNIX_EPOCH).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn t21_a_firing_that_the_clock_keeps_from_happening_is_not_named_and_no_status_is_well_then() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(&directory);
+        let _ledger = Ledger::open(&config.state_dir).unwrap();
+        let _lock = DaemonLock::take(&config.state_dir).unwrap();
+        let next = |status: &Status| -> Vec<Option<String>> {
+            status.rules.iter().map(|rule| rule.next_firing.map(|at| at.to_rfc3339())).collect()
+        };
+        let usual = Some("2026-11-24T18:00:00+00:00".to_owned());
+
+        let days = ahead(&config, now() + TimeDelta::days(200)).await;
+        assert_eq!(next(&days), [None, None, None]);
+        assert!(!days.rules_fire());
+        let text = days.text(&config, ZONE_DATA).replace(&std::process::id().to_string(), "4711");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        insta::assert_snapshot!("status_under_a_clock_that_was_ahead", text);
+        assert!(days.json(&config, ZONE_DATA)["clock"].as_str().unwrap().contains("trust-clock"));
+
+        let hours = ahead(&config, now() + TimeDelta::hours(23)).await;
+        assert_eq!(next(&hours), [Some("2026-11-25T18:00:00+00:00".to_owned()), usual.clone(), usual.clone()]);
+        assert!(!hours.rules_fire());
+        let minutes = ahead(&config, now() + TimeDelta::minutes(10)).await;
+        assert_eq!((next(&minutes), minutes.rules_fire()), (vec![usual.clone(), usual.clone(), usual], true));
+        assert!(minutes.json(&config, ZONE_DATA)["clock"].is_null());
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
+use crate::config::exposed::Exposed;
 use crate::config::fault::{Fault, Faults, Warning};
 use crate::config::main_file::{self, Main, MainKeys};
 use crate::config::reading::{Place, Reading};
@@ -87,6 +88,14 @@ fn read_rules(main_path: &Path, directory: &Path, main: &Main, reading: &Reading
         understood: reading.understood.get(),
     };
     let mut rules = Rules::default();
+    let (line, column) = main.schedules_at.as_ref().map_or((1, 1), |origin| (origin.line, origin.column));
+    let report = |message, hint| {
+        reading.report(Fault { path: main_path.to_owned(), line, column, message, hint: Some(hint) });
+    };
+    if let Some(exposed) = Exposed::directory(directory).filter(|_| defaults.understood) {
+        report(exposed.message(), exposed.hint());
+        return rules;
+    }
     match rule_files(directory) {
         Ok(files) => {
             // With `schedules = "."` offhours.toml is its own neighbour.
@@ -98,14 +107,9 @@ fn read_rules(main_path: &Path, directory: &Path, main: &Main, reading: &Reading
         // Where offhours.toml was not understood, it may well name another directory.
         Err(_) if !defaults.understood => {}
         Err(error) => {
-            let (line, column) = main.schedules_at.as_ref().map_or((1, 1), |origin| (origin.line, origin.column));
-            reading.report(Fault {
-                path: main_path.to_owned(),
-                line,
-                column,
-                message: format!("the directory of rules `{}` cannot be read: {error}", directory.display()),
-                hint: Some("make it, or name another: `schedules = \"schedules\"`, relative to this file".to_owned()),
-            });
+            let message = format!("the directory of rules `{}` cannot be read: {error}", directory.display());
+            let hint = "make it, or name another: `schedules = \"schedules\"`, relative to this file";
+            report(message, hint.to_owned());
         }
     }
     rules

@@ -11,6 +11,7 @@
 mod calendar;
 mod connection;
 mod document;
+mod exposed;
 mod fault;
 mod find;
 mod ics;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::config::exposed::Exposed;
 use crate::config::fault::Fault;
 
 /// The largest file that is read.
@@ -44,15 +45,19 @@ impl NoText {
 }
 
 impl Source {
-    /// Reads `path`: at most 1 MiB of UTF-8 without NUL.
+    /// Reads `path`: at most 1 MiB of UTF-8 without NUL, which not just anybody could have written.
     pub(super) fn read(path: &Path) -> Result<Self, NoText> {
         let mut bytes = Vec::new();
         let limit = LARGEST_FILE as u64 + 1;
-        File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(NoText::Unreadable)?;
+        let file = File::open(path).map_err(NoText::Unreadable)?;
         let unusable = |(line, column), message: String, hint: &str| {
             let hint = Some(hint.to_owned());
             NoText::Unusable(Fault { path: path.to_owned(), line, column, message, hint })
         };
+        if let Some(exposed) = Exposed::file(path, &file) {
+            return Err(unusable((1, 1), exposed.message(), &exposed.hint()));
+        }
+        file.take(limit).read_to_end(&mut bytes).map_err(NoText::Unreadable)?;
         if bytes.len() > LARGEST_FILE {
             let hint = "this is not the file you mean, or it should be several";
             return Err(unusable((1, 1), "this file is larger than 1 MiB".to_owned(), hint));

@@ -12,7 +12,9 @@ use tracing::{debug, error};
 
 use crate::accounting::{reports, settle};
 use crate::daemon::attempt::Attempts;
+use crate::daemon::clock_watch::Pace;
 use crate::domain::plausible::plausible;
+use crate::domain::steady::Gait;
 use crate::executor::Executor;
 use crate::ledger::LedgerError;
 use crate::ledger::chores::{Chore, ChoreKind};
@@ -28,15 +30,17 @@ const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
 /// Works until the executor's shutdown, always with the newest executor.
 pub async fn work(executors: watch::Receiver<Executor>, vitals: Vitals) {
     let mut last_round = DateTime::UNIX_EPOCH;
-    let mut attempts = {
+    let (mut pace, mut attempts) = {
         let executor = executors.borrow();
-        Attempts::new(executor.ledger.clone(), executor.clock.clone())
+        (Pace::new(&executor.clock), Attempts::new(executor.ledger.clone(), executor.clock.clone()))
     };
     loop {
         let executor = executors.borrow().clone();
+        // What is noted as sent under a clock that is ahead for a moment would be silent until then.
+        let is_steady = pace.look(&executor.clock) == Gait::Steady;
         let work = async {
-            let look = AssertUnwindSafe(look(&executor, &mut attempts, &mut last_round, &vitals));
-            if look.catch_unwind().await.is_err() {
+            let look = Box::pin(look(&executor, &mut attempts, &mut last_round, is_steady, &vitals));
+            if AssertUnwindSafe(look).catch_unwind().await.is_err() {
                 error!("a look at notices, settling and reports ended by a panic, which is a fault of offhours");
             }
             executor.clock.pause(PAUSE).await;
@@ -51,8 +55,14 @@ pub async fn work(executors: watch::Receiver<Executor>, vitals: Vitals) {
     }
 }
 
-async fn look(executor: &Executor, attempts: &mut Attempts, last_round: &mut DateTime<Utc>, vitals: &Vitals) {
-    if let Err(failure) = once(executor, attempts, last_round).await {
+async fn look(
+    executor: &Executor,
+    attempts: &mut Attempts,
+    last_round: &mut DateTime<Utc>,
+    is_steady: bool,
+    vitals: &Vitals,
+) {
+    if is_steady && let Err(failure) = once(executor, attempts, last_round).await {
         error!(error = &failure as &dyn std::error::Error, "notices, settling or reports had to wait");
     }
     if let Err(failure) = observe(executor, vitals).await {
@@ -123,7 +133,7 @@ async fn observe(executor: &Executor, vitals: &Vitals) -> Result<(), LedgerError
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::Arc;
 
@@ -156,7 +166,8 @@ period = "yesterday"
     const KEY: &str = r#"{"clientid":"c","clientsecret":"s","url":"https://auth.example.com",
         "serviceurls":{"AI_API_URL":"https://api.example.com"}}"#;
 
-    fn executor(home: &std::path::Path) -> Executor {
+    /// An executor in `home`, of a daemon without rules whose mails are files.
+    pub(in crate::daemon) fn executor(home: &std::path::Path) -> Executor {
         std::fs::create_dir(home.join("schedules")).unwrap();
         std::fs::write(home.join("offhours.toml"), CONFIG).unwrap();
         std::fs::write(home.join("dev.json"), KEY).unwrap();

@@ -17,9 +17,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config;
+use crate::daemon::clock_watch::{ClockWatch, Pace};
 use crate::domain::agenda::Agenda;
 use crate::domain::instant::rfc3339;
+use crate::domain::plausible::Implausible;
 use crate::domain::run::{Run, RunResult};
+use crate::domain::steady::{Gait, SETTLED_AFTER};
 use crate::executor::Executor;
 use crate::executor::beat::Claimed;
 use crate::executor::progress::silent;
@@ -33,6 +36,7 @@ use crate::monitor::vitals::{Reload, Vitals};
 
 mod attempt;
 mod chores;
+mod clock_watch;
 mod pings;
 mod post_office;
 mod status_page;
@@ -72,6 +76,8 @@ struct Daemon {
     /// What is known of it outside.
     vitals: Vitals,
     signs: mpsc::Sender<Sign>,
+    pace: Pace,
+    clock: ClockWatch,
     /// No claims are tried before this instant.
     rests_until: Option<Instant>,
     next_round: Instant,
@@ -79,6 +85,7 @@ struct Daemon {
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonError> {
+    let pace = Pace::new(&executor.clock);
     let mut signals = Signals::listen()?;
     let agenda = executor.agenda().await?;
     let mut heartbeat = Heartbeat::start().await?;
@@ -100,6 +107,8 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
         vitals,
         signs,
         executor,
+        pace,
+        clock: ClockWatch::default(),
         rests_until: None,
         next_round: Instant::now(),
     };
@@ -128,20 +137,23 @@ impl Daemon {
     async fn beat(&mut self) {
         systemd::alive();
         self.vitals.beat(self.executor.clock.now());
-        if self.rests_until.is_some_and(|until| Instant::now() < until) {
+        if !self.is_steady() || self.rests_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
         self.rests_until = None;
         if Instant::now() >= self.next_round {
             self.next_round = Instant::now() + ROUNDS;
+            self.watch_clock().await;
             self.adopt_orphans().await;
         }
         match self.executor.beat(&mut self.agenda).await {
             Ok(claimed) => {
-                if self.vitals.can_fire() {
+                if self.clock.fault().is_none() && self.vitals.can_fire() {
                     self.tell(Sign::Well);
+                    systemd::status(&self.status());
                 }
-                self.vitals.next_firing(self.agenda.next());
+                let silent = self.clock.fault().is_some_and(Implausible::silences_all);
+                self.vitals.next_firing(self.agenda.next().filter(|_| !silent));
                 if claimed != Claimed::default() {
                     self.take_up(claimed);
                     systemd::status(&self.status());
@@ -159,6 +171,38 @@ impl Daemon {
                 }
                 self.rests_until = Some(Instant::now() + PAUSE_AFTER_FAILURE);
             }
+        }
+    }
+
+    /// False in the minute after the clock has gone ahead at once. Where it is wrong for seconds only, nothing has happened;
+    /// where the host was asleep, what is due comes a minute later.
+    fn is_steady(&mut self) -> bool {
+        let gait = self.pace.look(&self.executor.clock);
+        if let Gait::Jumped(by) = gait {
+            warn!(
+                "the clock went ahead by {} minutes at once: nothing fires before it has gone on steadily for {} seconds",
+                by.num_minutes(),
+                SETTLED_AFTER.num_seconds()
+            );
+        }
+        gait == Gait::Steady
+    }
+
+    /// Says to all who listen that rules do not fire because of the clock, while it is so.
+    async fn watch_clock(&mut self) {
+        match self.clock.look(&self.executor, &mut self.agenda).await {
+            // A mail about it waits in the outbox.
+            Ok(true) => self.news.send_modify(|_| {}),
+            Ok(false) => {}
+            Err(failure) => {
+                error!(error = &failure as &dyn std::error::Error, "the clock could not be compared with the ledger");
+            }
+        }
+        if let Some(fault) = self.clock.fault() {
+            if self.vitals.cannot_fire(fault.to_string()) {
+                self.tell(Sign::Unwell);
+            }
+            systemd::status(&self.status());
         }
     }
 
@@ -267,6 +311,7 @@ impl Daemon {
             .agenda
             .next()
             .map_or_else(|| "nothing is scheduled".to_owned(), |at| format!("next firing {}", rfc3339(at)));
+        let next = self.clock.fault().map_or(next, ToString::to_string);
         format!("{} rules, {running} runs under way, {next}", self.agenda.cursors().count())
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::domain::id::RuleName;
+use crate::domain::plausible::{BEHIND_RULE, Implausible};
 use crate::domain::rule::Rule;
 use crate::domain::schedule::Due;
 
@@ -60,6 +61,23 @@ impl Agenda {
     /// Each rule and the instant up to which it has been dealt with.
     pub fn cursors(&self) -> impl Iterator<Item = (&Arc<Rule>, DateTime<Utc>)> {
         self.entries.iter().map(|entry| (&entry.rule, entry.after))
+    }
+
+    /// Fails where rules have been dealt with up to an instant that lies ahead of `now`: until then they do not fire.
+    pub fn check(&self, now: DateTime<Utc>) -> Result<(), Implausible> {
+        let ahead: Vec<&Entry> = self.entries.iter().filter(|entry| entry.after > now + BEHIND_RULE).collect();
+        match ahead.iter().map(|entry| entry.after).max() {
+            Some(until) => {
+                let rules = ahead.iter().map(|entry| entry.rule.name.clone()).collect();
+                Err(Implausible::BehindRules { now, until, rules })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Each rule and when it fires next: never before what it has been dealt with up to.
+    pub fn next_firings(&self, now: DateTime<Utc>) -> impl Iterator<Item = (&Arc<Rule>, Option<DateTime<Utc>>)> {
+        self.entries.iter().map(move |entry| (&entry.rule, entry.rule.schedule.next_firing(entry.after.max(now))))
     }
 
     /// The earliest firing of all rules that has not been dealt with.

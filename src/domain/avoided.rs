@@ -1,9 +1,9 @@
 //! Avoided cost: what the off window would have cost, counted from the confirmed stop. An estimate, and called one.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use crate::domain::money::{Charge, Currency, HourlyRate};
+use crate::domain::money::{BEYOND_ALL_MEASURE, Charge, Currency, HourlyRate};
 use crate::domain::schedule::OffWindow;
 
 /// Decimal places that node hours and capacity units keep.
@@ -82,7 +82,9 @@ impl Avoided {
 
     /// Counts `rate` from the confirmed stop to `end`, both inside `window`.
     ///
-    /// Time is elapsed UTC time in milliseconds. A stop confirmed before the window began counts from its beginning.
+    /// Time is elapsed UTC time in whole milliseconds, which is what the ledger keeps of an instant: whoever recalculates a
+    /// row from its own instants comes to the same figure. A stop confirmed before the window began counts from its
+    /// beginning. A figure beyond all measure is left out, and the row is unpriced.
     pub fn count(
         rate: &HourlyRate,
         window: OffWindow,
@@ -90,34 +92,31 @@ impl Avoided {
         end: DateTime<Utc>,
         basis: Basis,
     ) -> Self {
-        let from = confirmed_at.max(window.from);
-        let to = end.min(window.to).max(from);
+        let from = confirmed_at.max(window.from).trunc_subsecs(3);
+        let to = end.min(window.to).trunc_subsecs(3).max(from);
         let milliseconds = Decimal::from((to - from).num_milliseconds());
-        let hours = |per_hour: Decimal| per_hour * milliseconds / Decimal::from(MILLISECONDS_PER_HOUR);
-        let (capacity_units, cost, state) = match &rate.charge {
-            Charge::Nothing { .. } => (None, None, State::None),
-            Charge::TokenBilled => (None, None, State::TokenBilled),
-            Charge::Unpriced { .. } => (None, None, State::Unpriced),
-            Charge::Metered { capacity_units, price: None } => (Some(hours(*capacity_units)), None, State::Unpriced),
-            Charge::Metered { capacity_units, price: Some(price) } => {
-                // One division, last: nothing is rounded on the way to the cent.
-                let amount = price.currency.round(hours(*capacity_units * price.amount));
-                let state = match basis {
-                    Basis::Projected => State::Projected,
-                    Basis::Settled => State::Settled,
-                };
-                (Some(hours(*capacity_units)), Some(Money { amount, currency: price.currency }), state)
-            }
+        let Some(node_hours) = in_time(Decimal::from(rate.nodes), milliseconds) else { return Self::nothing() };
+        let units = rate.capacity_units().and_then(|per_hour| in_time(per_hour, milliseconds));
+        // One division, last: nothing is rounded on the way to the cent.
+        let cost = rate.cost().and_then(|(per_hour, currency)| {
+            Some(Money { amount: currency.round(in_time(per_hour, milliseconds)?), currency })
+        });
+        let state = match (&rate.charge, basis) {
+            (Charge::Nothing { .. }, _) => State::None,
+            (Charge::TokenBilled, _) => State::TokenBilled,
+            _ if cost.is_none() => State::Unpriced,
+            (_, Basis::Projected) => State::Projected,
+            (_, Basis::Settled) => State::Settled,
         };
-        Self {
-            from: Some(from),
-            to: Some(to),
-            node_hours: rounded(hours(Decimal::from(rate.nodes))),
-            capacity_units: capacity_units.map(rounded),
-            cost,
-            state,
-        }
+        let (from, to) = (Some(from), Some(to));
+        Self { from, to, node_hours: rounded(node_hours), capacity_units: units.map(rounded), cost, state }
     }
+}
+
+/// What so much an hour comes to.
+fn in_time(per_hour: Decimal, milliseconds: Decimal) -> Option<Decimal> {
+    let product = per_hour.checked_mul(milliseconds)?;
+    product.checked_div(Decimal::from(MILLISECONDS_PER_HOUR)).filter(|figure| *figure < BEYOND_ALL_MEASURE)
 }
 
 fn rounded(value: Decimal) -> Decimal {
@@ -126,12 +125,15 @@ fn rounded(value: Decimal) -> Decimal {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, Utc};
+    use chrono::{DateTime, TimeDelta, Utc};
     use rust_decimal::Decimal;
 
     use super::{Avoided, Basis, State};
     use crate::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
     use crate::domain::schedule::OffWindow;
+
+    /// In nanoseconds.
+    const HOUR: i64 = 3_600_000_000_000;
 
     fn utc(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -193,5 +195,41 @@ mod tests {
         let rate = HourlyRate { nodes: 2, charge: Charge::Unpriced { plan: "gpu.xl".to_owned() } };
         let avoided = count(&rate, "2026-03-28T17:00:00Z", "2026-03-28T18:30:00Z");
         assert_eq!((avoided.node_hours, avoided.cost, avoided.state), (decimal("3"), None, State::Unpriced));
+    }
+
+    /// AI Core writes microseconds, the ledger keeps milliseconds. Whoever recalculates a row from its own instants must
+    /// come to its own figures.
+    #[test]
+    fn p50_a_row_recalculated_from_its_own_instants_is_the_same() {
+        let seed = fastrand::u64(..);
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..2_000 {
+            let nanoseconds = |random: &mut fastrand::Rng| TimeDelta::nanoseconds(random.i64(0..48 * HOUR));
+            let from = utc("2026-11-23T18:00:00Z") + nanoseconds(&mut random);
+            let window = OffWindow { from: utc("2026-11-23T18:00:00Z"), to: from + nanoseconds(&mut random) };
+            let (confirmed_at, end) = (from + nanoseconds(&mut random), from + nanoseconds(&mut random));
+            let rate = HourlyRate { nodes: random.u32(1..50), ..rate("1.552", "0.95") };
+            let counted = Avoided::count(&rate, window, confirmed_at, end, Basis::Settled);
+            let kept = |at: DateTime<Utc>| DateTime::from_timestamp_millis(at.timestamp_millis()).unwrap();
+            let (from, to) = (counted.from.unwrap(), counted.to.unwrap());
+            assert_eq!((from, to), (kept(from), kept(to)), "seed {seed}");
+            let window = OffWindow { from: kept(window.from), to: kept(window.to) };
+            assert_eq!(Avoided::count(&rate, window, kept(from), kept(to), Basis::Settled), counted, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn p51_a_figure_beyond_all_measure_is_no_money_and_no_panic() {
+        let most = decimal("999999999.999999999");
+        let long = "2035-03-28T18:00:00Z";
+        for (units, price) in [(most, most), (Decimal::MAX, Decimal::MAX), (Decimal::MAX, Decimal::ONE)] {
+            let rate = HourlyRate { nodes: u32::MAX, ..rate(&units.to_string(), &price.to_string()) };
+            let avoided = count(&rate, "2026-03-28T17:00:00Z", long);
+            assert_eq!((avoided.cost, avoided.state), (None, State::Unpriced), "{units} × {price}");
+            assert!(avoided.node_hours > Decimal::ZERO, "the node hours are shown all the same");
+        }
+        // What any contract says is far from it.
+        let dear = count(&rate("100000", "1000"), "2026-03-28T17:00:00Z", "2026-03-30T17:00:00Z");
+        assert_eq!(dear.cost.unwrap().amount, decimal("4800000000.00"));
     }
 }

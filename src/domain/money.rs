@@ -9,6 +9,13 @@ use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::domain::deployment::{Deployment, Nodes, Status};
 
+/// Capacity units that a deployment can consume in an hour. A thousand of the largest machines stay far below it.
+const MOST_UNITS_AN_HOUR: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+
+/// No figure of one row is as large, and a million million rows of them can be added up. What would be larger is a mistake
+/// in somebody's list, and no figure at all.
+pub(super) const BEYOND_ALL_MEASURE: Decimal = Decimal::from_parts(2_764_472_320, 232_830, 0, false, 0);
+
 /// An ISO 4217 currency.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Currency(iso_currency::Currency);
@@ -100,7 +107,7 @@ pub enum Charge {
         /// Price of one capacity unit.
         price: Option<CapacityUnitPrice>,
     },
-    /// A plan has no capacity units in the price list nor in the tenant.
+    /// A plan has no capacity units in the price list nor in the tenant, or more than a deployment can consume.
     Unpriced {
         /// The first such plan.
         plan: String,
@@ -157,8 +164,20 @@ impl HourlyRate {
             _ => None,
         }
     }
+
+    /// What an hour costs, not rounded; none where it has no price, or one beyond all measure.
+    pub fn cost(&self) -> Option<(Decimal, Currency)> {
+        match &self.charge {
+            Charge::Metered { capacity_units, price: Some(price) } => {
+                let amount = capacity_units.checked_mul(price.amount)?;
+                (amount < BEYOND_ALL_MEASURE).then_some((amount, price.currency))
+            }
+            _ => None,
+        }
+    }
 }
 
+/// A plan that makes more than [`MOST_UNITS_AN_HOUR`] of a deployment has no price: replicas or units are a mistake.
 fn metered(nodes: &[Nodes], period: Option<&PricePeriod>, instance_types: &InstanceTypes) -> Charge {
     let mut capacity_units = Decimal::ZERO;
     for Nodes { plan, count } in nodes.iter().filter(|n| n.count > 0) {
@@ -166,7 +185,11 @@ fn metered(nodes: &[Nodes], period: Option<&PricePeriod>, instance_types: &Insta
         let Some(per_node) = listed.or_else(|| instance_types.get(plan)) else {
             return Charge::Unpriced { plan: plan.clone() };
         };
-        capacity_units += *per_node * Decimal::from(*count);
+        let sum = per_node.checked_mul(Decimal::from(*count)).and_then(|units| capacity_units.checked_add(units));
+        match sum.filter(|units| *units <= MOST_UNITS_AN_HOUR) {
+            Some(sum) => capacity_units = sum,
+            None => return Charge::Unpriced { plan: plan.clone() },
+        }
     }
     let price = period.map(|period| CapacityUnitPrice {
         amount: period.capacity_unit,

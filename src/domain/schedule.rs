@@ -11,12 +11,10 @@ use crate::domain::zone::Zone;
 pub const ON_TIME: TimeDelta = TimeDelta::seconds(60);
 /// Without `until`, a late firing still runs within this time.
 pub const CATCH_UP_WITHOUT_UNTIL: TimeDelta = TimeDelta::minutes(15);
+/// Instants are whole seconds.
+const SECOND: TimeDelta = TimeDelta::seconds(1);
 /// At most so many missed instants are named; older ones are only passed over.
 pub const MOST_MISSED: usize = 100;
-/// How many `until` instants may fall on holidays before the window is taken to be open-ended.
-const MOST_HOLIDAYS: usize = 1_000;
-/// How many firings may be skipped by date in a row before the rule is taken never to fire again.
-const MOST_SKIPPED: usize = 10_000;
 
 /// The `stop`, `until`, `timezone`, `holidays` and `skip` of a rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,15 +61,7 @@ pub struct DueFiring {
 impl Schedule {
     /// The first firing after `after`; dates in `skip` do not fire.
     pub fn next_firing(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let mut after = after;
-        for _ in 0..MOST_SKIPPED {
-            let (at, wall) = self.stop.next_wall_after(after, &self.zone)?;
-            if !self.skip.contains(&wall.date()) {
-                return Some(at);
-            }
-            after = at;
-        }
-        None
+        self.stop.next_after_except(after, &self.zone, &self.skip)
     }
 
     /// All firings after `after`, strictly increasing.
@@ -82,22 +72,10 @@ impl Schedule {
     /// The off window that begins at `from`. Without `until` it ends at the next firing; with neither it is empty.
     pub fn off_window(&self, from: DateTime<Utc>) -> OffWindow {
         let to = match &self.until {
-            Some(until) => self.next_working_until(until, from),
+            Some(until) => until.next_after_except(from, &self.zone, &self.holidays),
             None => self.next_firing(from),
         };
         OffWindow { from, to: to.unwrap_or(from) }
-    }
-
-    fn next_working_until(&self, until: &Cron, from: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let mut after = from;
-        for _ in 0..MOST_HOLIDAYS {
-            let (at, wall) = until.next_wall_after(after, &self.zone)?;
-            if !self.holidays.contains(&wall.date()) {
-                return Some(at);
-            }
-            after = at;
-        }
-        None
     }
 
     /// What came due after `after` (the last instant that was dealt with) and up to `now`.
@@ -121,27 +99,38 @@ impl Schedule {
         Due { run, missed: instants.into() }
     }
 
-    /// The newest firings in (after, now], oldest first, without walking through years of them.
+    /// The newest firings in (after, now], oldest first; one more than are named where there are so many.
     fn newest_firings(&self, after: DateTime<Utc>, now: DateTime<Utc>) -> VecDeque<DateTime<Utc>> {
         let mut newest = VecDeque::new();
-        if self.next_firing(after).is_none_or(|first| first > now) {
-            return newest;
+        let mut until = now;
+        while newest.len() <= MOST_MISSED
+            && let Some(at) = self.last_firing(after, until)
+        {
+            newest.push_front(at);
+            until = at - SECOND;
         }
-        let mut span = ON_TIME;
-        loop {
-            let from = now.checked_sub_signed(span).unwrap_or(after).max(after);
-            newest.clear();
-            for at in self.firings(from).take_while(|at| *at <= now) {
-                if newest.len() > MOST_MISSED {
-                    newest.pop_front();
-                }
-                newest.push_back(at);
-            }
-            if newest.len() > MOST_MISSED || from == after {
-                return newest;
-            }
-            span = span * 4;
+        newest
+    }
+
+    /// The last firing in (after, until]. Years of firings, or of skipped dates, are halved until it is found, and not
+    /// walked through.
+    fn last_firing(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let comes_after = |from: DateTime<Utc>| self.next_firing(from).filter(|at| *at <= until);
+        let mut last = comes_after(after)?;
+        // Nearly always it came a moment ago.
+        let recently = until - ON_TIME;
+        if recently > last {
+            last = comes_after(recently).unwrap_or(last);
         }
+        let mut none_after = until;
+        while none_after - last >= SECOND {
+            let middle = last + SECOND * i32::try_from((none_after - last).num_seconds() / 2).unwrap_or(i32::MAX);
+            match comes_after(middle) {
+                Some(at) => last = at,
+                None => none_after = middle,
+            }
+        }
+        Some(last)
     }
 }
 

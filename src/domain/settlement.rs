@@ -8,24 +8,20 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::avoided::{Avoided, Basis};
 use crate::domain::deployment::{Deployment, Status};
+use crate::domain::listed::Listed;
 use crate::domain::run::{EndedBy, Leak, Outcome, Row, Settlement};
 use crate::domain::schedule::OffWindow;
+use crate::domain::verification::confirmed_at;
 
 /// What a look at a row's resource group showed.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     /// All deployments of the group.
-    pub listed: &'a [Deployment],
+    pub listed: &'a Listed,
     /// When it was looked at.
     pub now: DateTime<Utc>,
     /// When the row's deployment was seen before, stopped or on its way.
     pub seen_at: Option<DateTime<Utc>>,
-}
-
-impl Evidence<'_> {
-    fn own(&self, row: &Row) -> Option<&Deployment> {
-        self.listed.iter().find(|deployment| deployment.id == row.id)
-    }
 }
 
 /// Settles `row` of a run with this off window, where what ended its counting is known by now.
@@ -38,7 +34,7 @@ pub fn settle(row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option<Se
     }
     match row.outcome {
         Outcome::Stopped => settle_stopped(row, window, row.confirmed_at?, evidence),
-        Outcome::Unconfirmed => match late_confirmation(row, evidence) {
+        Outcome::Unconfirmed => match row.confirmed_at.or_else(|| came_true(row, evidence)) {
             Some(confirmed_at) => settle_stopped(row, window, confirmed_at, evidence),
             None if evidence.now < window.to => None,
             None => Some(Settlement {
@@ -52,23 +48,26 @@ pub fn settle(row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option<Se
     }
 }
 
+/// A stop that was not seen in time and has come true since: from when on it counts, for the first look that saw it. Noted
+/// in the row's `confirmed_at`, it is what later looks go by.
+pub fn came_true(row: &Row, evidence: Evidence<'_>) -> Option<DateTime<Utc>> {
+    if row.outcome != Outcome::Unconfirmed || row.confirmed_at.is_some() {
+        return None;
+    }
+    let own = evidence.listed.get(&row.id).filter(|own| own.status == Status::Stopped)?;
+    Some(confirmed_at(own, row.requested_at?, evidence.now))
+}
+
 /// What is settled stays, but for the leak: a replacement that was stopped or deleted in its turn leaks no longer. One that
 /// is not there any more leaked until it was last seen.
 fn follow_leak(earlier: &Settlement, row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option<Settlement> {
     let leak = earlier.leak.as_ref()?;
-    let off_since = match evidence.listed.iter().find(|other| other.id == leak.id) {
+    let off_since = match evidence.listed.get(&leak.id) {
         Some(other) => other.completed_at.unwrap_or(window.to),
         None => leak.cost.to.filter(|to| *to < window.to).unwrap_or(earlier.at),
     };
     let cost = Avoided::count(&row.rate, window, leak.cost.from?, off_since, Basis::Settled);
     Some(Settlement { at: evidence.now, leak: Some(Leak { id: leak.id.clone(), cost }), ..earlier.clone() })
-}
-
-/// A stop that was not seen in time may have come true later: what AI Core's `completionTime` says counts from there.
-fn late_confirmation(row: &Row, evidence: Evidence<'_>) -> Option<DateTime<Utc>> {
-    let own = evidence.own(row).filter(|own| own.status == Status::Stopped)?;
-    let completed_at = own.completed_at.unwrap_or(evidence.now);
-    (completed_at >= row.requested_at? && completed_at <= evidence.now).then_some(completed_at)
 }
 
 fn settle_stopped(
@@ -80,7 +79,7 @@ fn settle_stopped(
     let replacement = replacement(row, window, evidence.listed);
     let expiry = row.expires_at.filter(|at| *at <= evidence.now);
     // What the platform deletes at the end of its time to live was not deleted by anybody.
-    let deleted = evidence.own(row).is_none() && expiry.is_none();
+    let deleted = evidence.listed.get(&row.id).is_none() && expiry.is_none();
     let ends = [
         expiry.map(|at| (at, EndedBy::Ttl)),
         replacement.map(|(other, made_at)| (made_at, EndedBy::Replacement(other.id.clone()))),
@@ -103,13 +102,9 @@ fn settle_stopped(
 
 /// The first other deployment from the same configuration that was made inside the window. Also where it was made before
 /// this one's stop was asked for: then somebody wanted the model on, and nothing was avoided.
-fn replacement<'a>(row: &Row, window: OffWindow, listed: &'a [Deployment]) -> Option<(&'a Deployment, DateTime<Utc>)> {
-    listed
-        .iter()
-        .filter(|other| other.id != row.id && other.configuration_id == row.configuration_id)
-        .filter_map(|other| Some((other, other.created_at?)))
-        .filter(|(_, made_at)| *made_at > window.from && *made_at < window.to)
-        .min_by_key(|(_, made_at)| *made_at)
+fn replacement<'a>(row: &Row, window: OffWindow, listed: &'a Listed) -> Option<(&'a Deployment, DateTime<Utc>)> {
+    let other = listed.made_in(&row.configuration_id, window).iter().find(|other| other.id != row.id)?;
+    Some((other, other.created_at?))
 }
 
 #[cfg(test)]
@@ -121,6 +116,7 @@ mod tests {
     use crate::domain::avoided::{Avoided, Basis};
     use crate::domain::deployment::{Deployment, Status};
     use crate::domain::id::{DeploymentId, ResourceGroup};
+    use crate::domain::listed::Listed;
     use crate::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
     use crate::domain::run::{EndedBy, Outcome, Row, Settlement};
     use crate::domain::schedule::OffWindow;
@@ -188,7 +184,8 @@ mod tests {
     }
 
     fn look(row: &Row, listed: &[Deployment], now: &str) -> Option<Settlement> {
-        settle(row, window(), Evidence { listed, now: at(now), seen_at: Some(at("23T22:00")) })
+        let listed = Listed::new(listed.to_vec());
+        settle(row, window(), Evidence { listed: &listed, now: at(now), seen_at: Some(at("23T22:00")) })
     }
 
     fn minutes(settlement: &Settlement) -> i64 {

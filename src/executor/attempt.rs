@@ -104,7 +104,9 @@ impl<'a> Attempt<'a> {
         });
         join_all(work).await.into_iter().collect::<Result<Vec<()>, Interrupted>>()?;
         let window = self.task.window();
-        groups.into_iter().for_each(|group| self.account.take(group, window));
+        for group in groups {
+            self.account.take(group, window);
+        }
         Ok(())
     }
 

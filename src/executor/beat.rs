@@ -26,6 +26,9 @@ pub enum BeatError {
     /// The clock cannot be right.
     #[error(transparent)]
     Clock(#[from] Implausible),
+    /// The ledger was taken away while we ran. Also said where nothing is due: what is held in the new one would be missed.
+    #[error(transparent)]
+    TakenAway(LedgerError),
     /// The ledger cannot be written; without a claim nothing is stopped. The firings stay due.
     #[error("a firing is due and could not be claimed")]
     Ledger(#[from] LedgerError),
@@ -82,8 +85,21 @@ impl Executor {
         Ok(agenda)
     }
 
+    /// Fails where the clock cannot be right, or where rules wait for an instant up to which a wrong one has dealt with
+    /// them. What a person has set right in the ledger since is taken over.
+    pub async fn check_clock(&self, agenda: &mut Agenda) -> Result<(), BeatError> {
+        let now = self.clock.now();
+        let newest = self.ledger.read(|tx| tx.newest_instant()).await?;
+        plausible(now, self.built, newest)?;
+        if agenda.check(now).is_err() {
+            *agenda = self.agenda().await?;
+        }
+        Ok(agenda.check(now)?)
+    }
+
     /// Claims what is due and gives the runs to carry out. Until the claims are on the disk nothing has happened.
     pub async fn beat(&self, agenda: &mut Agenda) -> Result<Claimed, BeatError> {
+        self.ledger.in_place().map_err(BeatError::TakenAway)?;
         let now = self.clock.now();
         if agenda.is_provisional() {
             let newest = self.ledger.read(|tx| tx.newest_instant()).await?;

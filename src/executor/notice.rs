@@ -36,12 +36,12 @@ impl Executor {
         let now = self.clock.now();
         let Some(settings) = &self.config.mail else { return Ok(()) };
         let Some(planned) = self.foresee(rule, at).await? else { return Ok(()) };
-        let mails = if !planned.is_empty() {
+        let mails = if planned.is_empty() {
+            Vec::new()
+        } else {
             let context = Context::new(settings.locale, &rule.schedule.zone, now);
             let content = report::notice(&rule.name, at, rule.schedule.off_window(at), &planned, &context);
             post::mails(settings, &post::recipients(settings, &rule.to), &content, now)
-        } else {
-            Vec::new()
         };
         let name = rule.name.to_string();
         info!(rule = %rule.name, "announced the stop of rule {} at {}", rule.name, at.to_rfc3339());

@@ -7,8 +7,8 @@ use crate::config::Config;
 use crate::domain::rule::{MailWhen, Rule};
 use crate::domain::run::Run;
 use crate::domain::zone::Zone;
-use crate::ledger::outbox::NewMail;
-use crate::mail::message::{self, Attachment, Body};
+use crate::ledger::outbox::{Letter, NewMail};
+use crate::mail::message::{self, Attachment, Body, MailError};
 use crate::mail::settings::{Address, Settings};
 use crate::report::{Content, Context};
 
@@ -38,29 +38,38 @@ pub fn recipients(settings: &Settings, own: &[String]) -> Vec<Address> {
     all
 }
 
-/// `content` as one mail per recipient, rendered once and for all.
+/// `content` as one mail per recipient: rendered once, and shared by all of them.
 pub fn mails(settings: &Settings, to: &[Address], content: &Content, now: DateTime<Utc>) -> Vec<NewMail> {
+    let letter = match letter(settings, content, now) {
+        Ok(letter) => letter,
+        Err(failure) => {
+            // The run is recorded all the same; a mail that cannot be made must not undo that.
+            error!(error = &failure as &dyn std::error::Error, "the mail `{}` could not be made", content.subject);
+            return Vec::new();
+        }
+    };
+    let addressed = |recipient: &Address| {
+        let message_id = format!("<{}@offhours.invalid>", uuid::Uuid::new_v4().simple());
+        let (subject, letter) = (content.subject.clone(), letter.clone());
+        match message::head(recipient, &message_id) {
+            Ok(head) => Some(NewMail { subject, recipient: recipient.as_str().to_owned(), message_id, head, letter }),
+            Err(failure) => {
+                error!(error = &failure as &dyn std::error::Error, "the mail to {recipient} could not be made");
+                None
+            }
+        }
+    };
+    to.iter().filter_map(addressed).collect()
+}
+
+fn letter(settings: &Settings, content: &Content, now: DateTime<Utc>) -> Result<Letter, MailError> {
     let attachments: Vec<Attachment<'_>> = content
         .attachments
         .iter()
         .map(|file| Attachment { name: &file.name, content_type: &file.content_type, bytes: &file.bytes })
         .collect();
     let body = Body { subject: &content.subject, text: &content.text, html: &content.html, attachments: &attachments };
-    let render = |recipient: &Address| {
-        let message_id = format!("<{}@offhours.invalid>", uuid::Uuid::new_v4().simple());
-        match message::render(&settings.from, recipient, &body, now, &message_id) {
-            Ok(bytes) => Some(NewMail {
-                subject: content.subject.clone(),
-                recipient: recipient.as_str().to_owned(),
-                message_id,
-                bytes,
-            }),
-            Err(failure) => {
-                // The run is recorded all the same; a mail that cannot be made must not undo that.
-                error!(error = &failure as &dyn std::error::Error, "the mail to {recipient} could not be made");
-                None
-            }
-        }
-    };
-    to.iter().filter_map(render).collect()
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let bytes = message::letter(&settings.from, &body, now, &id)?.into();
+    Ok(Letter { id, bytes })
 }

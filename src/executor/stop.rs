@@ -176,13 +176,16 @@ impl Attempt<'_> {
         let tickets: Vec<Ticket> = ids.iter().filter_map(|id| group.tickets.get(id).cloned()).collect();
         let (rule, config, run, window) =
             (Arc::clone(&task.rule), Arc::clone(&task.config), task.open.id, task.window());
-        let (connection, group_id, listed_at) =
-            (task.open.claim.connection.clone(), group.group.id.clone(), group.listed_at);
+        let (group_id, listed_at) = (group.group.id.clone(), group.listed_at);
+        let executor = Arc::clone(&task.executor);
         let written = task.ledger.write(move |tx| -> Result<_, LedgerError> {
+            if !tx.is_held_by(run, &executor)? {
+                return Ok(None);
+            }
             let holds = tx.holds(now)?;
             let question =
                 Question { rule: &rule, protect: &config.protect, holds: &holds, scheduled: window.from, now };
-            let elsewhere = tx.asked_by_others(run, &connection, &group_id, listed_at)?;
+            let elsewhere = tx.asked_by_others(run, &group_id, listed_at)?;
             let decide = |ticket: Ticket| {
                 if elsewhere.contains(&ticket.deployment().id) {
                     return Ticket { progress: Progress::Over(Fate::left(&Reason::AlreadyAsked)), ..ticket };
@@ -192,11 +195,11 @@ impl Attempt<'_> {
             let tickets: Vec<Ticket> = tickets.into_iter().map(decide).collect();
             let asked = tickets.iter().filter(|ticket| ticket.progress == Progress::Asked);
             tx.request(run, &asked.map(|ticket| ticket.row(window)).collect::<Vec<_>>())?;
-            Ok(tickets)
+            Ok(Some(tickets))
         });
         let mut asked = Vec::new();
         // No request without a durable note of it.
-        for ticket in written.await.map_err(Obstacle::Ledger)? {
+        for ticket in written.await.map_err(Obstacle::Ledger)?.ok_or(Obstacle::Interrupted)? {
             let id = ticket.deployment().id.clone();
             if ticket.progress == Progress::Asked {
                 asked.push(id.clone());

@@ -16,6 +16,8 @@ pub enum Announcement {
     Report,
     /// The figures of a period, by its dates, at the moment of sending.
     Period,
+    /// That rules do not fire because of the clock, by the instant that speaks against it.
+    Clock,
 }
 
 impl Announcement {
@@ -24,6 +26,7 @@ impl Announcement {
             Self::Notice => "notice",
             Self::Report => "report",
             Self::Period => "period",
+            Self::Clock => "clock",
         }
     }
 }

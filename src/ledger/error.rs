@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::domain::plausible::Implausible;
+
 /// A fault of the ledger; the program ends with exit code 5, or 75 where another instance is there.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -16,6 +18,27 @@ pub enum LedgerError {
     /// Anybody could change the history.
     #[error("the state directory `{}` can be written by group or others: run `chmod 700 {}`", .0.display(), .0.display())]
     Exposed(PathBuf),
+    /// Somebody else's: what lies there may lead anywhere, and what is written there is theirs.
+    #[error("the state directory `{}` belongs to user {owner}, and this is user {user}: run offhours as that user; `offhoursctl` does so for the systemd service", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is, as a number.
+        owner: u32,
+        /// Who we are.
+        user: u32,
+    },
+    /// A file whose name is ours and which is not.
+    #[error("`{}` is {what}, and offhours made none: see where it comes from, then remove it", path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The file was taken away under a process that uses it. What is written to it now, nobody will find.
+    #[error("`{}` was moved, replaced or removed while offhours ran, so nothing is written or stopped any more: restart offhours", .0.display())]
+    Replaced(PathBuf),
     /// Another instance has it.
     #[error("another offhours ({holder}) holds the state directory `{}`", path.display())]
     Held {
@@ -50,6 +73,31 @@ pub enum LedgerError {
         /// Why.
         source: std::io::Error,
     },
+    /// A backup that cannot be put in the ledger's place.
+    #[error("cannot restore the ledger from `{}`; nothing was changed", path.display())]
+    Restore {
+        /// The backup.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A backup that promises what it does not keep.
+    #[error("`{}` is not whole, so it was not restored: {}", path.display(), faults.join("; "))]
+    Unsound {
+        /// The backup.
+        path: PathBuf,
+        /// What is wrong with it.
+        faults: Vec<String>,
+    },
+    /// A log without its ledger. What is in it belongs to that one.
+    #[error("`{}` is the log of a ledger that was taken away without it: bring that back, or move the log away too", .0.display())]
+    Orphan(PathBuf),
+    /// A restore that ended between taking the old ledger away and putting the new one there.
+    #[error("a restore of the ledger was cut short (`{}` is there): run `offhours ledger restore FILE` again", .0.display())]
+    CutShort(PathBuf),
+    /// The instant of a restore is where rules begin anew; a wrong one would silence them or stop too much.
+    #[error("the ledger was not restored")]
+    Clock(#[from] Implausible),
     /// A value that no version of offhours writes.
     #[error("the ledger holds `{value}` where {wanted} belongs")]
     Value {

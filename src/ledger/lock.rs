@@ -2,33 +2,41 @@
 //! kernel lets go of it however the process ends, so that a run without a living executor can be told from one that
 //! is going on.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::ledger::error::LedgerError;
+use crate::ledger::place::{self, Anchor};
 
 /// How executors' names begin.
 const EXECUTOR: &str = "executor-";
 /// How the names of lock files end.
 const ENDING: &str = ".lock";
+/// What a lock file holds before the number of the process.
+const SIGNATURE: &str = "pid ";
+/// The most of a lock file that is read.
+const LONGEST_SIGNATURE: u64 = 100;
 /// An unlocked executor's file of this age has no owner any more.
 const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);
 
 /// The lock of the one daemon that a state directory can have.
 #[derive(Debug)]
-pub struct DaemonLock {
-    _file: File,
-}
+pub struct DaemonLock(Held);
 
 impl DaemonLock {
     /// Takes it, or says who has it. Who has it also tidies up.
     pub fn take(directory: &Path) -> Result<Self, LedgerError> {
-        let file = lock(directory, "daemon")?;
+        let held = lock(directory, "daemon")?;
         sweep(directory);
-        Ok(Self { _file: file })
+        Ok(Self(held))
+    }
+
+    /// What must stay where it is, or a second daemon could begin.
+    pub fn anchor(&self) -> Anchor {
+        self.0.anchor.clone()
     }
 }
 
@@ -42,7 +50,7 @@ impl OutboxLock {
     /// Takes it; none where another process has it, which then delivers what is due.
     pub fn take(directory: &Path) -> Result<Option<Self>, LedgerError> {
         match lock(directory, "outbox") {
-            Ok(file) => Ok(Some(Self { _file: file })),
+            Ok(held) => Ok(Some(Self { _file: held.file })),
             Err(LedgerError::Held { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -53,16 +61,19 @@ impl OutboxLock {
 #[derive(Debug)]
 pub struct ExecutorLock {
     name: String,
-    path: PathBuf,
-    _file: File,
+    held: Held,
 }
 
 impl ExecutorLock {
     /// Takes a new one.
     pub fn take(directory: &Path) -> Result<Self, LedgerError> {
         let name = format!("{EXECUTOR}{}", uuid::Uuid::now_v7().simple());
-        let file = lock(directory, &name)?;
-        Ok(Self { path: lock_path(directory, &name), name, _file: file })
+        Ok(Self { held: lock(directory, &name)?, name })
+    }
+
+    /// What must stay where it is, or others take this process for dead and its runs for theirs.
+    pub fn anchor(&self) -> Anchor {
+        self.held.anchor.clone()
     }
 
     /// The name that this process's runs carry in the ledger.
@@ -73,18 +84,32 @@ impl ExecutorLock {
 
 impl Drop for ExecutorLock {
     fn drop(&mut self) {
-        // A file that stays behind is not locked and harms nobody.
-        let _ = std::fs::remove_file(&self.path);
+        // A file that stays behind is not locked and harms nobody; another one of its name is not ours.
+        if self.held.anchor.holds().is_ok() {
+            let _ = fs::remove_file(self.held.anchor.path());
+        }
     }
 }
 
 /// True where the process that signed as `name` still lives. Whatever keeps us from knowing counts as alive: a run that
 /// is carried out twice is worse than one that waits.
 pub fn is_alive(directory: &Path, name: &str) -> bool {
-    match File::open(lock_path(directory, name)) {
+    match place::options().read(true).open(lock_path(directory, name)) {
         Ok(file) => !matches!(file.try_lock_shared(), Ok(())),
         Err(error) => error.kind() != ErrorKind::NotFound,
     }
+}
+
+/// What the lock called `name` says of the process that holds it; empty where it says nothing.
+pub fn signature(directory: &Path, name: &str) -> String {
+    place::options().read(true).open(lock_path(directory, name)).map_or_else(|_| String::new(), |file| signed(&file))
+}
+
+fn signed(file: &File) -> String {
+    let mut text = String::new();
+    // Only a courtesy: who cannot be named is still there.
+    let _ = file.take(LONGEST_SIGNATURE).read_to_string(&mut text);
+    text.trim().to_owned()
 }
 
 /// Takes away what executors that were killed have left behind. Young files stay: their owner may be about to lock them.
@@ -96,7 +121,7 @@ fn sweep(directory: &Path) {
         let is_old = || entry.metadata().ok()?.modified().ok()?.elapsed().ok().map(|age| age > LEFT_BEHIND);
         if is_lock
             && is_old().unwrap_or(false)
-            && let Ok(file) = File::open(entry.path())
+            && let Ok(file) = place::options().read(true).open(entry.path())
             && file.try_lock().is_ok()
         {
             // The lock is held until it is gone, so that nobody takes it in between.
@@ -105,35 +130,59 @@ fn sweep(directory: &Path) {
     }
 }
 
-fn lock(directory: &Path, name: &str) -> Result<File, LedgerError> {
+/// A lock file that is ours for as long as this lives.
+#[derive(Debug)]
+struct Held {
+    anchor: Anchor,
+    file: File,
+}
+
+fn lock(directory: &Path, name: &str) -> Result<Held, LedgerError> {
     let unusable = |source| LedgerError::Directory { path: directory.to_owned(), source };
-    let path = lock_path(directory, name);
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let place = place::look(directory)?.ok_or_else(|| unusable(ErrorKind::NotFound.into()))?;
+    let path = lock_path(&place, name);
     loop {
-        let mut file = options.open(&path).map_err(unusable)?;
+        let opened = place::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = opened.map_err(|error| place::not_ours(&path, &error).unwrap_or_else(|| unusable(error)))?;
+        ours(&path, &file)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Only a courtesy: who cannot be named is still there.
-                let _ = file.take(100).read_to_string(&mut holder);
-                let holder = if holder.is_empty() { "of unknown pid".to_owned() } else { holder.trim().to_owned() };
+                let holder = Some(signature(&place, name)).filter(|holder| !holder.is_empty());
+                let holder = holder.unwrap_or_else(|| "of unknown pid".to_owned());
                 return Err(LedgerError::Held { path: directory.to_owned(), holder });
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
+        let anchor = Anchor::from(&path, &file.metadata().map_err(unusable)?);
         // Swept away between opening and locking, it is a lock that nobody else would find.
-        if is_same(&file, &path) {
-            file.set_len(0).and_then(|()| write!(file, "pid {}", std::process::id())).map_err(unusable)?;
-            return Ok(file);
+        if anchor.holds().is_ok() {
+            sign(&file).map_err(unusable)?;
+            return Ok(Held { anchor, file });
         }
     }
 }
 
-fn is_same(file: &File, path: &Path) -> bool {
-    let place = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
-    matches!((file.metadata(), fs::metadata(path)), (Ok(ours), Ok(named)) if place(&ours) == place(&named))
+/// Refuses what has a lock's name and is none: it is about to be emptied.
+fn ours(path: &Path, file: &File) -> Result<(), LedgerError> {
+    let found = file.metadata().map_err(|source| LedgerError::Directory { path: path.to_owned(), source })?;
+    place::ours(path, &found)?;
+    let before = signed(file);
+    let what = if found.nlink() > 1 {
+        "a second name of another file"
+    } else if !before.is_empty() && !before.starts_with(SIGNATURE.trim()) {
+        "another kind of file"
+    } else {
+        return Ok(());
+    };
+    Err(LedgerError::NotOurs { path: path.to_owned(), what })
+}
+
+/// Writes who we are over who another one was.
+fn sign(mut file: &File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(format!("{SIGNATURE}{}", std::process::id()).as_bytes())
 }
 
 fn lock_path(directory: &Path, name: &str) -> PathBuf {
@@ -174,13 +223,13 @@ mod tests {
         let living = ExecutorLock::take(directory.path()).unwrap();
         let dead = directory.path().join("executor-dead.lock");
         let young = directory.path().join("executor-young.lock");
-        for path in [&living.path, &dead, &young] {
+        for path in [living.held.anchor.path(), &dead, &young] {
             let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path).unwrap();
-            let age = if *path == young { Duration::ZERO } else { LEFT_BEHIND * 2 };
+            let age = if path == young { Duration::ZERO } else { LEFT_BEHIND * 2 };
             file.set_modified(SystemTime::now() - age).unwrap();
         }
         let _daemon = DaemonLock::take(directory.path()).unwrap();
-        assert!(living.path.exists() && young.exists() && !dead.exists());
+        assert!(living.held.anchor.path().exists() && young.exists() && !dead.exists());
         assert!(is_alive(directory.path(), living.name()));
     }
 

@@ -1,4 +1,7 @@
-//! Mails to send: one row per recipient, its bytes rendered once, so that every attempt sends the same.
+//! Mails to send: one row per recipient, and what several recipients are sent kept once. Both are rendered once, so that
+//! every attempt sends the same bytes.
+
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row as Columns, params};
@@ -7,17 +10,38 @@ use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::values::{instant, optional_instant, to_ms, wrong};
 
+/// Mails whose words are dropped in one transaction.
+const DROPPED_AT_ONCE: u32 = 10;
+
 /// A mail for one recipient, not yet in the outbox.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewMail {
-    /// For lists and logs; the bytes carry it too.
+    /// For lists and logs; the letter carries it too.
     pub subject: String,
     /// One address.
     pub recipient: String,
     /// Fixed for ever: a mail that arrives twice can be told by it.
     pub message_id: String,
+    /// The message's first lines, which name the recipient.
+    pub head: Vec<u8>,
+    /// The rest of it.
+    pub letter: Letter,
+}
+
+/// What several recipients are sent. Clones share the bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Letter {
+    /// No other letter has it.
+    pub id: String,
+    /// The message without the lines that name a recipient.
+    pub bytes: Arc<[u8]>,
+}
+
+impl NewMail {
     /// The whole message.
-    pub bytes: Vec<u8>,
+    pub fn message(&self) -> Vec<u8> {
+        [&self.head, &self.letter.bytes[..]].concat()
+    }
 }
 
 /// How a mail stands.
@@ -71,27 +95,35 @@ impl Tx<'_> {
     /// Puts mails into the outbox, due at once. One that is there already, told by its Message-ID, stays as it is: after
     /// a commit that failed at the very end, nobody knows whether it was written.
     pub fn enqueue(&self, mails: &[NewMail], now: DateTime<Utc>) -> Result<(), LedgerError> {
+        let mut letter =
+            self.0.prepare_cached("INSERT INTO letter (id, bytes) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING")?;
         let mut insert = self.0.prepare_cached(
-            "INSERT INTO mail (subject, recipient, message_id, bytes, created_at, state, next_attempt_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?5) ON CONFLICT (message_id) DO NOTHING",
+            "INSERT INTO mail (subject, recipient, message_id, bytes, letter, created_at, state, next_attempt_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?6) ON CONFLICT (message_id) DO NOTHING",
         )?;
-        for mail in mails {
-            insert.execute(params![mail.subject, mail.recipient, mail.message_id, mail.bytes, to_ms(now)])?;
+        let mut written = None;
+        for NewMail { subject, recipient, message_id, head, letter: Letter { id, bytes } } in mails {
+            // Handing its bytes over for each of its mails would copy them each time.
+            if written.replace(id) != Some(id) {
+                letter.execute(params![id, &bytes[..]])?;
+            }
+            insert.execute(params![subject, recipient, message_id, head, id, to_ms(now)])?;
         }
         Ok(())
     }
 
-    /// The oldest mail that is due, with its bytes.
+    /// The oldest mail that is due, with its message.
     pub fn due_mail(&self, now: DateTime<Utc>) -> Result<Option<(QueuedMail, Vec<u8>)>, LedgerError> {
         self.0
             .prepare_cached(
-                // The inner query keeps the bytes of a long backlog out of the sorting.
-                "SELECT * FROM mail WHERE id =
+                // The inner query keeps the bytes of a long backlog out of the sorting. A mail of version 1 has no
+                // letter: its own bytes are the whole message.
+                "SELECT mail.*, letter.bytes AS rest FROM mail LEFT JOIN letter ON letter.id = mail.letter WHERE mail.id =
                  (SELECT id FROM mail WHERE state = 'queued' AND next_attempt_at <= ?1 ORDER BY created_at, id LIMIT 1)",
             )?
-            .query_row([to_ms(now)], |columns| Ok((mail(columns), columns.get("bytes")?)))
+            .query_row([to_ms(now)], |columns| Ok((mail(columns), message(columns)?)))
             .optional()?
-            .map(|(mail, bytes)| Ok((mail?, bytes)))
+            .map(|(mail, message)| Ok((mail?, message)))
             .transpose()
     }
 
@@ -147,6 +179,27 @@ impl Tx<'_> {
         Ok(mails)
     }
 
+    /// Whether mails that came to their end before `before` still have their words.
+    pub fn has_old_words(&self, before: DateTime<Utc>) -> Result<bool, LedgerError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM mail WHERE done_at < ?1 AND done_at IS NOT NULL AND length(bytes) > 0)",
+        )?;
+        Ok(statement.query_row([to_ms(before)], |row| row.get(0))?)
+    }
+
+    /// Drops the words of mails that came to their end before `before`, the oldest first, of a few at a time, and the
+    /// letters that no mail needs any more. What is said of the mails elsewhere stays.
+    pub fn drop_old_words(&self, before: DateTime<Utc>) -> Result<(), LedgerError> {
+        self.0.execute(
+            "UPDATE mail SET bytes = x'', letter = NULL WHERE id IN
+             (SELECT id FROM mail WHERE done_at < ?1 AND done_at IS NOT NULL AND length(bytes) > 0
+              ORDER BY done_at LIMIT ?2)",
+            params![to_ms(before), DROPPED_AT_ONCE],
+        )?;
+        self.0.execute("DELETE FROM letter WHERE id NOT IN (SELECT letter FROM mail WHERE letter IS NOT NULL)", [])?;
+        Ok(())
+    }
+
     /// How many mails were given up since `since`.
     pub fn mails_given_up(&self, since: DateTime<Utc>) -> Result<u32, LedgerError> {
         Ok(self.0.query_row(
@@ -155,6 +208,12 @@ impl Tx<'_> {
             |row| row.get(0),
         )?)
     }
+}
+
+/// A mail's own bytes, then its letter's.
+fn message(columns: &Columns<'_>) -> rusqlite::Result<Vec<u8>> {
+    let (head, rest) = (columns.get_ref("bytes")?.as_blob()?, columns.get_ref("rest")?.as_blob_or_null()?);
+    Ok([head, rest.unwrap_or_default()].concat())
 }
 
 fn mail(columns: &Columns<'_>) -> Result<QueuedMail, LedgerError> {

@@ -1,6 +1,5 @@
 //! How things stand, for `status` and metrics: a few rows by index, however long the history has grown.
 
-use std::fs;
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -77,8 +76,7 @@ pub fn daemon(directory: &Path) -> Daemon {
     if !lock::is_alive(directory, NAME) {
         return Daemon::Absent;
     }
-    let text = fs::read_to_string(directory.join(format!("{NAME}.lock"))).unwrap_or_default();
-    Daemon::Runs(text.trim().strip_prefix("pid ").and_then(|pid| pid.parse().ok()))
+    Daemon::Runs(lock::signature(directory, NAME).strip_prefix("pid ").and_then(|pid| pid.parse().ok()))
 }
 
 impl Tx<'_> {

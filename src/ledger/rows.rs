@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{named_params, params};
 
-use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup};
+use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::run::{Outcome, Row};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
@@ -28,11 +28,11 @@ impl Tx<'_> {
 
     /// The deployments of a resource group that another run has asked to stop, or was about to: its watch says what
     /// becomes of them, and one stop is counted once. A run that is over counts where its end came after `listed_at`,
-    /// because a list of that time still shows what it has stopped as RUNNING.
+    /// because a list of that time still shows what it has stopped as RUNNING. So does one that knows the tenant by another
+    /// name: an id is given out only once.
     pub fn asked_by_others(
         &self,
         run: RunId,
-        connection: &ConnectionName,
         group: &ResourceGroup,
         listed_at: DateTime<Utc>,
     ) -> Result<BTreeSet<DeploymentId>, LedgerError> {
@@ -40,16 +40,16 @@ impl Tx<'_> {
             // CROSS keeps the order: the few open runs first. Left to itself, SQLite begins with all deployments. Of the
             // runs that are over, only those can have ended just now whose window was open until lately.
             "SELECT d.id FROM run r INDEXED BY run_open CROSS JOIN deployment d ON d.run = r.id
-             WHERE r.open AND r.id <> ?1 AND r.connection = ?2 AND d.resource_group = ?3
+             WHERE r.open AND r.id <> ?1 AND d.resource_group = ?2
                AND d.requested_at IS NOT NULL AND d.outcome IS NULL
              UNION
              SELECT d.id FROM run r INDEXED BY run_by_window CROSS JOIN deployment d ON d.run = r.id
-             WHERE NOT r.open AND r.mode = 'enforce' AND r.window_to >= ?5 AND r.finished_at >= ?4
-               AND r.id <> ?1 AND r.connection = ?2 AND d.resource_group = ?3
+             WHERE NOT r.open AND r.mode = 'enforce' AND r.window_to >= ?4 AND r.finished_at >= ?3
+               AND r.id <> ?1 AND d.resource_group = ?2
                AND d.requested_at IS NOT NULL AND d.outcome IN ('stopped', 'unconfirmed')",
         )?;
         let lately = to_ms(listed_at - LONGEST_WATCH);
-        let values = params![run.0, connection.as_str(), group.as_str(), to_ms(listed_at), lately];
+        let values = params![run.0, group.as_str(), to_ms(listed_at), lately];
         let mut found = statement.query(values)?;
         let mut ids = BTreeSet::new();
         while let Some(columns) = found.next()? {

@@ -9,7 +9,7 @@ use crate::domain::run::{Firing, Run, RunResult, Trigger};
 use crate::domain::schedule::OffWindow;
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
-use crate::ledger::values::{from_ms, instant, parsed, to_ms};
+use crate::ledger::values::{instant, parsed, to_ms};
 
 /// A run's number in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -175,6 +175,7 @@ impl Tx<'_> {
             self.put_row(id, row, Some(row.outcome))?;
         }
         self.put_left_out(id, &run.left_out)?;
+        self.expect_settlement(id)?;
         Ok(true)
     }
 
@@ -197,16 +198,6 @@ impl Tx<'_> {
             runs.push(OpenRun { id: RunId(columns.get("id")?), claim });
         }
         Ok(runs)
-    }
-
-    /// The newest instant the ledger knows of; the clock is not plausible long before it.
-    pub fn newest_instant(&self) -> Result<Option<DateTime<Utc>>, LedgerError> {
-        let newest: Option<i64> = self.0.query_row(
-            "SELECT max(at) FROM (SELECT max(started_at) AS at FROM run UNION ALL SELECT max(after) FROM cursor)",
-            [],
-            |row| row.get(0),
-        )?;
-        newest.map(from_ms).transpose()
     }
 }
 

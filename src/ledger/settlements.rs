@@ -3,12 +3,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{named_params, params};
 
-use crate::domain::id::{ConnectionName, DeploymentId};
+use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup};
 use crate::domain::run::{EndedBy, Leak, Row, Settlement};
 use crate::domain::schedule::OffWindow;
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
-use crate::ledger::named::Named;
+use crate::ledger::named::{Named, Places};
 use crate::ledger::rows::row;
 use crate::ledger::runs::RunId;
 use crate::ledger::values::{LEAK, SETTLED, avoided, from_ms, instant, optional_instant, parsed, to_ms, wrong};
@@ -20,19 +20,46 @@ const OLDEST: TimeDelta = TimeDelta::days(30);
 pub(super) const SETTLEMENT: &str = "s.settled_at, s.ended_by, s.replacement, s.avoided_from AS s_from,
      s.avoided_to AS s_to, s.node_hours AS s_node_hours, s.capacity_units AS s_capacity_units, s.cost AS s_cost,
      s.state AS s_state, s.leak_from, s.leak_to, s.leak_node_hours, s.leak_capacity_units, s.leak_cost, s.leak_state";
-/// What is true of a run `r` and a deployment `d` whose figure still has to be looked at: it is not settled, or a
+/// What other runs make of the stop of one deployment. CROSS keeps the order: the few rows of an id first.
+const ELSEWHERE: &str = "SELECT coalesce(max(d.outcome = 'stopped' OR s.avoided_from IS NOT NULL), 0),
+            coalesce(max(r.open AND d.requested_at IS NOT NULL), 0)
+     FROM deployment d CROSS JOIN run r ON r.id = d.run
+     LEFT JOIN settlement s ON s.run = d.run AND s.resource_group = d.resource_group AND s.id = d.id
+     WHERE d.run <> ?1 AND d.resource_group = ?2 AND d.id = ?3";
+/// Whether another row has the leak of a replacement.
+const LEAK_COUNTED: &str = "SELECT EXISTS (
+       SELECT 1 FROM settlement s CROSS JOIN run r ON r.id = s.run
+       WHERE s.replacement = ?1 AND s.leak_state IS NOT NULL AND s.resource_group = ?2 AND r.window_to >= ?3
+         AND NOT r.open AND r.mode = 'enforce' AND NOT (s.run = ?4 AND s.id = ?5))";
+/// How many rows break the promise that whatever has to be looked at again is on the list: it is not settled, or a
 /// replacement was seen before the window's end and may go off in its turn.
-const OPEN: &str = "r.window_to >= ?1 AND NOT r.open AND r.mode = 'enforce' AND d.outcome IN ('stopped', 'unconfirmed')
-     AND NOT EXISTS (SELECT 1 FROM settlement s WHERE s.run = d.run AND s.resource_group = d.resource_group
-                     AND s.id = d.id AND NOT (s.leak_state IS NOT NULL AND s.settled_at < r.window_to))";
+pub(super) const NOT_LISTED: &str = "SELECT count(*) FROM run r JOIN deployment d ON d.run = r.id
+     WHERE NOT r.open AND r.mode = 'enforce' AND d.outcome IN ('stopped', 'unconfirmed')
+       AND NOT EXISTS (SELECT 1 FROM settlement s WHERE s.run = d.run AND s.resource_group = d.resource_group
+                       AND s.id = d.id AND NOT (s.leak_state IS NOT NULL AND s.settled_at < r.window_to))
+       AND NOT EXISTS (SELECT 1 FROM unsettled u
+                       WHERE u.run = d.run AND u.resource_group = d.resource_group AND u.id = d.id)";
+
+/// A resource group of a tenant in which something is not settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsettledGroup {
+    /// The tenant.
+    pub connection: ConnectionName,
+    /// The group.
+    pub resource_group: ResourceGroup,
+    /// How many windows have ended.
+    pub overdue: u32,
+    /// The newest entry; what comes later is not in a list that was read before.
+    newest: i64,
+}
 
 /// An avoided cost that is not settled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unsettled {
+    /// Its place on the list.
+    pub number: i64,
     /// Its run.
     pub run: RunId,
-    /// The run's tenant.
-    pub connection: ConnectionName,
     /// The run's off window.
     pub off_window: OffWindow,
     /// When the deployment was last seen.
@@ -53,20 +80,71 @@ pub enum Elsewhere {
 }
 
 impl Tx<'_> {
-    /// Everything that is not settled for good, oldest window first.
-    pub fn unsettled(&self, now: DateTime<Utc>) -> Result<Vec<Unsettled>, LedgerError> {
+    /// Puts what a concluded run has asked for on the list of what is looked at again.
+    pub(super) fn expect_settlement(&self, run: RunId) -> Result<(), LedgerError> {
+        self.0
+            .prepare_cached(
+                "INSERT INTO unsettled (run, resource_group, id, connection, window_to)
+                 SELECT d.run, d.resource_group, d.id, r.connection, r.window_to
+                 FROM run r JOIN deployment d ON d.run = r.id
+                 WHERE r.id = ?1 AND r.mode = 'enforce' AND d.outcome IN ('stopped', 'unconfirmed')
+                 ORDER BY d.resource_group, d.id",
+            )?
+            .execute([run.0])?;
+        Ok(())
+    }
+
+    /// The resource groups in which something is not settled for good.
+    pub fn unsettled_groups(&self, now: DateTime<Utc>) -> Result<Vec<UnsettledGroup>, LedgerError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT connection, resource_group, sum(window_to <= ?2) AS overdue, max(number) AS newest FROM unsettled
+             WHERE window_to >= ?1 GROUP BY connection, resource_group",
+        )?;
+        let mut found = statement.query([to_ms(now - OLDEST), to_ms(now)])?;
+        let mut groups = Vec::new();
+        while let Some(columns) = found.next()? {
+            groups.push(UnsettledGroup {
+                connection: parsed(columns, "connection", "a connection", str::parse)?,
+                resource_group: parsed(columns, "resource_group", "a resource group", str::parse)?,
+                overdue: columns.get("overdue")?,
+                newest: columns.get("newest")?,
+            });
+        }
+        Ok(groups)
+    }
+
+    /// At most so many of a group that come `after` this number, in the order in which they came up.
+    pub fn unsettled(
+        &self,
+        group: &UnsettledGroup,
+        after: i64,
+        most: usize,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Unsettled>, LedgerError> {
         let mut statement = self.0.prepare_cached(&format!(
-            "SELECT d.*, r.connection, r.window_from, r.window_to, {SETTLEMENT}
-             FROM run r JOIN deployment d ON d.run = r.id
+            "SELECT u.number, u.window_to, d.*, r.window_from, {SETTLEMENT}
+             FROM unsettled u CROSS JOIN run r ON r.id = u.run
+             CROSS JOIN deployment d ON d.run = u.run AND d.resource_group = u.resource_group AND d.id = u.id
              LEFT JOIN settlement s ON s.run = d.run AND s.resource_group = d.resource_group AND s.id = d.id
-             WHERE {OPEN} ORDER BY r.window_to, r.id"
+             WHERE u.connection = :connection AND u.resource_group = :resource_group
+               AND u.number > :after AND u.number <= :newest AND u.window_to >= :oldest
+             ORDER BY u.number LIMIT :most"
         ))?;
-        let mut found = statement.query([to_ms(now - OLDEST)])?;
+        let places = Places::of(&statement);
+        let mut found = statement.query(named_params! {
+            ":connection": group.connection.as_str(),
+            ":resource_group": group.resource_group.as_str(),
+            ":after": after,
+            ":newest": group.newest,
+            ":oldest": to_ms(now - OLDEST),
+            ":most": i64::try_from(most).unwrap_or(i64::MAX),
+        })?;
         let mut unsettled = Vec::new();
         while let Some(columns) = found.next()? {
+            let columns = &places.on(columns);
             unsettled.push(Unsettled {
+                number: columns.get("number")?,
                 run: RunId(columns.get("run")?),
-                connection: parsed(columns, "connection", "a connection", str::parse)?,
                 off_window: OffWindow { from: instant(columns, "window_from")?, to: instant(columns, "window_to")? },
                 seen_at: optional_instant(columns, "seen_at")?,
                 row: row(columns)?,
@@ -75,36 +153,28 @@ impl Tx<'_> {
         Ok(unsettled)
     }
 
+    /// How many avoided costs are not settled for good.
+    pub fn count_unsettled(&self, now: DateTime<Utc>) -> Result<u32, LedgerError> {
+        let query = "SELECT count(*) FROM unsettled WHERE window_to >= ?1";
+        Ok(self.0.query_row(query, [to_ms(now - OLDEST)], |columns| columns.get(0))?)
+    }
+
     /// The earliest end of an off window that holds anything unsettled.
     pub fn next_settlement_at(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, LedgerError> {
-        let next: Option<i64> = self.0.query_row(
-            &format!("SELECT min(r.window_to) FROM run r JOIN deployment d ON d.run = r.id WHERE {OPEN}"),
-            [to_ms(now - OLDEST)],
-            |columns| columns.get(0),
-        )?;
+        let query = "SELECT min(window_to) FROM unsettled WHERE window_to >= ?1";
+        let next: Option<i64> = self.0.query_row(query, [to_ms(now - OLDEST)], |columns| columns.get(0))?;
         next.map(from_ms).transpose()
     }
 
-    /// What other runs on the same tenant make of a deployment's stop.
+    /// What other runs make of a deployment's stop. By whatever name they know its tenant: an id is given out only once.
     pub fn counted_elsewhere(&self, unsettled: &Unsettled) -> Result<Elsewhere, LedgerError> {
+        let Row { resource_group, id, .. } = &unsettled.row;
         let (counted, open): (bool, bool) = self
             .0
-            .prepare_cached(
-                "SELECT coalesce(max(d.outcome = 'stopped' OR s.avoided_from IS NOT NULL), 0),
-                        coalesce(max(r.open AND d.requested_at IS NOT NULL), 0)
-                 FROM deployment d JOIN run r ON r.id = d.run
-                 LEFT JOIN settlement s ON s.run = d.run AND s.resource_group = d.resource_group AND s.id = d.id
-                 WHERE d.run <> ?1 AND r.connection = ?2 AND d.resource_group = ?3 AND d.id = ?4",
-            )?
-            .query_row(
-                params![
-                    unsettled.run.0,
-                    unsettled.connection.as_str(),
-                    unsettled.row.resource_group.as_str(),
-                    unsettled.row.id.as_str()
-                ],
-                |columns| Ok((columns.get(0)?, columns.get(1)?)),
-            )?;
+            .prepare_cached(ELSEWHERE)?
+            .query_row(params![unsettled.run.0, resource_group.as_str(), id.as_str()], |columns| {
+                Ok((columns.get(0)?, columns.get(1)?))
+            })?;
         Ok(match (counted, open) {
             (true, _) => Elsewhere::Counted,
             (false, true) => Elsewhere::Undecided,
@@ -114,25 +184,22 @@ impl Tx<'_> {
 
     /// True where what `replacement` went on costing is counted already, for a sibling that it may have replaced as well.
     pub fn leak_is_counted(&self, unsettled: &Unsettled, replacement: &DeploymentId) -> Result<bool, LedgerError> {
-        Ok(self
-            .0
+        let Row { resource_group, id, .. } = &unsettled.row;
+        let from = to_ms(unsettled.off_window.from);
+        let values = params![replacement.as_str(), resource_group.as_str(), from, unsettled.run.0, id.as_str()];
+        Ok(self.0.prepare_cached(LEAK_COUNTED)?.query_row(values, |columns| columns.get(0))?)
+    }
+
+    /// Notes that a stop that nobody saw in time has come true, and since when it counts.
+    pub fn came_true(&self, unsettled: &Unsettled, since: DateTime<Utc>) -> Result<(), LedgerError> {
+        let Row { resource_group, id, .. } = &unsettled.row;
+        self.0
             .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM run r JOIN settlement s ON s.run = r.id
-                                WHERE r.window_to >= ?1 AND NOT r.open AND r.mode = 'enforce' AND r.connection = ?2
-                                  AND s.resource_group = ?3 AND s.replacement = ?4 AND s.leak_state IS NOT NULL
-                                  AND NOT (s.run = ?5 AND s.id = ?6))",
+                "UPDATE deployment SET confirmed_at = ?4
+                 WHERE run = ?1 AND resource_group = ?2 AND id = ?3 AND confirmed_at IS NULL",
             )?
-            .query_row(
-                params![
-                    to_ms(unsettled.off_window.from),
-                    unsettled.connection.as_str(),
-                    unsettled.row.resource_group.as_str(),
-                    replacement.as_str(),
-                    unsettled.run.0,
-                    unsettled.row.id.as_str()
-                ],
-                |columns| columns.get(0),
-            )?)
+            .execute(params![unsettled.run.0, resource_group.as_str(), id.as_str(), to_ms(since)])?;
+        Ok(())
     }
 
     /// Notes that a deployment was there at `at`.
@@ -187,17 +254,18 @@ impl Tx<'_> {
                 ":leak_cost": leak.and_then(|leak| leak.cost.cost).map(|money| money.amount.to_string()),
                 ":leak_state": leak.map(|leak| leak.cost.state.as_str()),
             })?;
-        // A stop that was not seen in time has come true after all.
+        // A replacement that was seen before the window's end may go off in its turn.
         self.0
             .prepare_cached(
-                "UPDATE deployment SET confirmed_at = ?4
-                 WHERE run = ?1 AND resource_group = ?2 AND id = ?3 AND confirmed_at IS NULL AND ?4 IS NOT NULL",
+                "DELETE FROM unsettled WHERE run = ?1 AND resource_group = ?2 AND id = ?3
+                 AND (?4 OR window_to <= ?5)",
             )?
             .execute(params![
                 run.0,
                 row.resource_group.as_str(),
                 row.id.as_str(),
-                settlement.avoided.from.map(to_ms)
+                leak.is_none(),
+                to_ms(settlement.at)
             ])?;
         Ok(())
     }
@@ -225,4 +293,27 @@ pub(super) fn settlement(columns: &impl Named) -> Result<Option<Settlement>, Led
         _ => None,
     };
     Ok(Some(Settlement { at: instant(columns, "settled_at")?, ended_by, avoided: avoided(columns, &SETTLED)?, leak }))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::{ELSEWHERE, LEAK_COUNTED};
+    use crate::ledger::MIGRATIONS;
+
+    /// Asked once for each row of a large night.
+    #[test]
+    fn p44_no_question_about_one_row_walks_through_a_table() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(&MIGRATIONS.concat()).unwrap();
+        for question in [ELSEWHERE, LEAK_COUNTED] {
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {question}")).unwrap();
+            let values = plan.parameter_count();
+            let lines =
+                plan.query_map(rusqlite::params_from_iter(vec![0; values]), |row| row.get::<_, String>(3)).unwrap();
+            let lines: Vec<String> = lines.map(Result::unwrap).collect();
+            assert!(lines.iter().all(|line| !line.starts_with("SCAN") || line.contains("CONSTANT ROW")), "{lines:#?}");
+        }
+    }
 }

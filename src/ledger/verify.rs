@@ -1,16 +1,20 @@
 //! Is a ledger whole? SQLite's own checks first, then what must hold in every ledger that offhours wrote.
 
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use chrono::DateTime;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, TransactionBehavior};
 
 use crate::domain::run::{Row, Run};
 use crate::domain::visit::RunVisitor;
 use crate::ledger::error::LedgerError;
+use crate::ledger::place::{self, Presence};
 use crate::ledger::runs::Filter;
-use crate::ledger::{Tx, known_version, opening_failed, version};
+use crate::ledger::settlements::NOT_LISTED;
+use crate::ledger::{BUSY_TIMEOUT, FILE, FLAGS, Tx, bring_up_to_date, known_version, opening_failed, version};
 
 /// What a ledger holds, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,7 +37,7 @@ impl Verdict {
 }
 
 /// What must hold, and how many rows break it.
-const INVARIANTS: [(&str, &str); 7] = [
+const INVARIANTS: [(&str, &str); 8] = [
     (
         "runs that are over and have no result",
         "SELECT count(*) FROM run WHERE NOT open AND (result IS NULL OR finished_at IS NULL)",
@@ -55,22 +59,49 @@ const INVARIANTS: [(&str, &str); 7] = [
         "figures that count where nothing was confirmed",
         "SELECT count(*) FROM deployment WHERE outcome <> 'stopped' AND state IN ('projected', 'settled')",
     ),
+    ("stops that wait for a second look and are not on its list", NOT_LISTED),
     ("mails neither waiting nor done", "SELECT count(*) FROM mail WHERE (state = 'queued') <> (done_at IS NULL)"),
 ];
 
-/// Looks at the ledger in `file` and changes nothing.
+/// Looks at the ledger in `directory` and changes nothing.
+pub fn verify_in(directory: &Path) -> Result<Verdict, LedgerError> {
+    let missing = || LedgerError::Directory { path: directory.to_owned(), source: ErrorKind::NotFound.into() };
+    let place = place::look(directory)?.ok_or_else(missing)?;
+    let _presence = Presence::shared(&place)?;
+    verify(&place.join(FILE))
+}
+
+/// Looks at the ledger in `file`, which may be a copy of whatever version, and changes nothing.
 pub fn verify(file: &Path) -> Result<Verdict, LedgerError> {
     let failed = |error| opening_failed(file, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(file, flags).map_err(failed)?;
-    connection.busy_timeout(super::BUSY_TIMEOUT).map_err(failed)?;
-    connection.pragma_update(None, "query_only", true).map_err(failed)?;
+    let mut connection = untouched(file)?;
     let found = version(&connection, file)?;
-    if found != known_version() {
-        return Err(LedgerError::Newer { path: file.to_owned(), found, known: known_version() });
+    if found == known_version() {
+        connection.pragma_update(None, "query_only", true).map_err(failed)?;
+        return Tx(connection.transaction().map_err(failed)?).verdict().map_err(|error| error.of_file(file));
     }
-    let tx = Tx(connection.transaction().map_err(failed)?);
-    tx.verdict().map_err(|error| error.of_file(file))
+    if found == 0 {
+        return Ok(Verdict { faults: vec!["there is no ledger in it".to_owned()], ..Verdict::default() });
+    }
+    // One of an earlier version is brought up to date, looked at, and left as it was: nothing is committed.
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    bring_up_to_date(&tx, file)?;
+    Tx(tx).verdict().map_err(|error| error.of_file(file))
+}
+
+/// Opens `file` so that its log stays where it is, even if nobody else has it open at the end.
+pub(super) fn untouched(file: &Path) -> Result<Connection, LedgerError> {
+    let failed = |error| opening_failed(file, error);
+    let unusable = |source| LedgerError::Directory { path: place::parent(file).to_owned(), source };
+    let file = place::without_links(file).map_err(unusable)?;
+    if file.is_symlink() {
+        return Err(LedgerError::NotOurs { path: file, what: "a link" });
+    }
+    let connection = Connection::open_with_flags(&file, FLAGS).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    let has_log = place::beside(&file, "-wal").exists();
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log).map_err(failed)?;
+    Ok(connection)
 }
 
 /// Wants every row read, and nothing of it.

@@ -1,6 +1,6 @@
 //! Why a mail was not taken: what the server said, or how the way to it failed. Never contains a password.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use lettre::transport::smtp::Error as SmtpError;
 
 use crate::mail::settings::BadAddress;
+use crate::mail::wire::EndlessAnswer;
 use crate::secret::SecretError;
 
 /// A server's sentence is cut here: it goes into the ledger, the log and `mail queue`.
@@ -49,6 +50,9 @@ pub enum DeliveryError {
     /// The server cannot be reached, or hung up.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
+    /// The server's answer was cut; nobody knows what it means.
+    #[error("{}", EndlessAnswer)]
+    Endless,
     /// The server was silent for longer than is allowed.
     #[error("the server was silent too long ({0})")]
     Timeout(Phase),
@@ -63,6 +67,9 @@ pub enum DeliveryError {
         /// Why.
         source: io::Error,
     },
+    /// offhours itself failed.
+    #[error("the attempt ended by a panic, which is a fault of offhours")]
+    Panic,
 }
 
 /// Where in the conversation the time ran out.
@@ -106,24 +113,35 @@ impl DeliveryError {
                 Step::Login => format!("{code}, and words that are left out here"),
                 Step::Connect | Step::Envelope => text_of(error),
             };
-            return Self::refused(u16::from(code), text, step);
-        }
-        if let Some(fault) = tls_fault(error) {
-            return Self::Tls(cut(&fault));
-        }
-        if error.is_tls() {
-            return Self::Tls(text_of(error));
-        }
-        if error.is_timeout() {
-            return Self::Timeout(Phase::Greeting);
+            return Self::refused(code.into(), &text, step);
         }
         if error.is_client() && step == Step::Login {
             return Self::Auth { code: None, text: text_of(error) };
         }
+        Self::of_connection(error)
+    }
+
+    /// Reads the error of a connection that broke, or never came to be.
+    pub(super) fn of_connection(error: &(dyn Error + 'static)) -> Self {
+        if let Some(tls) = cause::<rustls::Error>(error) {
+            return Self::Tls(cut(&tls.to_string()));
+        }
+        if cause::<EndlessAnswer>(error).is_some() {
+            return Self::Endless;
+        }
+        if cause::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return Self::Timeout(Phase::Greeting);
+        }
         Self::Unreachable(text_of(error))
     }
 
-    fn refused(code: u16, text: String, step: Step) -> Self {
+    pub(super) fn hung_up() -> Self {
+        Self::Unreachable("it hung up".to_owned())
+    }
+
+    /// What a server's no means.
+    pub(super) fn refused(code: u16, text: &str, step: Step) -> Self {
+        let text = cut(text);
         match (code, step) {
             // RFC 4954: "authentication required" and its relatives concern the login, wherever they are said.
             (530 | 534 | 535 | 538, _) | (500..=599, Step::Login) => Self::Auth { code: Some(code), text },
@@ -134,32 +152,30 @@ impl DeliveryError {
     }
 }
 
-/// rustls's own sentence, such as `invalid peer certificate: Expired`, from under lettre's and io's wrapping.
-fn tls_fault(error: &SmtpError) -> Option<String> {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
-            return Some(tls.to_string());
+/// The first error of this type, from under lettre's and io's wrapping.
+fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut error = Some(error);
+    while let Some(this) = error {
+        if let Some(found) = this.downcast_ref::<E>() {
+            return Some(found);
         }
         // `io::Error::source` passes over the error it wraps.
-        let wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if let Some(tls) = wrapped.and_then(|wrapped| wrapped.downcast_ref::<rustls::Error>()) {
-            return Some(tls.to_string());
+        let wrapped = this.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(found) = wrapped.and_then(|wrapped| wrapped.downcast_ref::<E>()) {
+            return Some(found);
         }
-        cause = inner.source();
+        error = this.source();
     }
     None
 }
 
 /// The innermost sentence: for a refusal that is what the server said.
-fn text_of(error: &SmtpError) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        sentence = inner.to_string();
-        cause = inner.source();
+fn text_of(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(inner) = innermost.source() {
+        innermost = inner;
     }
-    cut(&sentence)
+    cut(&innermost.to_string())
 }
 
 fn cut(text: &str) -> String {

@@ -1,28 +1,18 @@
 //! Mails as `.eml` files in a directory, for those who have no SMTP server yet, and for the demo.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::mail::delivery_error::DeliveryError;
 use crate::mail::transport::Receipt;
+use crate::private_file;
 
-/// Writes `bytes` under a name made of their date and message id; the same mail written again replaces itself. A
-/// half-written file is never seen under that name.
+/// Writes `bytes` under a name made of their date and message id; the same mail written again replaces itself.
 pub(super) fn write(directory: &Path, bytes: &[u8]) -> Result<Receipt, DeliveryError> {
     let path = directory.join(file_name(bytes));
     let failed = |source| DeliveryError::Directory { path: path.clone(), source };
-    fs::create_dir_all(directory).map_err(failed)?;
-    replace(&path, bytes).map_err(failed)?;
+    private_file::make_directory(directory).map_err(failed)?;
+    private_file::write(&path, bytes).map_err(failed)?;
     Ok(Receipt { reply: path.display().to_string() })
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary: PathBuf = path.with_extension("part");
-    let mut file = File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
 }
 
 /// `20261123T180012Z-<message id>.eml`.

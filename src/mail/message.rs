@@ -1,9 +1,12 @@
-//! A mail as bytes: rendered once, with its date and its message id, and sent as it is however often it is tried.
+//! A mail as bytes: a [`letter`], rendered once with its date for all who get it, and before it each recipient's
+//! [`head`]. Sent as it is however often it is tried.
 
 use chrono::{DateTime, Utc};
-use lettre::Message;
-use lettre::message::header::{ContentDisposition, ContentType, HeaderName, HeaderValue};
-use lettre::message::{MultiPart, SinglePart};
+use lettre::message::header::{
+    ContentDisposition, ContentTransferEncoding, ContentType, Date, From, HeaderName, HeaderValue, Headers,
+    MIME_VERSION_1_0, MessageId, Subject, To,
+};
+use lettre::message::{Mailboxes, MultiPart, SinglePart};
 
 use crate::mail::settings::{Address, BadAddress};
 
@@ -46,34 +49,38 @@ pub enum MailError {
     /// A media type that is none.
     #[error("`{}` is no media type", .0.escape_debug())]
     ContentType(String),
-    /// lettre refuses the whole.
-    #[error("the mail cannot be put together")]
-    Build(#[from] lettre::error::Error),
 }
 
-/// Renders a mail to one recipient. `message_id` is given with or without its angle brackets, and must be the same
-/// whenever the same mail is rendered.
-pub fn render(
-    from: &Address,
-    to: &Address,
-    body: &Body<'_>,
-    date: DateTime<Utc>,
-    message_id: &str,
-) -> Result<Vec<u8>, MailError> {
+/// What is the same for all who get a mail: everything but the lines of [`head`], which stand before it. `id` tells it
+/// from every other letter.
+pub fn letter(from: &Address, body: &Body<'_>, date: DateTime<Utc>, id: &str) -> Result<Vec<u8>, MailError> {
+    let mut headers = Headers::new();
+    headers.set(From::from(Mailboxes::from(from.mailbox()?)));
+    headers.set(Date::new(date.into()));
+    headers.set(Subject::from(one_line(body.subject)));
+    // Out-of-office notes must not answer (RFC 3834), nor Exchange.
+    headers.insert_raw(fixed("Auto-Submitted", "auto-generated"));
+    headers.insert_raw(fixed("X-Auto-Response-Suppress", "All"));
+    headers.set(MIME_VERSION_1_0);
+    let mut bytes = headers.to_string().into_bytes();
+    bytes.append(&mut parts(body, id)?.formatted());
+    Ok(bytes)
+}
+
+/// The lines that make a letter the mail of one recipient. `message_id` is given with or without its angle brackets.
+pub fn head(to: &Address, message_id: &str) -> Result<Vec<u8>, MailError> {
     let id = message_id.trim_start_matches('<').trim_end_matches('>');
     let well_formed = !id.is_empty() && id.len() <= 200 && id.bytes().all(|b| b.is_ascii_graphic() && b != b'<');
     if !well_formed {
         return Err(MailError::MessageId(message_id.chars().take(80).collect()));
     }
-    let builder = Message::builder()
-        .from(from.mailbox()?)
-        .to(to.mailbox()?)
-        .date(date.into())
-        .subject(one_line(body.subject))
-        .message_id(Some(format!("<{id}>")))
-        // Out-of-office notes must not answer (RFC 3834), nor Exchange.
-        .raw_header(fixed("Auto-Submitted", "auto-generated"))
-        .raw_header(fixed("X-Auto-Response-Suppress", "All"));
+    let mut headers = Headers::new();
+    headers.set(To::from(Mailboxes::from(to.mailbox()?)));
+    headers.set(MessageId::from(format!("<{id}>")));
+    Ok(headers.to_string().into_bytes())
+}
+
+fn parts(body: &Body<'_>, id: &str) -> Result<MultiPart, MailError> {
     // The boundary hangs on the id, which nobody who names a deployment can guess.
     let boundary = |part: &str| {
         let unique: String = id.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
@@ -81,18 +88,26 @@ pub fn render(
     };
     let alternative = MultiPart::alternative()
         .boundary(boundary("body"))
-        .singlepart(SinglePart::plain(body.text.to_owned()))
-        .singlepart(SinglePart::html(body.html.to_owned()));
+        .singlepart(readable(ContentType::TEXT_PLAIN, body.text))
+        .singlepart(readable(ContentType::TEXT_HTML, body.html));
     if body.attachments.is_empty() {
-        return Ok(builder.multipart(alternative)?.formatted());
+        return Ok(alternative);
     }
     let mut mixed = MultiPart::mixed().boundary(boundary("all")).multipart(alternative);
     for attachment in body.attachments {
         mixed = mixed.singlepart(attached(attachment)?);
     }
-    Ok(builder.multipart(mixed)?.formatted())
+    Ok(mixed)
 }
 
+/// Quoted-printable, whatever is in it: short lines, no bare line end, no control characters (RFC 2045, 6.7).
+fn readable(content_type: ContentType, text: &str) -> SinglePart {
+    // lettre would move the rest of the text for each line feed that it makes a line end.
+    let lines = text.replace("\r\n", "\n").replace('\n', "\r\n");
+    SinglePart::builder().header(content_type).header(ContentTransferEncoding::QuotedPrintable).body(lines)
+}
+
+/// Base64, whatever is in it: lettre's own choice for ASCII is to leave it as it is, line feeds included.
 fn attached(attachment: &Attachment<'_>) -> Result<SinglePart, MailError> {
     let content_type = ContentType::parse(attachment.content_type)
         .map_err(|_| MailError::ContentType(attachment.content_type.chars().take(80).collect()))?;
@@ -100,6 +115,7 @@ fn attached(attachment: &Attachment<'_>) -> Result<SinglePart, MailError> {
     Ok(SinglePart::builder()
         .header(content_type)
         .header(ContentDisposition::attachment(&name))
+        .header(ContentTransferEncoding::Base64)
         .body(attachment.bytes.to_vec()))
 }
 

@@ -1,22 +1,26 @@
 //! One conversation with an SMTP server, each part of it with its own limit.
 //!
-//! lettre's own `timeout` covers the TCP connect only, and its `send` loses a mail for all recipients with one refusal,
-//! so the commands are given one by one here.
+//! lettre's `send` knows no limits, and loses a mail for all recipients with one refusal, so the commands are given one by
+//! one here.
 
+use std::io;
 use std::time::Duration;
 
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
 use secrecy::ExposeSecret;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::mail::delivery_error::{DeliveryError, Phase, Step};
 use crate::mail::settings::{Address, BadAddress, Login, Security, Smtp};
 use crate::mail::transport::Receipt;
+use crate::mail::wire::Wire;
+use crate::mail::{starttls, tls};
 
 /// Connecting, TLS, greeting and EHLO together (RFC 5321, 4.5.3.2.1).
 const GREETING_LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -157,32 +161,39 @@ impl Session {
 }
 
 async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, DeliveryError> {
-    let failed = |error| DeliveryError::of(&error, Step::Connect);
+    let host = smtp.host.as_str();
+    if smtp.security == Security::None && !is_loopback(host) {
+        return Err(DeliveryError::Tls(format!("`smtp://` is for the loopback only, not for `{host}`")));
+    }
     let client = ClientId::default();
-    let server = (smtp.host.as_str(), smtp.port);
-    let tls = || TlsParameters::new(smtp.host.clone()).map_err(failed);
-    match smtp.security {
-        Security::Tls => AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_LIMIT), &client, Some(tls()?), None)
-            .await
-            .map_err(failed),
+    let stream = dial(host, smtp.port).await.map_err(|error| DeliveryError::of_connection(&error))?;
+    let wire: Box<dyn AsyncTokioStream> = match smtp.security {
+        Security::None => Box::new(Wire::new(stream)),
+        Security::Tls => Box::new(Wire::new(tls::protect(stream, host).await?)),
         Security::StartTls => {
-            let tls = tls()?;
-            let mut connection = AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_LIMIT), &client, None, None)
-                .await
-                .map_err(failed)?;
-            if !connection.can_starttls() {
-                return Err(DeliveryError::Tls(format!("`{}` does not offer STARTTLS", smtp.host)));
+            let stream = starttls::agree(stream, host, &client).await?;
+            Box::new(Wire::greeted(tls::protect(stream, host).await?))
+        }
+    };
+    let connection = AsyncSmtpConnection::connect_with_transport(wire, &client).await;
+    connection.map_err(|error| DeliveryError::of(&error, Step::Connect))
+}
+
+/// Connects to the first of the server's addresses that answers.
+async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+    for address in lookup_host((host, port)).await? {
+        match timeout(CONNECT_LIMIT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // The final dot is a small packet after large ones: it would wait for their acknowledgement.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
             }
-            connection.starttls(tls, &client).await.map_err(failed)?;
-            Ok(connection)
-        }
-        Security::None if !is_loopback(&smtp.host) => {
-            Err(DeliveryError::Tls(format!("`smtp://` is for the loopback only, not for `{}`", smtp.host)))
-        }
-        Security::None => {
-            AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_LIMIT), &client, None, None).await.map_err(failed)
+            Ok(Err(error)) => failure = error,
+            Err(_) => failure = io::ErrorKind::TimedOut.into(),
         }
     }
+    Err(failure)
 }
 
 fn is_loopback(host: &str) -> bool {

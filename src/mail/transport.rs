@@ -14,7 +14,7 @@ pub struct Receipt {
     pub reply: String,
 }
 
-/// Delivers `bytes`, as [`crate::mail::message::render`] made them, to `recipient`.
+/// Delivers `bytes`, a head and a letter of [`crate::mail::message`], to `recipient`.
 pub async fn deliver(settings: &Settings, recipient: &Address, bytes: &[u8]) -> Result<Receipt, DeliveryError> {
     let mut courier = Courier::default();
     let result = courier.deliver(settings, recipient, bytes).await;

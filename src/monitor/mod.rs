@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 
 use crate::monitor::ping::PingTarget;
 
+mod authority;
 mod door;
 pub mod page;
 pub mod ping;

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::monitor::authority::only_this_machine;
 use crate::monitor::door::Door;
 use crate::monitor::text::CONTENT_TYPE;
 use crate::monitor::vitals::Vitals;
@@ -37,6 +39,7 @@ impl Page {
             .route("/metrics", get(metrics))
             .fallback(nothing)
             .method_not_allowed_fallback(nothing)
+            .layer(from_fn(only_this_machine))
             .with_state(vitals);
         // It never ends: errors of single connections are those connections'.
         let _ = axum::serve(Door::new(self.listener), routes).await;

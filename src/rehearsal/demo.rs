@@ -2,7 +2,6 @@
 //! read, so that a reader can look at them, change them and rehearse again.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -10,7 +9,8 @@ use chrono::{DateTime, Utc};
 use crate::config::{self, Faults};
 use crate::domain::hold::{Hold, Target};
 use crate::domain::id::{BadId, ResourceGroup};
-use crate::rehearsal::{Rehearsal, RehearsalError, io, write_secret};
+use crate::private_file;
+use crate::rehearsal::{Rehearsal, RehearsalError, io, write};
 use crate::simulator::{Fleet, FleetError};
 
 /// Where in the files things are.
@@ -56,11 +56,11 @@ pub fn fleet() -> Result<Fleet, FleetError> {
 pub fn prepare(output: &Path) -> Result<Rehearsal, DemoError> {
     for (name, text) in FILES {
         let path = output.join(name);
-        let failed = || format!("cannot write `{}`", path.display());
-        fs::create_dir_all(path.parent().unwrap_or(output)).map_err(io(failed()))?;
-        fs::write(&path, text).map_err(io(failed()))?;
+        let directory = path.parent().unwrap_or(output);
+        private_file::make_directory(directory).map_err(io(format!("cannot make `{}`", directory.display())))?;
+        write(&path, text)?;
     }
-    write_secret(&output.join("service-key.json"), KEY)?;
+    write(&output.join("service-key.json"), KEY)?;
     let (config, _) = config::load(&output.join("offhours.toml"))?;
     let fleets = config.connections.keys().map(|name| Ok((name.clone(), fleet()?)));
     let fleets = fleets.collect::<Result<BTreeMap<_, _>, FleetError>>()?;

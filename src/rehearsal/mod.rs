@@ -6,9 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,6 +30,7 @@ use crate::ledger::lock::ExecutorLock;
 use crate::ledger::{Ledger, LedgerError};
 use crate::mail::settings::Delivery;
 use crate::mailer::Mailer;
+use crate::private_file;
 use crate::simulator::{Fleet, Simulator};
 
 pub mod demo;
@@ -138,7 +137,7 @@ impl Rehearsal {
     /// Puts a simulator behind every connection, and a directory behind the mails.
     async fn simulate(&self, clock: &Clock) -> Result<(Config, Vec<Simulator>), RehearsalError> {
         let mut config = self.config.clone();
-        fs::create_dir_all(&self.output).map_err(io(format!("cannot make `{}`", self.output.display())))?;
+        private_file::make_directory(&self.output).map_err(io(format!("cannot make `{}`", self.output.display())))?;
         let mut simulators = Vec::new();
         for connection in config.connections.values_mut() {
             let fleet = self.fleets.get(&connection.name).cloned().unwrap_or_default();
@@ -146,7 +145,7 @@ impl Rehearsal {
                 .await
                 .map_err(io("cannot listen on 127.0.0.1"))?;
             let key = self.output.join(format!(".{}-service-key.json", connection.name));
-            write_secret(&key, &simulator.service_key())?;
+            write(&key, &simulator.service_key())?;
             connection.key = KeySource::file(key);
             simulators.push(simulator);
         }
@@ -218,13 +217,6 @@ async fn wait_until(at: DateTime<Utc>, clock: &Clock) {
     }
 }
 
-fn write_secret(path: &Path, text: &str) -> Result<(), RehearsalError> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(io(format!("cannot write `{}`", path.display())))?;
-    file.write_all(text.as_bytes()).map_err(io(format!("cannot write `{}`", path.display())))
+fn write(path: &Path, text: &str) -> Result<(), RehearsalError> {
+    private_file::write(path, text.as_bytes()).map_err(io(format!("cannot write `{}`", path.display())))
 }

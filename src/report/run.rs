@@ -84,7 +84,9 @@ impl<'a> Figures<'a> {
     fn of(rows: impl Iterator<Item = (&'a Row, Avoided)>) -> Self {
         let rows: Vec<(&Row, Avoided)> = rows.collect();
         let mut sum = Sum::default();
-        rows.iter().for_each(|(_, avoided)| sum.add(avoided));
+        for (_, avoided) in &rows {
+            sum.add(avoided);
+        }
         Self { rows, sum }
     }
 }

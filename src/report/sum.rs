@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::domain::avoided::{Avoided, Money, State};
-use crate::domain::money::Charge;
 use crate::domain::run::{EndedBy, Outcome, Row, Run};
 
 /// What a set of avoided costs comes to. Money is kept by currency: amounts of two currencies are never added up.
@@ -164,10 +163,5 @@ fn is_counted_elsewhere(row: &Row) -> bool {
 
 /// What an hour of `row` costs, rounded to the cent; none where it has no price.
 pub fn cost_per_hour(row: &Row) -> Option<Money> {
-    match &row.rate.charge {
-        Charge::Metered { capacity_units, price: Some(price) } => {
-            Some(Money { amount: price.currency.round(*capacity_units * price.amount), currency: price.currency })
-        }
-        _ => None,
-    }
+    row.rate.cost().map(|(amount, currency)| Money { amount: currency.round(amount), currency })
 }

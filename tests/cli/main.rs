@@ -12,8 +12,11 @@ mod bench;
 mod exits;
 #[path = "../support/given.rs"]
 mod given;
+mod ledger;
+mod modes;
 mod outputs;
 mod said;
 mod secrets;
 #[path = "../support/smtp.rs"]
 mod smtp;
+mod starttls;

@@ -8,6 +8,7 @@ mod files;
 mod rows;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use files::*;
@@ -118,4 +119,65 @@ fn a_relative_path_begins_at_the_file_that_names_it() {
         config.origins.values().next().map(|origin| origin.path.as_path()),
         Some(Path::new(&files.path("schedules/a.toml")))
     );
+}
+
+/// Whoever can write a rule can have everything stopped.
+#[test]
+fn p43_a_file_that_anybody_could_write_is_refused_before_it_is_believed() {
+    let calendar = [File("days.txt", "2026-12-25\n"), AddRule("holidays = \"../days.txt\"")];
+    for file in ["offhours.toml", "schedules/a.toml", "days.txt"] {
+        let files = Files::with(&calendar);
+        assert!(files.load().is_ok());
+        let mode = |mode| fs::set_permissions(files.path(file), fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o646);
+        let path = files.path(file).display().to_string();
+        let shown = files.faults().replace("schedules/../", "");
+        assert_eq!(
+            shown.lines().collect::<Vec<_>>(),
+            [
+                &format!("{file}:1:1: this file can be written by anybody (mode 646)"),
+                &files
+                    .without_directory(&format!("  hint: look whether it is still yours, then run `chmod o-w {path}`")),
+                "1 fault in 1 file",
+            ]
+        );
+        // A group is what git makes of a umask of 002, and who is in it is somebody's decision.
+        mode(0o664);
+        assert!(files.load().is_ok(), "{file}");
+    }
+}
+
+#[test]
+fn p43_a_directory_in_which_anybody_could_put_a_file_is_refused() {
+    // The sticky bit keeps others from replacing a file, and not from adding a rule.
+    for (directory, mode, refused) in [
+        ("schedules", 0o777, true),
+        ("schedules", 0o1777, true),
+        ("schedules", 0o775, false),
+        ("", 0o777, true),
+        ("", 0o1777, false),
+    ] {
+        let files = Files::new();
+        let path = files.path(directory);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        match files.load() {
+            Ok(_) => assert!(!refused, "{directory} {mode:o}"),
+            Err(faults) => {
+                assert!(refused, "{directory} {mode:o}");
+                let text = faults.to_string();
+                assert!(text.contains("can be written by anybody") && text.contains("chmod o-w"), "{text}");
+            }
+        }
+    }
+}
+
+/// What is meant is what was opened, whatever it is called.
+#[test]
+fn p43_a_link_does_not_hide_who_could_write() {
+    let (files, elsewhere) = (Files::new(), Files::new());
+    fs::remove_file(files.path("schedules/a.toml")).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path("schedules/a.toml"), files.path("schedules/a.toml")).unwrap();
+    assert!(files.load().is_ok());
+    fs::set_permissions(elsewhere.path("schedules"), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(files.faults().contains("can be written by anybody"));
 }

@@ -2,51 +2,21 @@
 
 usage: faketime.py OFFHOURS LIBFAKETIME [SCENARIO…]
 
-Only the wall clock is moved, as on a real machine: the monotonic clock that timers run on goes on. Days pass quickly
-and the seconds around each firing at their own pace, so that "on time" means what it means in production.
+Days pass quickly and the seconds around each firing at their own pace, so that "on time" means what it means in
+production. Each scenario is played twice: with timers that run on while the wall clock jumps, and with timers that jump
+with it.
 """
 
-import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-from datetime import date, datetime, timedelta, timezone
-from pathlib import Path
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
 
-UTC, BERLIN = timezone.utc, ZoneInfo("Europe/Berlin")
-# Later than any build that runs this, so that the clock is plausible.
-YEAR = date.today().year + 1
-# Virtual seconds in a second while nothing is expected.
-FAST = 20_000
-# Real seconds after which a wait is given up.
-PATIENCE = 90
-MACHINES = []
+from machine import BERLIN, EVENINGS, MACHINES, STEADY, UTC, YEAR, Machine, a_friday, berlin, describe, last_sunday
+from wire import Wire
 
-CONFIG = """
-timezone  = "Europe/Berlin"
-schedules = "schedules"
-state_dir = "state"
-[connection.dev]
-service_key = "key.json"
-[mail]
-directory = "outbox"
-from = "offhours <offhours@example.com>"
-to   = ["finops@example.com"]
-"""
-EVENINGS = """
-[[rule]]
-name   = "evenings"
-stop   = "0 19 * * MON-FRI"
-until  = "0 7 * * MON-FRI"
-[rule.select]
-resource_groups = ["dev"]
-"""
 # In the hour that the clock change leaves out, or repeats.
 NIGHTLY = """
 [[rule]]
@@ -56,187 +26,20 @@ until  = "0 6 * * *"
 [rule.select]
 resource_groups = ["batch"]
 """
-FLEET = """
-[tenant]
-timezone = "Europe/Berlin"
-[[group]]
-id = "dev"
-[[group]]
-id = "batch"
-[[deployment]]
-group = "dev"
-id = "d001"
-configuration = "chat"
-plan = "infer.s"
-stop_after = "1s"
-redeployed = "0 8 * * MON-FRI"
-[[deployment]]
-group = "batch"
-id = "d002"
-configuration = "embeddings"
-plan = "infer.s"
-stop_after = "1s"
-redeployed = "0 8 * * *"
-"""
+
+# --- the clock is changed, sleeps, steps back ---
 
 
-def berlin(day, hour, minute=0, second=0):
-    return datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=BERLIN).astimezone(UTC)
-
-
-def last_sunday(month):
-    day = date(YEAR, month, 31)
-    return day - timedelta(days=(day.weekday() + 1) % 7)
-
-
-def a_friday():
-    """In February, far from any clock change."""
-    day = date(YEAR, 2, 10)
-    return day + timedelta(days=(4 - day.weekday()) % 7)
-
-
-class Machine:
-    """A directory, a clock, a simulator and a daemon."""
-
-    def __init__(self, name, at, rules):
-        self.name, self.program, self.began = name, sys.argv[1], time.monotonic()
-        self.root = Path(tempfile.mkdtemp(prefix=f"offhours-{name}-"))
-        self.clock = self.root / "clock"
-        self.set(at)
-        self.write("offhours.toml", CONFIG)
-        self.write("schedules/rules.toml", rules)
-        self.write("fleet.toml", FLEET)
-        self.processes = []
-        MACHINES.append(self)
-        self.start_simulator()
-        self.start_daemon()
-
-    def write(self, name, text):
-        path = self.root / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-        path.chmod(0o600)
-
-    # --- the clock ---
-
-    def set(self, at):
-        """The clock shows `at`, from one moment to the next."""
-        self.shift = round(at.timestamp() - time.time())
-        fresh = self.clock.with_suffix(".new")
-        fresh.write_text(f"{self.shift:+d}\n")
-        fresh.rename(self.clock)
-
-    def now(self):
-        return datetime.fromtimestamp(time.time() + self.shift, UTC)
-
-    def hurry(self, to):
-        """The time until `to` passes quickly."""
-        last = time.monotonic()
-        while self.now() < to:
-            time.sleep(0.05)
-            elapsed, last = time.monotonic() - last, time.monotonic()
-            self.set(min(to, self.now() + timedelta(seconds=elapsed * FAST)))
-        self.say(f"the clock shows {self.now().astimezone(BERLIN):%a %d %b %H:%M:%S %Z}")
-
-    # --- processes ---
-
-    def start(self, *command):
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.root),
-            "NO_PROXY": "*",
-            "LD_PRELOAD": sys.argv[2],
-            "FAKETIME_TIMESTAMP_FILE": str(self.clock),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            # Files keep their own times.
-            "NO_FAKE_STAT": "1",
-        }
-        log = open(self.root / f"{command[0]}.log", "a")
-        out = open(self.root / f"{command[0]}.out", "a")
-        process = subprocess.Popen([self.program, *command], cwd=self.root, env=env, stdout=out, stderr=log)
-        self.processes.append(process)
-        return process
-
-    def start_simulator(self):
-        self.start("simulator", "--listen", "127.0.0.1:0", "--fleet", "fleet.toml")
-        lines = self.wait("the simulator", lambda: self.read("simulator.out").splitlines()[1:])
-        self.write("key.json", lines[0])
-
-    def start_daemon(self):
-        ready = self.read("run.log").count("offhours is ready")
-        self.daemon = self.start("run", "--config", "offhours.toml")
-        self.wait("the daemon", lambda: self.read("run.log").count("offhours is ready") > ready)
-
-    def read(self, name):
-        path = self.root / name
-        return path.read_text() if path.exists() else ""
-
-    def end(self):
-        for process in reversed(self.processes):
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.wait(timeout=30)
-
-    # --- what is seen ---
-
-    def say(self, text):
-        print(f"{self.name:>9} {time.monotonic() - self.began:6.1f}s  {text}", flush=True)
-
-    def wait(self, what, condition):
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            if seen := condition():
-                return seen
-            time.sleep(0.2)
-        raise AssertionError(f"{what}: not seen in {PATIENCE} seconds")
-
-    def history(self):
-        command = [self.program, "history", "--config", "offhours.toml", "--since", "1960-01-01T00:00:00Z", "--json"]
-        shown = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=True)
-        return sorted(json.loads(shown.stdout), key=lambda run: run["scheduled_for"])
-
-    def runs(self):
-        return [describe(run) for run in self.history()]
-
-    def ended(self, rule, at):
-        """Waits for the end of one run."""
-        stamp = f"{at:%Y-%m-%dT%H:%M:%SZ}"
-        found = lambda: [run for run in self.history() if run["rule"] == rule and run["scheduled_for"] == stamp]
-        run = self.wait(f"{rule}@{stamp}", found)[0]
-        self.say(describe(run))
-        return run
-
-    def stays(self, expected, seconds=6):
-        """For some beats nothing else comes."""
-        time.sleep(seconds)
-        self.expect(expected)
-
-    def expect(self, expected):
-        seen = self.runs()
-        assert seen == expected, "\nexpected {}\nseen     {}".format("\n         ".join(expected), "\n         ".join(seen))
-
-    def mails(self):
-        return len(list((self.root / "outbox").glob("*.eml")))
-
-
-def describe(run):
-    at = datetime.fromisoformat(run["scheduled_for"].replace("Z", "+00:00")).astimezone(BERLIN)
-    return f"{run['rule']} {at:%a %d %b %H:%M %Z} {run['trigger']} {run['result']}, {run['totals']['stopped']} stopped"
-
-
-# --- scenarios ------------------------------------------------------------------------------------------------------
-
-
-def week(name, sunday, night):
-    """Weekday evenings and every night, from Thursday before a clock change to Wednesday after it."""
-    days = [sunday + timedelta(days=n) for n in range(-3, 4)]
+def week(name, timers, sunday, night):
+    """Weekday evenings and every night, from Thursday before a clock change to Wednesday after it; where each firing has to
+    be waited for, from Saturday to Monday."""
+    days = [sunday + timedelta(days=n) for n in (range(-3, 4) if timers else range(-1, 2))]
     evenings = [("evenings", berlin(day, 19)) for day in days if day.weekday() < 5]
     nights = [("nightly", night if day == sunday else berlin(day, 2, 30)) for day in days[1:]]
-    machine = Machine(name, berlin(days[0], 12), EVENINGS + NIGHTLY)
+    machine = Machine(name, berlin(days[0], 12), EVENINGS + NIGHTLY, timers=timers)
     expected = sorted(evenings + nights, key=lambda firing: firing[1])
     for rule, at in expected:
-        machine.hurry(at - timedelta(seconds=4))
+        machine.approach(at)
         run = machine.ended(rule, at)
         assert (run["trigger"], run["result"], run["totals"]["stopped"]) == ("schedule", "done", 1), run
         late = datetime.fromisoformat(run["started_at"].replace("Z", "+00:00")) - at
@@ -249,22 +52,22 @@ def week(name, sunday, night):
     return machine
 
 
-def spring():
+def spring(timers):
     sunday = last_sunday(3)
     # 02:30 does not exist: the first instant after the gap.
-    return week("spring", sunday, datetime(YEAR, 3, sunday.day, 1, 0, tzinfo=UTC))
+    return week("spring", timers, sunday, datetime(YEAR, 3, sunday.day, 1, 0, tzinfo=UTC))
 
 
-def autumn():
+def autumn(timers):
     sunday = last_sunday(10)
     # 02:30 exists twice: the first.
-    return week("autumn", sunday, datetime(YEAR, 10, sunday.day, 0, 30, tzinfo=UTC))
+    return week("autumn", timers, sunday, datetime(YEAR, 10, sunday.day, 0, 30, tzinfo=UTC))
 
 
-def asleep():
+def asleep(timers):
     """From Friday 18:59 to Monday 08:00: the deployments are wanted again, so nothing is stopped."""
     friday = a_friday()
-    machine = Machine("asleep", berlin(friday, 18, 58, 55), EVENINGS)
+    machine = Machine("asleep", berlin(friday, 18, 58, 55), EVENINGS, timers=timers)
     machine.hurry(berlin(friday, 18, 59))
     machine.set(berlin(friday + timedelta(days=3), 8))
     run = machine.ended("evenings", berlin(friday, 19))
@@ -273,7 +76,7 @@ def asleep():
     machine.wait("the mail", machine.mails)
     assert run["reason"].startswith("missed") and "carrying out" not in machine.read("run.log"), run
     # The evening comes as ever, and the missed one is told once.
-    machine.hurry(berlin(friday + timedelta(days=3), 18, 59, 56))
+    machine.approach(berlin(friday + timedelta(days=3), 19))
     run = machine.ended("evenings", berlin(friday + timedelta(days=3), 19))
     assert (run["trigger"], run["result"], run["totals"]["stopped"]) == ("schedule", "done", 1), run
     machine.wait("the second mail", lambda: machine.mails() >= 2)
@@ -281,10 +84,10 @@ def asleep():
     return machine
 
 
-def late():
+def late(timers):
     """Wakes at 20:30, in the off window: stops once, as a catch-up."""
     friday = a_friday()
-    machine = Machine("late", berlin(friday, 18, 50), EVENINGS)
+    machine = Machine("late", berlin(friday, 18, 50), EVENINGS, timers=timers)
     machine.set(berlin(friday, 20, 30))
     run = machine.ended("evenings", berlin(friday, 19))
     assert (run["trigger"], run["result"], run["totals"]["stopped"]) == ("catch-up", "done", 1), run
@@ -294,37 +97,37 @@ def late():
     return machine
 
 
-def back():
+def back(timers):
     """The clock steps back an hour after a firing: 19:00 comes again, the firing does not."""
     friday = a_friday()
-    machine = Machine("back", berlin(friday, 18, 59, 56), EVENINGS)
+    machine = Machine("back", berlin(friday, 18, 59, 56), EVENINGS, timers=timers)
     run = machine.ended("evenings", berlin(friday, 19))
     assert (run["trigger"], run["result"], run["totals"]["stopped"]) == ("schedule", "done", 1), run
     only = [describe(run)]
     machine.set(machine.now() - timedelta(hours=1))
     # Long enough for the heartbeat to fall silent and be started anew.
     machine.stays(only, 8)
-    machine.hurry(berlin(friday, 18, 59, 56))
-    machine.stays(only, 8)
+    machine.approach(berlin(friday, 19))
+    machine.stays(only, STEADY + 8)
     # Neither does a daemon that is started in that hour.
     machine.set(berlin(friday, 18, 30))
     machine.daemon.send_signal(signal.SIGTERM)
     assert machine.daemon.wait(timeout=30) == 0
     machine.start_daemon()
-    machine.hurry(berlin(friday, 18, 59, 56))
-    machine.stays(only, 8)
+    machine.approach(berlin(friday, 19))
+    machine.stays(only, STEADY + 8)
     monday = friday + timedelta(days=3)
-    machine.hurry(berlin(monday, 18, 59, 56))
+    machine.approach(berlin(monday, 19))
     run = machine.ended("evenings", berlin(monday, 19))
     machine.expect([*only, describe(run)])
     assert run["trigger"] == "schedule", run
     return machine
 
 
-def epoch():
+def epoch(timers):
     """Boots in 1970 and is told the time an hour after a firing: nothing of the years between is due or missed."""
     friday = a_friday()
-    machine = Machine("1970", datetime(1970, 1, 1, 0, 0, 10, tzinfo=UTC), EVENINGS)
+    machine = Machine("1970", datetime(1970, 1, 1, 0, 0, 10, tzinfo=UTC), EVENINGS, timers=timers)
     machine.wait("the clock's complaint", lambda: "before this program was built" in machine.read("run.log"))
     machine.say("says that the clock cannot be right")
     machine.set(berlin(friday, 20))
@@ -332,25 +135,153 @@ def epoch():
     machine.stays([])
     assert machine.mails() == 0, f"{machine.mails()} mails"
     monday = friday + timedelta(days=3)
-    machine.hurry(berlin(monday, 18, 59, 56))
+    machine.approach(berlin(monday, 19))
     run = machine.ended("evenings", berlin(monday, 19))
     assert run["trigger"] == "schedule", run
     machine.expect([describe(run)])
     return machine
 
+def glitch(timers):
+    """For four seconds the clock is 200 days ahead: nothing is claimed by it, and the evening comes as ever."""
+    friday = a_friday()
+    machine = Machine("glitch", berlin(friday, 18, 59, 30), EVENINGS, timers=timers)
+    machine.set(machine.now() + timedelta(days=200))
+    time.sleep(4)
+    machine.wait("the daemon's caution", lambda: "the clock went ahead by" in machine.read("run.log"))
+    machine.set(machine.now() - timedelta(days=200))
+    run = machine.ended("evenings", berlin(friday, 19))
+    machine.expect([describe(run)])
+    assert (run["trigger"], run["result"], run["totals"]["stopped"]) == ("schedule", "done", 1), run
+    return machine
+
+
+def ahead(timers):
+    """A daemon that was started under a clock 28 weeks ahead fires there. Put right, nothing fires, which is said, until a
+    person trusts the clock."""
+    friday = a_friday()
+    far = friday + timedelta(weeks=28)
+    machine = Machine("ahead", berlin(far, 18, 59, 56), EVENINGS, timers=timers)
+    there = describe(machine.ended("evenings", berlin(far, 19)))
+    machine.set(berlin(friday, 12))
+    machine.wait("the daemon's complaint", lambda: "a day before the newest entry" in machine.read("run.log"))
+    told = machine.says(1, "status")
+    assert "RULES DO NOT FIRE" in told and "offhours ledger trust-clock" in told and "not now" in told, told
+    machine.approach(berlin(friday, 19))
+    machine.stays([there], STEADY + 8)
+    shown = machine.says(1, "ledger", "trust-clock")
+    assert "rule evenings, which does not fire before" in shown and "carried out before its time" in shown, shown
+    machine.says(0, "ledger", "trust-clock", "--yes")
+    machine.wait("the daemon's belief", lambda: "the clock and the ledger agree again" in machine.read("run.log"))
+    machine.says(0, "status")
+    monday = friday + timedelta(days=3)
+    machine.approach(berlin(monday, 19))
+    run = machine.ended("evenings", berlin(monday, 19))
+    assert (run["trigger"], run["result"]) == ("schedule", "done"), run
+    machine.expect([describe(run), there])
+    return machine
+
+
+# --- the clock jumps while requests wait: over the end of the off window, which is on Monday at seven ---
+
+# More than are asked for at once.
+MANY = 60
+
+
+def many(bulk):
+    return f"""
+[tenant]
+timezone = "Europe/Berlin"
+bulk = {str(bulk).lower()}
+[[group]]
+id = "dev"
+[[deployment]]
+group = "dev"
+id = "d"
+count = {MANY}
+configuration = "chat"
+plan = "infer.s"
+stop_after = "1s"
+"""
+
+
+def jump(name, timers, wire, bulk, is_waiting):
+    """The clock shows Monday, ten past eight, as soon as `is_waiting`: from then on nothing may be asked for any more."""
+    friday = a_friday()
+    machine = Machine(name, berlin(friday, 18, 59, 55), EVENINGS, timers=timers, fleet=many(bulk), wire=wire)
+    machine.wait("requests that wait", lambda: is_waiting(machine, wire))
+    before = len(wire.stops_after(0))
+    machine.set(berlin(friday + timedelta(days=3), 8, 10))
+    jumped = time.monotonic()
+    machine.say(f"jumps to Monday 08:10 when {before} stops have come")
+    # What was held goes on when the clock has been another for some beats.
+    time.sleep(3)
+    wire.release()
+    run = machine.ended("evenings", berlin(friday, 19))
+    late = wire.stops_after(jumped)
+    assert not late, f"{len(late)} stops came after the off window; the run is `{run['result']}`, {run['totals']['stopped']} stopped"
+    assert before < MANY or run["totals"]["stopped"] < MANY, "nothing was left to ask for when the clock jumped"
+    assert run["result"] != "done", describe(run)
+    return machine
+
+
+def singles(timers):
+    """Single stops behind a slow API: sixteen are under way, and the others wait for their turn."""
+    wire = Wire(holds=lambda request: request.method == "PATCH")
+    seen = []
+
+    def is_waiting(machine, wire):
+        # No place is free once their number stays: nothing can be on its way to the wire when the clock jumps.
+        seen.append(wire.held)
+        return wire.held > 0 and len(seen) > 10 and len(set(seen[-10:])) == 1
+
+    return jump("singles", timers, wire, False, is_waiting)
+
+
+def pause(timers):
+    """A bulk stop that AI Core puts off: it is repeated after the pause, or not at all."""
+    first = lambda request: request.method == "PATCH" and len(request.wire.stops) == 1
+    wire = Wire(answers=lambda request: (429, [("Retry-After", "5")]) if first(request) else None)
+    return jump("pause", timers, wire, True, lambda machine, wire: wire.stops)
+
+
+def renewed(timers):
+    """A stop whose token is not taken any more: it is repeated with a new one, or not at all."""
+    first = lambda request: request.method == "PATCH" and len(request.wire.stops) == 1
+    wire = Wire(
+        answers=lambda request: (401, []) if first(request) else None,
+        holds=lambda request: request.path.endswith("/oauth/token") and request.wire.stops,
+    )
+    return jump("renewed", timers, wire, True, lambda machine, wire: wire.held)
+
+
+def listing(timers):
+    """A list that comes late: nothing is asked for at all."""
+    wire = Wire(holds=lambda request: request.path.endswith("/lm/deployments") and request.method == "GET")
+    return jump("listing", timers, wire, True, lambda machine, wire: wire.held)
+
+
+SCENARIOS = (spring, autumn, asleep, late, back, epoch, glitch, ahead, singles, pause, renewed, listing)
+# With timers that run on only: where all clocks jump nobody can tell it from time that passes.
+ONE_WAY = (glitch, ahead)
+
 
 def main():
-    scenarios = {play.__name__: play for play in (spring, autumn, asleep, late, back, epoch)}
+    wanted = [play for play in SCENARIOS if not sys.argv[3:] or play.__name__ in sys.argv[3:]]
     failures = {}
 
-    def play(name):
+    def play(scenario, timers):
+        name = scenario.__name__ + (" +timers" if timers else "")
         try:
-            scenarios[name]()
-            print(f"{name:>9}          holds", flush=True)
+            scenario(timers)
+            print(f"{name:>16}          holds", flush=True)
         except BaseException as failure:
             failures[name] = failure
 
-    threads = [threading.Thread(target=play, args=(name,), daemon=True) for name in sys.argv[3:] or scenarios]
+    threads = [
+        threading.Thread(target=play, args=(scenario, timers), daemon=True)
+        for scenario in wanted
+        for timers in ((False,) if scenario in ONE_WAY else (False, True))
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs the real daemon under Debian's libfaketime: weeks across both clock changes, a suspended weekend, a late
-# evening, a clock that steps back, and one that starts in 1970.
-# Rows: t01 t02 t04 t05 t06 t07
+# evening, a clock that steps back, one that starts in 1970, one that is ahead for seconds, one that was for long, and one
+# that jumps while requests wait. Each with timers that run on and, where that can be, with timers that jump too.
+# Rows: t01 t02 t04 t05 t06 t07 t21 t22 t31 t32
 # Usage: tests/interop/faketime.sh [SCENARIO…]     OFFHOURS names the binary; by default the debug build, built if need be.
 set -eu
 
@@ -18,4 +19,4 @@ if [ -z "$(library)" ]; then
     rm -f "$log"
 fi
 
-exec python3 "$here/faketime.py" "$(realpath "$OFFHOURS")" "$(library)" "$@"
+PYTHONDONTWRITEBYTECODE=1 exec python3 "$here/faketime.py" "$(realpath "$OFFHOURS")" "$(library)" "$@"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Proves systemd/offhours.service: verifies it, rates its hardening, and boots it under a systemd of its own in a
 # copy-on-write image of this machine, with the simulator and a mail server beside it. Root; installs what it needs.
-# Rows: p09 p10 p11
+# Rows: p09 p10 p11 p56 p57
 # Usage: tests/interop/systemd.sh [PATH TO offhours]; by default the release build, then the debug build.
 #
 # Where this machine cannot boot such an image the script says why and exits with 77: what it could verify and rate held,

@@ -77,6 +77,20 @@ fn p06_outcomes_that_find_the_disk_full_are_kept_until_there_is_room() {
     bench.judge();
 }
 
+// p47. It says so within a beat, though nothing is due, and stays up: put back, the ledger is the one that it was.
+#[test]
+fn p47_a_daemon_whose_ledger_is_moved_away_says_so_at_once_and_makes_no_other() {
+    let bench = Bench::new(fleet(1), &idle_rule("evening"));
+    let mut daemon = bench.daemon();
+    fs::rename(bench.state(), bench.path("away")).unwrap();
+    daemon.waits_for_log("was moved, replaced or removed while offhours ran");
+    daemon.waits_for_log("nothing is stopped; trying again in 60 seconds");
+    assert!(daemon.is_up() && !bench.state().exists());
+    fs::rename(bench.path("away"), bench.state()).unwrap();
+    assert!(daemon.ends().success());
+    assert!(bench.run(&["ledger", "verify"]).ends(0).err.is_empty());
+}
+
 // p07. One line that says what to do, and nothing touched.
 #[test]
 fn p07_a_state_directory_that_cannot_be_used_ends_the_daemon_with_one_clear_line() {
@@ -120,7 +134,7 @@ fn p12_a_ledger_of_a_newer_version_is_refused_and_not_changed() {
     for command in [&["run"][..], &["history"], &["plan"], &["fire", "evening"], &["hold", "list"], &["mail", "queue"]]
     {
         let said = bench.run(command).ends(5);
-        assert!(said.err.contains("has format 99, this offhours knows formats up to 1"), "{said:?}");
+        assert!(said.err.contains("has format 99, this offhours knows formats up to 2"), "{said:?}");
     }
     assert_eq!(fs::read(&file).unwrap(), before);
     assert!(bench.asked().is_empty());

@@ -95,6 +95,26 @@ fn p02_killed_between_single_stops() {
     assert_eq!(asked, ["d001", "d002", "d003", "d003", "d004"]);
 }
 
+/// One listing gives up after three requests: the fourth is of a run that tries again inside its window.
+#[test]
+fn p63_killed_while_ai_core_is_away_and_the_lists_are_tried_again() {
+    let bench = Bench::new(fleet(3), &fires_soon("evening"));
+    bench.simulator.inject(Fault::on("GET", "/lm/deployments").always().answers(503));
+    for kill in 1..=2 {
+        let daemon = bench.daemon();
+        bench.waits_for_request("another try", 4 * kill, |entry| entry.target.contains("/lm/deployments"));
+        daemon.kill();
+        assert!(bench.asked().is_empty());
+        assert_eq!((bench.open_runs(), bench.history().len()), (1, 0), "it has not ended yet");
+    }
+    bench.simulator.heal();
+    let _daemon = bench.daemon();
+    let run = bench.waits_for_run();
+    assert_eq!((run.result, run.resumed, run.totals().stopped), (RunResult::Done, true, 3), "{}", run.reason);
+    assert_eq!((bench.asked(), bench.history().len()), (["d001", "d002", "d003"].map(str::to_owned).to_vec(), 1));
+    bench.judge();
+}
+
 // Who works without a daemon has nothing else that would finish the run that was cut off.
 #[test]
 fn a_fire_that_was_killed_is_finished_by_the_next_one() {

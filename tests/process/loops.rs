@@ -1,4 +1,5 @@
-//! kill -9 again and again: at random, at each write, sync and send in turn, and after the disk has failed. Run by `tests/kill.sh`.
+//! kill -9 again and again: at random, at each write, sync and send in turn, and after the disk has failed; also while
+//! AI Core is away, and offhours tries again and again to list and to ask. Run by `tests/kill.sh`.
 //!
 //! A rule fires every few seconds, deployments keep appearing, and the daemon is killed in the midst of it. In the end
 //! it is left alone, and then the books must agree: each firing once, each stop once, each mail once.
@@ -12,7 +13,7 @@ use chrono::TimeDelta;
 use offhours::domain::deployment::Status;
 use offhours::domain::run::RunResult;
 use offhours::ledger::{FILE, verify::verify};
-use offhours::simulator::{Entry, Fleet, Spec};
+use offhours::simulator::{Entry, Fault, Fleet, Spec};
 
 use crate::bench::{Bench, PASSWORD, mail_to, rule, waits_until};
 use crate::smtp::Sink;
@@ -35,6 +36,8 @@ struct Count {
     ill: usize,
     swept: BTreeMap<&'static str, usize>,
     survived: usize,
+    outages: usize,
+    unanswered: usize,
     firings: usize,
     resumed: usize,
     stops: usize,
@@ -59,6 +62,8 @@ impl Count {
         other.swept.into_iter().for_each(|(call, kills)| *self.swept.entry(call).or_default() += kills);
         for (sum, more) in [
             (&mut self.survived, other.survived),
+            (&mut self.outages, other.outages),
+            (&mut self.unanswered, other.unanswered),
             (&mut self.firings, other.firings),
             (&mut self.resumed, other.resumed),
             (&mut self.stops, other.stops),
@@ -133,6 +138,7 @@ fn work(worker: usize, kills: usize, mut random: fastrand::Rng) -> Count {
             bench.simulator.place(Spec { stop_after: TimeDelta::milliseconds(random.i64(0..3_000)), ..spec });
         }
         tidy(&bench);
+        count.outages += usize::from(goes_away(&bench, &mut random));
         let fate = random.u8(0..5);
         if fate == 0 {
             ill(&bench, &mut random);
@@ -168,6 +174,21 @@ fn work(worker: usize, kills: usize, mut random: fastrand::Rng) -> Count {
     count
 }
 
+/// Now and then AI Core is away for so many requests, whoever asks: one daemon after the other, between their kills.
+/// True where it goes.
+fn goes_away(bench: &Bench, random: &mut fastrand::Rng) -> bool {
+    let away = Fault::on(["GET", "PATCH", "*"][random.usize(..3)], "").times(random.usize(4..40));
+    let away = match random.u8(..15) {
+        0 | 1 => away.answers(503),
+        2 => away.drops(),
+        // Done, and never heard of again.
+        3 => Fault::on("PATCH", "").times(random.usize(1..4)).does_but_drops(),
+        _ => return false,
+    };
+    bench.simulator.inject(away);
+    true
+}
+
 /// A daemon whose disk fails for a while, at a random write or sync, before it is killed.
 fn ill(bench: &Bench, random: &mut fastrand::Rng) {
     let (calls, error) = if random.bool() { ("fsync,fdatasync", "EIO") } else { ("pwrite64", "ENOSPC") };
@@ -189,8 +210,20 @@ fn tidy(bench: &Bench) {
     }
 }
 
+/// How often a deployment was asked to stop that had accepted its stop. Each of them does what it accepts.
+fn asked_again(journal: &[Entry]) -> usize {
+    let (mut accepted, mut again) = (BTreeSet::new(), 0);
+    for entry in journal.iter().filter(|entry| entry.is_patch()) {
+        again += entry.patched_ids().iter().filter(|id| accepted.contains(*id)).count();
+        let done = entry.effects.iter().filter(|effect| effect.refused.is_none());
+        accepted.extend(done.map(|effect| effect.id.clone()));
+    }
+    again
+}
+
 /// Leaves the daemon alone until everything is done, and compares the books.
 fn settle(bench: &Bench, count: &mut Count, sink: &Sink) {
+    bench.simulator.heal();
     let daemon = bench.daemon();
     let started = Instant::now();
     let is_done = || {
@@ -217,14 +250,9 @@ fn settle(bench: &Bench, count: &mut Count, sink: &Sink) {
     count.repeated_stops = bench.simulator.violations().len();
     count.lost_stops = bench.simulator.statuses().iter().filter(|(_, _, status)| !status.is_off()).count();
     count.faults = verify(&bench.state().join(FILE)).unwrap().faults;
-    let unknown = bench
-        .simulator
-        .journal()
-        .iter()
-        .filter(|entry| entry.is_patch() && entry.status.is_none())
-        .map(Entry::patched_ids)
-        .count();
-    count.faults.extend((unknown > count.kills()).then(|| format!("{unknown} PATCHes without an answer")));
+    let journal = bench.simulator.journal();
+    count.unanswered = journal.iter().filter(|entry| entry.status.is_none_or(|status| status >= 500)).count();
+    count.repeated_stops += asked_again(&journal);
 
     // One mail for each run, and one for all firings that were found missed together.
     let missed: BTreeSet<_> =

@@ -10,6 +10,7 @@
 
 mod bench;
 mod bounds;
+mod clock;
 mod disks;
 mod kills;
 mod life;

@@ -122,6 +122,10 @@ impl Dice {
         (self.0 >> 33) % sides
     }
 
+    fn skip(&mut self) -> usize {
+        usize::try_from(self.roll(20)).unwrap()
+    }
+
     fn step(&mut self) -> TimeDelta {
         let minutes = i64::try_from(self.roll(14 * 60)).unwrap();
         TimeDelta::minutes(if self.roll(4) == 0 { -minutes / 30 } else { minutes })
@@ -135,8 +139,8 @@ fn t11_whatever_the_clock_does_no_stop_is_received_outside_its_window() {
     let mut dice = Dice(seed);
     for _ in 0..12 {
         let fleet = slow_fleet().latency(Duration::from_millis(500 + dice.roll(5_000)));
-        let put_off = Fault::on("PATCH", "").skip(dice.roll(20) as usize).answers(429).header("Retry-After", "45");
-        let expired = Fault::on("PATCH", "").skip(dice.roll(20) as usize).answers(401);
+        let put_off = Fault::on("PATCH", "").skip(dice.skip()).answers(429).header("Retry-After", "45");
+        let expired = Fault::on("PATCH", "").skip(dice.skip()).answers(401);
         let rule = EVENINGS.replace("0 7 * * MON-FRI", "0 23 * * *");
         let scenario = Scenario::new().rule(&rule).fleet(fleet).fault(put_off).fault(expired);
         let fired = fire_and_step(scenario, Duration::from_secs(1 + dice.roll(60)), dice.step());

@@ -49,9 +49,9 @@ fn a25_with_bulk_250_deployments_are_stopped_by_4_requests() {
     each_id_once(&fired);
     let journal = fired.stage.simulator.journal();
     let first_stop = journal.iter().position(Entry::is_patch).unwrap();
-    // Each list is read until a page brings nothing new, and one look tells what this tenant's `count` means.
+    // A page of another size than any before is followed by one more, which proves that nothing comes after it.
     let lists = journal[..first_stop].iter().filter(|entry| is_list(entry)).count();
-    assert_eq!(lists, 2 * 3 + 1, "lists before the stops");
+    assert!((3..=6).contains(&lists), "{lists} lists before the stops");
     let singles = journal.iter().filter(|one| one.method == "GET" && one.target.contains("/lm/deployments/")).count();
     assert_eq!(singles, 0, "stops are watched by lists, not by one GET for each deployment");
     let watching = journal.iter().filter(|entry| is_list(entry)).count() - lists;

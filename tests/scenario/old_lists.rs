@@ -24,14 +24,18 @@ fn slow(bulk: bool) -> Fleet {
 /// Fires, and puts `faults` between offhours and the tenant after a while. Gives the stops that were sent too late for that.
 fn sent_after_a_change(fleet: Fleet, more: Option<Fault>, faults: impl Fn() -> Vec<Fault>) -> (Fired, usize) {
     let mut stage = Scenario::evenings().fleet(fleet).start();
-    more.into_iter().for_each(|fault| stage.simulator.inject(fault));
+    if let Some(fault) = more {
+        stage.simulator.inject(fault);
+    }
     let claimed = stage.claim();
     let executor = stage.executor();
     let (runs, changed_at) = stage.block_on(async {
         let work = join_all(claimed.into_iter().map(|run| executor.carry_out(run, silent())));
         let change = async {
             executor.clock.pause(Duration::from_secs(30)).await;
-            faults().into_iter().for_each(|fault| stage.simulator.inject(fault));
+            for fault in faults() {
+                stage.simulator.inject(fault);
+            }
             executor.clock.now()
         };
         tokio::join!(work, change)

@@ -1,9 +1,11 @@
 //! Rules that hit the same deployment: the first stops it, and its hours are counted once.
 
 use chrono::TimeDelta;
+use offhours::clock;
+use offhours::domain::cron::Cron;
 use offhours::domain::run::{EndedBy, Outcome, Run};
 use offhours::report::sum::Tally;
-use offhours::simulator::{Behaviour, Fault, Fleet};
+use offhours::simulator::{Behaviour, Fault, Fleet, Redeployed};
 use rust_decimal::Decimal;
 
 use crate::fired::{row, words};
@@ -106,6 +108,61 @@ fn of_two_unconfirmed_stops_one_is_counted() {
     let settled = stage.history();
     let counting = settled.iter().filter(|run| !run.totals().node_hours.is_zero()).count();
     assert_eq!(counting, 1, "{:#?}", settled.iter().map(Run::totals).collect::<Vec<_>>());
+}
+
+/// A second name for the tenant `dev`.
+const OTHER_NAME: &str = "\n[connection.other]\nservice_key = \"dev.json\"\n";
+
+/// The rule, over the tenant's second name.
+fn by_the_other_name(rule: &str) -> String {
+    rule.replace("stop =", "connection = \"other\"\nstop =")
+}
+
+fn two_names(rule: &str) -> Scenario {
+    let dev = EVENINGS.replace("stop =", "connection = \"dev\"\nstop =");
+    Scenario::new().main(OTHER_NAME).rule(&dev).rule(&by_the_other_name(rule))
+}
+
+#[test]
+fn p48_two_names_of_one_tenant_ask_once_and_count_once() {
+    let fleet = Fleet::new().group("dev-a").running_many("d", 20, "infer.s");
+    let fired = two_names(&EVENINGS.replace("dev-evenings", "twin")).fleet(fleet).fire();
+    assert_eq!(fired.stage.patched_ids().len(), 20, "each once");
+    let (first, second) = (fired.run_of("dev-evenings"), fired.run_of("twin"));
+    assert_eq!(first.totals().stopped + second.totals().stopped, 20);
+    assert!(hours(&fired.runs) < Decimal::from(20 * 60), "one weekend each: {}", hours(&fired.runs));
+}
+
+/// The first request is answered and comes to nothing; the second, by the tenant's other name, is confirmed.
+#[test]
+fn p48_a_lost_answer_and_a_second_name_of_the_tenant_count_one_stop_once() {
+    let accepted = r#"{"deployments":[{"id":"d001","message":"Deployment modification scheduled"}]}"#;
+    let nothing_done = Fault::on("PATCH", "").answers_with(202, "application/json", accepted);
+    let mut stage = two_names(NIGHTS).fleet(one()).fault(nothing_done).start();
+    let runs = stage.play_until(instant("2026-03-30T09:00:00+02:00"));
+    assert_eq!(row(run_of(&runs, "dev-evenings"), "d001").outcome, Outcome::Unconfirmed);
+    assert_eq!(row(run_of(&runs, "nights"), "d001").outcome, Outcome::Stopped);
+    let settled = stage.history();
+    let first = row(run_of(&settled, "dev-evenings"), "d001");
+    assert_eq!(first.settlement.as_ref().unwrap().ended_by, EndedBy::CountedElsewhere);
+    assert_eq!(hours(&settled), run_of(&settled, "nights").totals().node_hours);
+}
+
+/// Each name stops one of two siblings, and one replacement comes back: its cost is one leak.
+#[test]
+fn p48_what_a_replacement_costs_is_reported_once_whatever_the_tenant_is_called() {
+    let noon = Redeployed { cron: Cron::parse("0 12 28 3 *").unwrap(), zone: clock::zone("Europe/Berlin").unwrap() };
+    let siblings = one().configuration("chat").redeployed(&noon).running("d002", "infer.s").configuration("chat");
+    let without = |rule: &str, id: &str| format!("{rule}\n[rule.exclude]\nids = [\"{id}\"]\n");
+    let dev = without(&EVENINGS.replace("stop =", "connection = \"dev\"\nstop ="), "d002");
+    let twin = without(&by_the_other_name(&EVENINGS.replace("dev-evenings", "twin")), "d001");
+    let mut stage = Scenario::new().main(OTHER_NAME).rule(&dev).rule(&twin).fleet(siblings).start();
+    stage.play_until(instant("2026-03-30T09:00:00+02:00"));
+    let runs = stage.history();
+    let settlements: Vec<_> =
+        runs.iter().flat_map(|run| &run.deployments).filter_map(|row| row.settlement.as_ref()).collect();
+    let replaced = settlements.iter().filter(|one| matches!(one.ended_by, EndedBy::Replacement(_))).count();
+    assert_eq!((replaced, settlements.iter().filter(|one| one.leak.is_some()).count()), (2, 1));
 }
 
 #[test]

@@ -157,7 +157,9 @@ to = ["finance@example.com"]
     send_due(&stage);
     let mail = newest_mail(&stage);
     assert!(mail.len() < 1_000_000, "{} bytes", mail.len());
-    assert!(mail.contains("filename=\"offhours-2026-03-26-2026-03-27.csv\"") && !mail.contains("offhours-nightly.json"));
+    assert!(
+        mail.contains("filename=\"offhours-2026-03-26-2026-03-27.csv\"") && !mail.contains("offhours-nightly.json")
+    );
     assert!(mail.contains("filename=\"offhours-nightly.html\""));
     let said = mail.split_whitespace().collect::<Vec<_>>().join(" ");
     let sentence = "The JSON is too large for a mail, also compressed: `offhours report --period 2026-03-26..2026-03-26 \

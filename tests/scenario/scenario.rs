@@ -8,7 +8,7 @@ use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use offhours::simulator::{Fault, Fleet};
 
 use crate::fired::Fired;
-use crate::given::main_file;
+use crate::given::{PRICES, main_file};
 use crate::stage::Stage;
 
 /// Virtual time begins so long before the instant that a scenario names.
@@ -68,6 +68,12 @@ impl Scenario {
     /// More sections of offhours.toml.
     pub fn main(mut self, text: &str) -> Self {
         self.main.push_str(text);
+        self
+    }
+
+    /// Another `[prices]`.
+    pub fn prices(mut self, text: &str) -> Self {
+        self.main = self.main.replace(PRICES, text);
         self
     }
 

@@ -174,6 +174,81 @@ fn a_stop_that_never_came_true_counts_nothing() {
     assert!(row.avoided().cost.is_none() && row.avoided().node_hours.is_zero());
 }
 
+/// AI Core reports no `completionTime`, in no list.
+fn says_not_when() -> Fault {
+    Fault::on("GET", "/lm/deployments").always().rewrites(|body| {
+        for deployment in body["resources"].as_array_mut().into_iter().flatten() {
+            deployment.as_object_mut().unwrap().remove("completionTime");
+        }
+    })
+}
+
+/// It is STOPPED twenty minutes after the request, and a run waits for fifteen.
+fn off_late() -> Stage {
+    let fired = Scenario::evenings().fleet(one().behaviour(Behaviour::Slow)).fault(says_not_when()).fire();
+    fired.outcome("d001", "unconfirmed", "still STOPPING").avoids_nothing();
+    fired.stage
+}
+
+/// Looks at the tenant at this instant, and gives the instant.
+fn look_at(stage: &Stage, text: &str) -> DateTime<Utc> {
+    stage.wait_until(instant(text));
+    let now = stage.now();
+    stage.settle();
+    now
+}
+
+/// A list takes a few milliseconds.
+fn is_near(at: DateTime<Utc>, look: DateTime<Utc>) -> bool {
+    (at - look).abs() < TimeDelta::seconds(1)
+}
+
+#[test]
+fn p49_a_late_stop_without_completion_time_counts_from_the_first_look_that_saw_it() {
+    let mut stage = off_late();
+    let looked = look_at(&stage, "2026-03-27T21:00:00+01:00");
+    let first = settled(&stage).confirmed_at.expect("noted at once, and not at the end of the window");
+    assert!(is_near(first, looked), "{first}");
+    // The note is on the disk.
+    stage.kill();
+    stage.start_process();
+    look_at(&stage, "2026-03-28T10:00:00+01:00");
+    look_at(&stage, "2026-03-29T23:00:00+02:00");
+    stage.play_until(after_the_window());
+    let row = settled(&stage);
+    assert_eq!(*ended_by(&row), EndedBy::WindowEnd);
+    assert_eq!((row.avoided().from, row.avoided().to), (Some(first), Some(instant(WINDOW_END))));
+    assert_eq!(row.avoided().node_hours.round_dp(3), Decimal::from(57), "Friday nine to Monday seven, an hour less");
+    assert_eq!(row.outcome.as_str(), "unconfirmed", "what the run itself came to stays");
+}
+
+#[test]
+fn p49_a_late_stop_that_was_seen_and_then_deleted_counts_until_it_was_last_seen() {
+    for says_when in [false, true] {
+        let mut stage = off_late();
+        if says_when {
+            stage.simulator.heal();
+        }
+        let first = look_at(&stage, "2026-03-27T21:00:00+01:00");
+        let last = look_at(&stage, "2026-03-28T10:00:00+01:00");
+        assert!(stage.block_on(async { stage.simulator.delete("dev-a", "d001") }));
+        stage.play_until(after_the_window());
+        let row = settled(&stage);
+        assert_eq!(*ended_by(&row), EndedBy::Deletion);
+        let (from, to) = (row.avoided().from.unwrap(), row.avoided().to.unwrap());
+        assert!(is_near(to, last), "{to}");
+        let said = instant("2026-03-27T19:20:00+01:00");
+        assert!(is_near(from, if says_when { said } else { first }), "{from}");
+    }
+}
+
+#[test]
+fn p49_a_late_stop_that_is_first_seen_after_the_window_counts_nothing() {
+    let mut stage = off_late();
+    stage.play_until(after_the_window());
+    assert!(settled(&stage).avoided().node_hours.is_zero());
+}
+
 #[test]
 fn a_daemon_that_was_down_at_the_end_of_the_window_settles_when_it_is_back() {
     let mut fired = Scenario::evenings().fleet(one()).fire();

@@ -292,9 +292,10 @@ impl Stage {
         self.directory.path()
     }
 
-    /// Every PATCH that the tenant received.
+    /// Every PATCH that the tenant received of offhours.
     pub fn patches(&self) -> Vec<Entry> {
-        self.simulator.journal().into_iter().filter(Entry::is_patch).collect()
+        let journal = self.simulator.journal().into_iter();
+        journal.filter(|entry| entry.is_patch() && !is_a_persons(entry)).collect()
     }
 
     /// The ids that it was asked to change, as often as it was asked.
@@ -308,6 +309,14 @@ impl Stage {
         let journal = self.simulator.journal();
         journal.iter().filter(|one| one.method == method && path(one).ends_with(path_suffix)).count()
     }
+}
+
+/// What a person is called in the header `AI-Client-Type`, who asks the tenant past offhours.
+pub const PERSON: &str = "person";
+
+/// True for a request that a person sent past offhours.
+pub fn is_a_persons(entry: &Entry) -> bool {
+    entry.client_type.as_deref() == Some(PERSON)
 }
 
 /// A directory in memory where there is one: thousands of commits are synced to the disk, and a power cut is not what

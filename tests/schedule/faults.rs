@@ -1,4 +1,4 @@
-//! Faults of time, t01 to t09: what the clock does, and what then fires.
+//! Faults of time: what the clock does, and what then fires.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -243,6 +243,71 @@ async fn t07_a_rule_added_under_a_clock_days_behind_begins_when_the_clock_is_rig
     let right = at(&behind, berlin("2026-11-23T19:00:00"));
     assert_eq!(names(&right.beat(&mut agenda).await.unwrap().runs), ["evenings@2026-11-23T18:00:00Z"]);
     assert_eq!(history(&right).await.len(), 0, "nothing was missed");
+}
+
+/// Why nothing fires, as `status`, the page and the heartbeat say it.
+async fn fault(executor: &Executor, agenda: &mut Agenda) -> Option<Implausible> {
+    match executor.check_clock(agenda).await {
+        Ok(()) => None,
+        Err(BeatError::Clock(fault)) => Some(fault),
+        Err(BeatError::Ledger(failure) | BeatError::TakenAway(failure)) => panic!("{failure}"),
+    }
+}
+
+#[tokio::test]
+async fn t21_a_clock_that_was_ahead_for_a_moment_is_told_and_ended_by_a_person() {
+    let directory = TempDir::new().unwrap();
+    let noon = executor(directory.path(), EVENINGS, berlin("2026-11-23T12:00:00"));
+    let mut agenda = noon.agenda().await.unwrap();
+    assert_eq!(fault(&noon, &mut agenda).await, None);
+    let ahead = at(&noon, berlin("2027-06-09T12:00:00"));
+    assert_eq!(ahead.beat(&mut agenda).await.unwrap().recorded.len(), MOST_MISSED);
+
+    let back = at(&noon, berlin("2026-11-23T18:00:00"));
+    assert!(matches!(fault(&back, &mut agenda).await, Some(Implausible::BeforeLedger { .. })));
+    let evening = at(&noon, berlin("2026-11-23T19:00:00"));
+    assert!(evening.beat(&mut agenda).await.unwrap().runs.is_empty(), "nothing is due for 199 days");
+    // A start makes no difference.
+    let mut restarted = evening.agenda().await.unwrap();
+    assert!(matches!(fault(&evening, &mut restarted).await, Some(Implausible::BeforeLedger { .. })));
+
+    let trusted = berlin("2026-11-23T20:00:00");
+    noon.ledger.write(move |tx| tx.trust_clock(trusted)).await.unwrap();
+    for mut agenda in [agenda, restarted] {
+        let night = at(&noon, trusted + TimeDelta::seconds(60));
+        assert_eq!(fault(&night, &mut agenda).await, None);
+        assert!(night.beat(&mut agenda).await.unwrap().runs.is_empty(), "nothing is caught up");
+        assert_eq!(agenda.next(), Some(berlin("2026-11-24T19:00:00")));
+    }
+    let mut agenda = evening.agenda().await.unwrap();
+    let tuesday = at(&noon, berlin("2026-11-24T19:00:00")).beat(&mut agenda).await.unwrap().runs;
+    assert_eq!(names(&tuesday), ["evenings@2026-11-24T18:00:00Z"]);
+    let june = at(&noon, berlin("2027-06-08T19:00:00")).beat(&mut agenda).await.unwrap();
+    assert_eq!(june.recorded.len(), MOST_MISSED + 1, "recorded as missed before they had come, and skipped now");
+}
+
+#[tokio::test]
+async fn t21_a_clock_that_was_ahead_for_hours_keeps_only_its_rules_from_firing_and_is_told_too() {
+    let directory = TempDir::new().unwrap();
+    let two = format!("{EVENINGS}{}", EVENINGS.replace("evenings", "mornings").replace("0 19", "0 6"));
+    let noon = executor(directory.path(), &two, berlin("2026-11-23T12:00:00"));
+    let mut agenda = noon.agenda().await.unwrap();
+    let seven = berlin("2026-11-23T19:00:00");
+    assert_eq!(names(&at(&noon, seven).beat(&mut agenda).await.unwrap().runs), ["evenings@2026-11-23T18:00:00Z"]);
+    let back = |minutes| at(&noon, seven - TimeDelta::minutes(minutes));
+    assert_eq!(fault(&back(10), &mut agenda).await, None, "clocks are put right by minutes");
+    let rules = vec!["evenings".parse().unwrap()];
+    let now = seven - TimeDelta::hours(6);
+    let expected = Implausible::BehindRules { now, until: seven, rules };
+    assert!(!expected.silences_all());
+    assert_eq!(fault(&back(360), &mut agenda).await, Some(expected));
+    let until = agenda.next_firings(now).map(|(rule, next)| (rule.name.to_string(), next.unwrap()));
+    let expected = [("evenings", "2026-11-24T19:00:00"), ("mornings", "2026-11-24T06:00:00")];
+    assert_eq!(until.collect::<Vec<_>>(), expected.map(|(rule, next)| (rule.to_owned(), berlin(next))));
+    noon.ledger.write(move |tx| tx.trust_clock(now)).await.unwrap();
+    assert_eq!(fault(&back(360), &mut agenda).await, None);
+    let another = Executor { name: "another".into(), ..at(&noon, seven) };
+    assert!(another.beat(&mut agenda).await.unwrap().runs.is_empty(), "it was claimed, and is no second time");
 }
 
 #[tokio::test]

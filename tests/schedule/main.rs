@@ -7,3 +7,4 @@ mod faults;
 mod given;
 mod instants;
 mod reference;
+mod skips;

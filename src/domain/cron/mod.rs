@@ -7,9 +7,10 @@
 //!   time of each day: at the first instant after a gap, and the first time only where the hour is repeated.
 //! - Every other expression follows the wall clock: not at all in a gap, twice in a repeated hour.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
 use croner::parser::{CronParser, Seconds, Year};
 
 use crate::domain::cron::field::FIELDS;
@@ -79,7 +80,7 @@ impl Cron {
         let fixed_time = is_list_of_numbers(fields[1]) && is_list_of_numbers(fields[2]);
         let cron = Self { text: text.to_owned(), pattern, fixed_time };
         // Any year will do; 2000 is a leap year and the start of a whole cycle of weekdays.
-        let start = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap_or_default().and_time(chrono::NaiveTime::MIN);
+        let start = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap_or_default().and_time(NaiveTime::MIN);
         if cron.next_wall(start, true).is_none() { Err(BadCron::Never) } else { Ok(cron) }
     }
 
@@ -95,14 +96,23 @@ impl Cron {
 
     /// The first instant after `after`, in whole seconds.
     pub fn next_after(&self, after: DateTime<Utc>, zone: &Zone) -> Option<DateTime<Utc>> {
-        self.next_wall_after(after, zone).map(|(at, _)| at)
+        self.next_after_except(after, zone, &BTreeSet::new())
+    }
+
+    /// The same, where nothing happens on the local dates in `except`. Each of them is passed over at once, however often
+    /// the expression occurs in it.
+    pub fn next_after_except(
+        &self,
+        after: DateTime<Utc>,
+        zone: &Zone,
+        except: &BTreeSet<NaiveDate>,
+    ) -> Option<DateTime<Utc>> {
+        self.search(after, zone, except).map(|(at, _)| at)
     }
 
     /// The first instant after `after`, with the wall-clock time it was written for; the two differ in a gap.
     pub fn next_wall_after(&self, after: DateTime<Utc>, zone: &Zone) -> Option<(DateTime<Utc>, NaiveDateTime)> {
-        // Instants are whole seconds, so that what lies after 12:00:00.5 is what lies after 12:00:00.
-        let after = DateTime::from_timestamp(after.timestamp(), 0)?;
-        if self.fixed_time { self.next_fixed(after, zone) } else { self.next_following_clock(after, zone) }
+        self.search(after, zone, &BTreeSet::new())
     }
 
     /// All instants after `after`, in order, each once.
@@ -115,13 +125,33 @@ impl Cron {
         std::iter::successors(self.next_wall(after, false), |wall| self.next_wall(*wall, false))
     }
 
-    fn next_fixed(&self, after: DateTime<Utc>, zone: &Zone) -> Option<(DateTime<Utc>, NaiveDateTime)> {
+    fn search(
+        &self,
+        after: DateTime<Utc>,
+        zone: &Zone,
+        except: &BTreeSet<NaiveDate>,
+    ) -> Option<(DateTime<Utc>, NaiveDateTime)> {
+        // Instants are whole seconds, so that what lies after 12:00:00.5 is what lies after 12:00:00.
+        let after = DateTime::from_timestamp(after.timestamp(), 0)?;
+        if self.fixed_time {
+            self.next_fixed(after, zone, except)
+        } else {
+            self.next_following_clock(after, zone, except)
+        }
+    }
+
+    fn next_fixed(
+        &self,
+        after: DateTime<Utc>,
+        zone: &Zone,
+        except: &BTreeSet<NaiveDate>,
+    ) -> Option<(DateTime<Utc>, NaiveDateTime)> {
         // Later wall-clock times never happen earlier, so the first that happens after `after` is the answer. Only a
         // change within the last day can bring back a time that the clock showed before.
         let changed = zone.next_change(after - LARGEST_CHANGE).is_some_and(|change| change <= after);
         let mut wall = zone.wall_clock(after) - if changed { LARGEST_CHANGE } else { TimeDelta::zero() };
         loop {
-            wall = self.next_wall(wall, false)?;
+            wall = self.next_wall_except(wall, false, except)?;
             let at = zone.resolve(wall).first();
             if at > after {
                 return Some((at, wall));
@@ -129,12 +159,17 @@ impl Cron {
         }
     }
 
-    fn next_following_clock(&self, after: DateTime<Utc>, zone: &Zone) -> Option<(DateTime<Utc>, NaiveDateTime)> {
+    fn next_following_clock(
+        &self,
+        after: DateTime<Utc>,
+        zone: &Zone,
+        except: &BTreeSet<NaiveDate>,
+    ) -> Option<(DateTime<Utc>, NaiveDateTime)> {
         let (mut from, mut inclusive) = (after, false);
         for _ in 0..MOST_CHANGES {
             // Between two changes the wall clock runs evenly.
             let change = zone.next_change(from);
-            let wall = self.next_wall(zone.wall_clock(from), inclusive)?;
+            let wall = self.next_wall_except(zone.wall_clock(from), inclusive, except)?;
             let at = (wall - zone.offset(from)).and_utc();
             match change {
                 Some(change) if at >= change => (from, inclusive) = (change, true),
@@ -142,6 +177,20 @@ impl Cron {
             }
         }
         None
+    }
+
+    fn next_wall_except(
+        &self,
+        wall: NaiveDateTime,
+        inclusive: bool,
+        except: &BTreeSet<NaiveDate>,
+    ) -> Option<NaiveDateTime> {
+        let mut found = self.next_wall(wall, inclusive)?;
+        // Each round leaves a date of the list behind, so there are no more rounds than dates.
+        while except.contains(&found.date()) {
+            found = self.next_wall(found.date().succ_opt()?.and_time(NaiveTime::MIN), true)?;
+        }
+        Some(found)
     }
 
     fn next_wall(&self, wall: NaiveDateTime, inclusive: bool) -> Option<NaiveDateTime> {

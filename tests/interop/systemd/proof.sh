@@ -161,6 +161,94 @@ kill -STOP "$pid"
 holds 30 "after SIGSTOP the watchdog starts it again" restarted_from "$pid"
 holds 5 "and systemd says why" journal_says 'Watchdog timeout'
 
+# --- offhoursctl is what the unit and its drop-ins say
+drop_in() {
+    cat >"/run/systemd/system/offhours.service.d/$1.conf"
+    systemctl daemon-reload
+}
+keys="/etc/offhours keys"
+named="/etc/offhours/another name.toml"
+mkdir "$keys"
+mv "$key" "$keys/service key; it's \$HOME's.json"
+rm /etc/offhours/smtp-password
+mv /etc/offhours/offhours.toml "$named"
+drop_in unusual <<UNIT
+[Service]
+LoadCredential=
+LoadCredential=service-key:$keys/service key; it's \$HOME's.json
+SetCredential=smtp-password:correct\x20horse\n
+Environment="CANARY=sung in" "OFFHOURS_CONFIG=$named"
+UNIT
+systemctl restart offhours.service || broken "it starts with credentials and a configuration of other names"
+"${ctl[@]}" check --online >/proof/check 2>&1 || broken "offhoursctl follows the drop-in: $(cat /proof/check)"
+grep -q "^$named: no faults" /proof/check || broken "offhoursctl has the service's configuration: $(cat /proof/check)"
+"${ctl[@]}" mail test >/proof/check 2>&1 || broken "offhoursctl has the password of the drop-in: $(cat /proof/check)"
+ok "offhoursctl follows a drop-in: an emptied LoadCredential=, paths with spaces, SetCredential=, Environment="
+
+drop_in command <<UNIT
+[Service]
+ExecStart=
+ExecStart=/usr/local/bin/offhours --config "$named" run
+Environment=OFFHOURS_CONFIG=/nowhere/offhours.toml
+UNIT
+"${ctl[@]}" check 2>&1 | grep -q "^$named: no faults" || broken "the configuration that ExecStart names"
+ok "and its configuration is the one that ExecStart names"
+
+# Every directive that confines the service confines what offhoursctl starts.
+settings=$(sed -n '/^# It may read/,/^\[Install\]/p' /etc/systemd/system/offhours.service | grep -oE '^[A-Za-z]+' |
+    grep -vE '^(MemoryMax|TasksMax)$' | sort -u | paste -sd,)
+settings+=,User,DynamicUser,StateDirectory,StateDirectoryMode,UMask
+command_unit() { systemctl list-units --plain --no-legend --state=active 'run-*.service' | awk '{ print $1; exit }'; }
+command_runs() { [ -n "$(command_unit)" ]; }
+"${ctl[@]}" rehearse --days 1000 >/dev/null 2>&1 &
+holds 20 "a long command runs as a unit of its own" command_runs
+transient=$(command_unit)
+systemctl show "$transient" --property="$settings" | sort >/proof/transient
+systemctl stop "$transient"
+systemctl show offhours.service --property="$settings" | sort | diff - /proof/transient ||
+    broken "it is confined as the service is"
+[ "$(wc -l </proof/transient)" -ge 35 ] || broken "that was compared: $(wc -l </proof/transient) settings"
+ok "and is confined as the service is, in $(wc -l </proof/transient) settings"
+
+# --- who may run nothing else gets no more by it
+cat >/proof/own.toml <<CONFIG
+timezone = "UTC"
+[connection.dev]
+credential = "service-key"
+[mail]
+smtp = "smtp://127.0.0.1:2525"
+username = "offhours"
+password_credential = "service-key"
+from = "offhours@example.com"
+to = ["me@example.com"]
+CONFIG
+refused() {
+    local code=0
+    "${ctl[@]}" "$@" >/proof/refused 2>&1 || code=$?
+    [ "$code" = 2 ] && grep -q '^offhoursctl: ' /proof/refused || broken "refused: $* (exit $code: $(cat /proof/refused))"
+}
+refused --config /proof/own.toml mail test
+refused --config=/proof/own.toml mail test
+refused mail test --config /proof/own.toml
+refused mail --json test --config=/proof/own.toml
+refused plan -- --config /proof/own.toml
+refused rehearse --fleet "/run/credentials/offhours.service/service-key"
+refused report --output /var/lib/offhours/ledger.sqlite3
+refused report --output=/var/lib/offhours/ledger.sqlite3
+echo 'touch /proof/sourced' >/proof/bash-env
+OFFHOURS_CONFIG=/proof/own.toml BASH_ENV=/proof/bash-env PATH=/proof "${ctl[@]}" check >/proof/check 2>&1 ||
+    broken "it checks: $(cat /proof/check)"
+grep -q "^$named: no faults" /proof/check || broken "the caller's environment is not handed on: $(cat /proof/check)"
+[ ! -e /proof/sourced ] || broken "the caller's environment starts nothing"
+"${ctl[@]}" hold add --rule proof --until 1h --reason 'for $CANARY ${CANARY} $$ %n' >/dev/null || broken "it adds a hold"
+"${ctl[@]}" hold list --json | grep -qF '"for $CANARY ${CANARY} $$ %n"' ||
+    broken "the service's environment is not read out: $("${ctl[@]}" hold list --json)"
+"${ctl[@]}" hold remove 1 >/dev/null || broken "it removes a hold"
+"${ctl[@]}" ledger verify >/dev/null || broken "the ledger is whole"
+ok "offhoursctl takes no --config, no file of the caller's and nothing of his environment"
+rm /run/systemd/system/offhours.service.d/command.conf
+systemctl daemon-reload
+
 # --- end
 pid=$(main_pid)
 peak=$(awk '/^VmHWM:/ { print $2 }' "/proc/$pid/status")

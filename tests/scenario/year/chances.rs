@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::domain::hold::Target;
-use offhours::simulator::Fault;
+use offhours::simulator::{Fault, Simulator};
 
 use crate::year::tenant::{self, Rule, ZONES};
 
@@ -10,7 +10,7 @@ use crate::year::tenant::{self, Rule, ZONES};
 pub const SLEPT_OVER: &str = "2026-03-12T11:00:00Z";
 
 /// Something that happens at an instant.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Event {
     /// It is stopped in order and started anew.
     Restarted,
@@ -24,6 +24,17 @@ pub enum Event {
     Held(Target, TimeDelta),
     /// Somebody lifts the oldest hold that is in force.
     Lifted,
+    /// Somebody does something at the tenant, past offhours.
+    AtTenant(Act),
+}
+
+/// What somebody does there.
+pub struct Act(pub Box<dyn FnOnce(&Simulator)>);
+
+impl std::fmt::Debug for Act {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Act")
+    }
 }
 
 /// What happens from `from` to `to`, in order. The last day is quiet, so that everything can come to its end.
@@ -59,8 +70,7 @@ pub fn events(random: &mut fastrand::Rng, rules: &[Rule], from: DateTime<Utc>, t
     });
     events.push((slept_over - TimeDelta::minutes(30), Event::Asleep(TimeDelta::hours(5))));
     events.extend(every_wednesday(from, last));
-    events.sort_by_key(|(at, _)| *at);
-    Events { left: events.into_iter().collect() }
+    Events::new(events)
 }
 
 /// What has not happened yet.
@@ -70,6 +80,12 @@ pub struct Events {
 }
 
 impl Events {
+    /// These, in the order of their instants.
+    pub fn new(mut events: Vec<(DateTime<Utc>, Event)>) -> Self {
+        events.sort_by_key(|(at, _)| *at);
+        Self { left: events.into_iter().collect() }
+    }
+
     /// When the next one happens.
     pub fn next_at(&self) -> Option<DateTime<Utc>> {
         self.left.front().map(|(at, _)| *at)

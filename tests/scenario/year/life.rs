@@ -1,9 +1,9 @@
 //! offhours lives through a span of virtual time, one process after another, as a daemon does: it fires what comes due
-//! beside the runs that are under way, and settles and delivers mails twice a day.
+//! beside the runs that are under way, and settles and delivers mails now and then.
 
 use std::collections::BTreeSet;
-
 use std::pin::pin;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
@@ -16,12 +16,10 @@ use offhours::executor::Executor;
 use offhours::executor::progress::silent;
 use offhours::ledger::runs::OpenRun;
 use offhours::mailer::Mailer;
+use offhours::simulator::Simulator;
 
 use crate::stage::{Mortal, Stage, wait_until};
 use crate::year::chances::{Event, Events};
-
-/// Each round costs a list of each group that has something off; a daemon looks oftener.
-const BETWEEN_ROUNDS: TimeDelta = TimeDelta::hours(12);
 
 /// A hold as it came to be: lifted early, it ended then.
 #[derive(Debug, Clone)]
@@ -32,6 +30,9 @@ pub struct Held {
     pub to: DateTime<Utc>,
 }
 
+/// When a round of settling began and when it ended.
+type Round = (DateTime<Utc>, DateTime<Utc>);
+
 /// What is known when it is over.
 #[derive(Debug, Default)]
 pub struct Lived {
@@ -39,10 +40,12 @@ pub struct Lived {
     pub processes: usize,
     /// Runs and deliveries that were under way when their process ended.
     pub cut_off: usize,
+    /// Rounds of settling that came to their end: from when to when each went.
+    pub rounds: Arc<Mutex<Vec<Round>>>,
 }
 
-/// Lives until `to`, whatever happens.
-pub fn live(stage: &mut Stage, events: &mut Events, to: DateTime<Utc>) -> Lived {
+/// Lives until `to`, whatever happens, and settles so often.
+pub fn live(stage: &mut Stage, events: &mut Events, between_rounds: TimeDelta, to: DateTime<Utc>) -> Lived {
     let mut lived = Lived { processes: 1, ..Lived::default() };
     let mut orphans = Vec::new();
     loop {
@@ -50,6 +53,8 @@ pub fn live(stage: &mut Stage, events: &mut Events, to: DateTime<Utc>) -> Lived 
         let mut life = Life {
             executor: &process.executor,
             agenda: &mut process.agenda,
+            simulator: &stage.simulator,
+            between_rounds,
             work: FuturesUnordered::new(),
             lived: &mut lived,
         };
@@ -73,6 +78,8 @@ pub fn live(stage: &mut Stage, events: &mut Events, to: DateTime<Utc>) -> Lived 
 struct Life<'a> {
     executor: &'a Executor,
     agenda: &'a mut Agenda,
+    simulator: &'a Simulator,
+    between_rounds: TimeDelta,
     work: FuturesUnordered<BoxFuture<'static, ()>>,
     lived: &'a mut Lived,
 }
@@ -82,7 +89,7 @@ impl Life<'_> {
     async fn until(&mut self, to: DateTime<Utc>, events: &mut Events, orphans: Vec<OpenRun>) -> Option<TimeDelta> {
         self.carry_out(orphans);
         let clock = self.executor.clock.clone();
-        let mut round_at = clock.now() + BETWEEN_ROUNDS;
+        let mut round_at = clock.now() + self.between_rounds;
         loop {
             let next = [self.agenda.next(), events.next_at(), Some(round_at)].into_iter().flatten().min().unwrap();
             self.work_until(next.min(to)).await;
@@ -96,7 +103,7 @@ impl Life<'_> {
             if round_at <= clock.now() {
                 self.settle();
                 self.deliver();
-                round_at = clock.now() + BETWEEN_ROUNDS;
+                round_at = clock.now() + self.between_rounds;
             }
             if to <= clock.now() {
                 while let Some(()) = self.work.next().await {}
@@ -126,8 +133,11 @@ impl Life<'_> {
     /// keep the others waiting for ever.
     fn settle(&self) {
         let Executor { ledger, config, tenants, clock, .. } = self.executor.clone();
+        let rounds = Arc::clone(&self.lived.rounds);
         let settle = async move {
+            let began = clock.now();
             settle::round(&ledger, &config, &tenants, &clock).await.unwrap();
+            rounds.lock().unwrap().push((began, clock.now()));
         };
         self.work.push(settle.boxed());
     }
@@ -176,6 +186,10 @@ impl Life<'_> {
             }
             Event::Lifted => {
                 self.lift().await;
+                None
+            }
+            Event::AtTenant(act) => {
+                (act.0)(self.simulator);
                 None
             }
         }

@@ -2,9 +2,9 @@
 //! in a hundred meets a fault, people set and lift holds, and offhours is restarted, killed and put to sleep. Virtual
 //! time, and everything by chance from one seed: `SEED=n` repeats a run.
 
-mod almanac;
-mod chances;
-mod life;
+pub mod almanac;
+pub mod chances;
+pub mod life;
 mod tenant;
 mod verdict;
 
@@ -12,6 +12,9 @@ use chrono::TimeDelta;
 
 use crate::scenario::Scenario;
 use crate::year::verdict::Verdict;
+
+/// Each round costs a list of each group that has something off; a daemon looks oftener.
+const BETWEEN_ROUNDS: TimeDelta = TimeDelta::hours(12);
 
 fn lives_through(from: &str, to: &str) {
     let seed = std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |text| text.parse().unwrap());
@@ -30,7 +33,7 @@ fn lives_through(from: &str, to: &str) {
     scenario.at = from + TimeDelta::minutes(1);
     let mut events = chances::events(&mut random, &rules, from, to);
     let mut stage = scenario.start();
-    let lived = life::live(&mut stage, &mut events, to);
+    let lived = life::live(&mut stage, &mut events, BETWEEN_ROUNDS, to);
     Verdict::new(&stage, &rules, &lived, to).speak(&stage);
     // When the stage is taken down, it is held to what must hold for every scenario as well.
 }
