@@ -31,6 +31,8 @@ COMMAND = 128
 # A rule that is due is claimed so soon, also on a machine with much else to do.
 ON_TIME = timedelta(seconds=5)
 RECIPIENTS = 50
+# A year of them.
+NIGHTS = 365
 # Real seconds after which a wait is given up.
 PATIENCE = 100
 
@@ -124,8 +126,7 @@ def month(place):
         lib.WORK = place
         lib.measure([lib.OFFHOURS, "fire", "all", "--config", config])
         # Whatever day it is, all of the last calendar month.
-        long_history.NIGHTS = 62
-        long_history.fill(place / "site/state/ledger.sqlite3")
+        long_history.fill(place / "site/state/ledger.sqlite3", 62, long_history.tonight())
         due = datetime.now(timezone.utc) + timedelta(seconds=15)
         report = (
             f'[[report]]\nname = "monthly"\ntimezone = "UTC"\ncron = "{due:%-S %-M %-H} * * *"\n'
@@ -237,15 +238,14 @@ def year(place):
         config = lib.site(place / "site", simulator.key, lib.RULE.format(groups="dev-*"), config=mail(place))
         lib.WORK = place
         lib.measure([lib.OFFHOURS, "fire", "all", "--config", config])
-    long_history.NIGHTS = 365
-    long_history.fill(place / "site/state/ledger.sqlite3")
+    long_history.fill(place / "site/state/ledger.sqlite3", NIGHTS, long_history.tonight())
     today = datetime.now(timezone.utc).date()
     since, until = today - timedelta(days=367), today + timedelta(days=1)
     for form in ["text", "html", "csv", "json"]:
         words = ["report", "--period", f"{since}..{until}", "--format", form, "--output", str(place / f"report.{form}"), "--config", config]
         command(f"report of a year, {form}", place, words, UNIT)
         if mark := {"csv": b",stopped,", "json": b'"outcome"'}.get(form):
-            check(f"deployments in it, {form}", lambda: count_in(place / f"report.{form}", mark), 1_000 * (long_history.NIGHTS + 1))
+            check(f"deployments in it, {form}", lambda: count_in(place / f"report.{form}", mark), 1_000 * (NIGHTS + 1))
     command("report of a year, mailed", place, ["report", "--period", f"{since}..{until}", "--mail", "--config", config], UNIT)
     command("history of a year, --json", place, ["history", "--json", "--since", f"{since}T00:00:00Z", "--config", config], UNIT)
 
