@@ -1,5 +1,5 @@
-//! README.md says nothing that the program does not do: its configuration loads, its commands parse, its examples print
-//! what they print, and its tables are those of the program.
+//! README.md and docs/ say nothing that the program does not do: their configuration loads, their commands parse, their
+//! examples print what they print, and their tables are those of the program.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +19,20 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 const README: &str = include_str!("../README.md");
+/// The papers, in the order in which README leads to them.
+const PAPERS: [(&str, &str); 9] = [
+    ("README.md", README),
+    ("docs/rules.md", include_str!("../docs/rules.md")),
+    ("docs/holds.md", include_str!("../docs/holds.md")),
+    ("docs/configuration.md", include_str!("../docs/configuration.md")),
+    ("docs/operations.md", include_str!("../docs/operations.md")),
+    ("docs/figures.md", include_str!("../docs/figures.md")),
+    ("docs/commands.md", include_str!("../docs/commands.md")),
+    ("docs/rehearsals.md", include_str!("../docs/rehearsals.md")),
+    ("docs/measurements.md", include_str!("../docs/measurements.md")),
+];
+/// README is a first screen and a way in; what is longer is reference.
+const LONGEST_README: usize = 200;
 const SERVICE_KEY: &str = r#"{
   "clientid": "sb-1", "clientsecret": "s", "url": "https://auth.example.com",
   "serviceurls": { "AI_API_URL": "https://api.example.com" }
@@ -30,10 +44,15 @@ struct Block {
     text: String,
 }
 
+/// The lines of all papers.
+fn lines() -> impl Iterator<Item = &'static str> {
+    PAPERS.iter().flat_map(|(_, text)| text.lines())
+}
+
 fn blocks() -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut open: Option<(usize, Block)> = None;
-    for line in README.lines() {
+    for line in lines() {
         let fence = line.trim_start().strip_prefix("```");
         match (&mut open, fence) {
             (None, Some(language)) => {
@@ -61,9 +80,10 @@ fn blocks_in(language: &str) -> Vec<String> {
 
 /// The lines below a heading, up to the next one of any level.
 fn section(heading: &str) -> Vec<&'static str> {
-    let mut lines = README.lines().skip_while(|line| line.trim_start_matches('#').trim() != heading);
+    let is_it = |line: &&str| line.starts_with('#') && line.trim_start_matches('#').trim() == heading;
+    let mut lines = lines().skip_while(|line| !is_it(line));
     assert!(lines.next().is_some(), "no heading `{heading}`");
-    lines.take_while(|line| !(line.starts_with("## ") || line.starts_with("### "))).collect()
+    lines.take_while(|line| !["# ", "## ", "### "].iter().any(|level| line.starts_with(level))).collect()
 }
 
 /// The rows of every table below a heading, without heads; cells without back-ticks.
@@ -394,24 +414,42 @@ fn its_list_of_json_fields_is_what_history_prints() {
 
 // --- the rest of it
 
+/// What a heading is called in a link.
+fn anchor(heading: &str) -> String {
+    let kept = heading.to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with("## ") || line.starts_with("### "));
+    headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
 #[test]
-fn its_links_lead_somewhere() {
-    let anchor = |heading: &str| -> String {
-        let kept = heading.to_lowercase();
-        let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
-    };
-    let headings: BTreeSet<String> = README
-        .lines()
-        .filter(|line| line.starts_with("## ") || line.starts_with("### "))
-        .map(|line| anchor(line.trim_start_matches('#').trim()))
-        .collect();
+fn their_links_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for target in README.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        match target.strip_prefix('#') {
-            Some(name) => assert!(headings.contains(name), "no heading for #{name}"),
-            None => assert!(root.join(target).exists(), "no file {target}"),
+    for (name, text) in PAPERS {
+        let place = root.join(name).parent().unwrap().to_owned();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (file, heading) =
+                target.split_once('#').map_or((target, None), |(file, heading)| (file, Some(heading)));
+            let path = if file.is_empty() { root.join(name) } else { place.join(file) };
+            assert!(path.exists(), "{name}: no file {file}");
+            if let Some(heading) = heading {
+                assert!(anchors(&fs::read_to_string(&path).unwrap()).contains(heading), "{name}: nothing at {target}");
+            }
         }
+    }
+}
+
+#[test]
+fn readme_is_a_way_in_and_leads_to_every_paper() {
+    assert!(README.lines().count() <= LONGEST_README, "{} lines: reference belongs into docs/", README.lines().count());
+    let known: BTreeSet<String> = PAPERS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let docs = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    for file in docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy())) {
+        assert!(known.contains(&file) && README.contains(&format!("]({file})")), "README does not lead to {file}");
     }
 }
 
