@@ -68,21 +68,8 @@ fn row(run: &NewRun) -> Row {
 }
 
 fn finished(new: &NewRun) -> Run {
-    Run {
-        firing: new.firing.clone(),
-        connection: new.connection.clone(),
-        mode: new.mode,
-        trigger: new.trigger,
-        started_at: new.started_at,
-        finished_at: new.started_at + TimeDelta::minutes(1),
-        result: RunResult::Done,
-        reason: String::new(),
-        off_window: new.off_window,
-        resumed: false,
-        deployments: vec![row(new)],
-        left_out: offhours::domain::run::LeftOut::new(),
-        tries: Vec::new(),
-    }
+    let finished_at = new.started_at + TimeDelta::minutes(1);
+    Run { deployments: vec![row(new)], ..new.ended(RunResult::Done, "", finished_at) }
 }
 
 fn mail(n: u32) -> NewMail {

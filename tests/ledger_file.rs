@@ -41,21 +41,7 @@ fn firing(executor: &str) -> NewRun {
 }
 
 fn concluded(new: &NewRun) -> Run {
-    Run {
-        firing: new.firing.clone(),
-        connection: new.connection.clone(),
-        mode: new.mode,
-        trigger: new.trigger,
-        started_at: new.started_at,
-        finished_at: new.started_at,
-        result: RunResult::Done,
-        reason: String::new(),
-        off_window: new.off_window,
-        resumed: false,
-        deployments: Vec::new(),
-        left_out: offhours::domain::run::LeftOut::new(),
-        tries: Vec::new(),
-    }
+    new.ended(RunResult::Done, "", new.started_at)
 }
 
 fn mail() -> NewMail {

@@ -81,21 +81,8 @@ fn row(new: &NewRun, number: usize, outcome: Outcome, rate: HourlyRate) -> Row {
 }
 
 fn run(new: &NewRun, result: RunResult, deployments: Vec<Row>) -> Run {
-    Run {
-        firing: new.firing.clone(),
-        connection: new.connection.clone(),
-        mode: new.mode,
-        trigger: new.trigger,
-        started_at: new.started_at,
-        finished_at: new.started_at + TimeDelta::minutes(1),
-        result,
-        reason: if result == RunResult::Done { String::new() } else { format!("{result}: for a reason") },
-        off_window: new.off_window,
-        resumed: false,
-        deployments,
-        left_out: offhours::domain::run::LeftOut::new(),
-        tries: Vec::new(),
-    }
+    let reason = if result == RunResult::Done { String::new() } else { format!("{result}: for a reason") };
+    Run { deployments, ..new.ended(result, reason, new.started_at + TimeDelta::minutes(1)) }
 }
 
 /// Something of everything that version 1 writes.

@@ -16,7 +16,7 @@ use offhours::domain::hold::Target;
 use offhours::domain::id::ConnectionName;
 use offhours::domain::id::RuleName;
 use offhours::domain::rule::{Mode, Rule};
-use offhours::domain::run::{Firing, Outcome, Run, RunResult, Trigger};
+use offhours::domain::run::{Firing, Outcome, RunResult, Trigger};
 use offhours::domain::schedule::{OffWindow, Schedule};
 use offhours::ledger::backup::backup;
 use offhours::ledger::cursors::Cursor;
@@ -68,22 +68,7 @@ fn claim(at: DateTime<Utc>) -> NewRun {
 fn fire(tx: &Tx<'_>, at: DateTime<Utc>) -> Result<(), LedgerError> {
     let new = claim(at);
     let Claim::Taken(id) = tx.claim(&new)? else { panic!("not taken") };
-    let run = Run {
-        firing: new.firing,
-        connection: new.connection,
-        mode: new.mode,
-        trigger: new.trigger,
-        started_at: at,
-        finished_at: at,
-        result: RunResult::Done,
-        reason: String::new(),
-        off_window: new.off_window,
-        resumed: false,
-        deployments: Vec::new(),
-        left_out: offhours::domain::run::LeftOut::new(),
-        tries: Vec::new(),
-    };
-    tx.finish(id, &run)?;
+    tx.finish(id, &new.ended(RunResult::Done, "", at))?;
     tx.move_cursor(&RuleName::new("hourly").unwrap(), &Cursor { schedule: fires_by(&rule()), after: at })
 }
 

@@ -27,21 +27,24 @@ const BETWEEN_ROUNDS: TimeDelta = TimeDelta::hours(1);
 /// What could not be settled is tried again after this time.
 const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
 
-/// Works until the executor's shutdown, always with the newest executor.
-pub async fn work(executors: watch::Receiver<Executor>, vitals: Vitals) {
+/// Works until the executor's shutdown, always with the newest executor of `news`, and tells it where mails wait.
+pub async fn work(news: watch::Sender<Executor>, vitals: Vitals) {
     let mut last_round = DateTime::UNIX_EPOCH;
     let (mut pace, mut attempts) = {
-        let executor = executors.borrow();
+        let executor = news.borrow();
         (Pace::new(&executor.clock), Attempts::new(executor.ledger.clone(), executor.clock.clone()))
     };
     loop {
-        let executor = executors.borrow().clone();
+        let executor = news.borrow().clone();
         // What is noted as sent under a clock that is ahead for a moment would be silent until then.
         let is_steady = pace.look(&executor.clock) == Gait::Steady;
         let work = async {
             let look = Box::pin(look(&executor, &mut attempts, &mut last_round, is_steady, &vitals));
             if AssertUnwindSafe(look).catch_unwind().await.is_err() {
                 error!("a look at notices, settling and reports ended by a panic, which is a fault of offhours");
+            }
+            if mails_are_due(&executor).await {
+                news.send_modify(|_| {});
             }
             executor.clock.pause(PAUSE).await;
         };
@@ -68,6 +71,14 @@ async fn look(
     if let Err(failure) = observe(executor, vitals).await {
         error!(error = &failure as &dyn std::error::Error, "metrics of the ledger could not be read");
     }
+}
+
+/// True where the outbox holds what could leave now, a notice that was just made for instance: it must not have to wait
+/// until somebody looks.
+async fn mails_are_due(executor: &Executor) -> bool {
+    // Where that cannot be read, whoever delivers looks by itself.
+    let next = executor.ledger.read(|tx| tx.next_mail_at()).await.ok().flatten();
+    next.is_some_and(|next| next <= executor.clock.now())
 }
 
 async fn once(executor: &Executor, attempts: &mut Attempts, last_round: &mut DateTime<Utc>) -> Result<(), LedgerError> {

@@ -94,7 +94,7 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
     tasks.spawn(post_office::work(executors.clone()));
     let vitals = Vitals::default();
     let (signs, heard) = mpsc::channel(pings::MOST_WAITING);
-    tasks.spawn(chores::work(executors.clone(), vitals.clone()));
+    tasks.spawn(chores::work(news.clone(), vitals.clone()));
     tasks.spawn(pings::work(executors.clone(), heard, vitals.clone()));
     tasks.spawn(status_page::work(executors, vitals.clone()));
     let mut daemon = Daemon {

@@ -11,7 +11,7 @@ use crate::domain::agenda::{Agenda, fires_by};
 use crate::domain::id::RuleName;
 use crate::domain::plausible::{Implausible, plausible};
 use crate::domain::rule::Rule;
-use crate::domain::run::{Firing, LeftOut, Run, RunResult, Trigger};
+use crate::domain::run::{Firing, Run, RunResult, Trigger};
 use crate::domain::schedule::Due;
 use crate::executor::Executor;
 use crate::executor::post;
@@ -125,12 +125,13 @@ impl Executor {
         let missed: Vec<NewRun> =
             due.missed.iter().map(|at| self.claim_of(&rule, *at, Trigger::CatchUp, now)).collect();
         let missed_mails = missed.last().map_or_else(Vec::new, |newest| {
-            self.mails(&rule, &recorded(newest, RunResult::Missed, &missed_reason(missed.len(), now)))
+            self.mails(&rule, &newest.ended(RunResult::Missed, missed_reason(missed.len(), now), newest.started_at))
         });
         let run = due.run.map(|firing| {
             let trigger = if firing.on_time { Trigger::Schedule } else { Trigger::CatchUp };
             let claim = self.claim_of(&rule, firing.at, trigger, now);
-            let skipped = recorded(&claim, RunResult::Skipped, "skipped: the rule's previous run is still going");
+            let reason = "skipped: the rule's previous run is still going";
+            let skipped = claim.ended(RunResult::Skipped, reason, claim.started_at);
             let mails = self.mails(&rule, &skipped);
             (claim, mails)
         });
@@ -195,24 +196,5 @@ fn missed_reason(firings: usize, now: DateTime<Utc>) -> String {
     match firings {
         1 => format!("missed: noticed at {noticed}, when its time had passed"),
         n => format!("missed: noticed at {noticed}, when its time had passed, together with {} earlier firings", n - 1),
-    }
-}
-
-/// The run that a firing becomes when it is recorded and not carried out.
-fn recorded(claim: &NewRun, result: RunResult, reason: &str) -> Run {
-    Run {
-        firing: claim.firing.clone(),
-        connection: claim.connection.clone(),
-        mode: claim.mode,
-        trigger: claim.trigger,
-        started_at: claim.started_at,
-        finished_at: claim.started_at,
-        result,
-        reason: reason.to_owned(),
-        off_window: claim.off_window,
-        resumed: false,
-        deployments: Vec::new(),
-        left_out: LeftOut::new(),
-        tries: Vec::new(),
     }
 }

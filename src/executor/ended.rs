@@ -36,21 +36,7 @@ impl Ended {
 
     /// The run that this end makes of `open`.
     pub fn into_run(self, open: &OpenRun, resumed: bool, finished_at: DateTime<Utc>) -> Run {
-        let claim = &open.claim;
-        Run {
-            firing: claim.firing.clone(),
-            connection: claim.connection.clone(),
-            mode: claim.mode,
-            trigger: claim.trigger,
-            started_at: claim.started_at,
-            finished_at,
-            result: self.result,
-            reason: self.reason,
-            off_window: claim.off_window,
-            resumed,
-            deployments: self.rows,
-            left_out: self.left_out,
-            tries: self.tries,
-        }
+        let Self { result, reason, rows, left_out, tries } = self;
+        Run { resumed, deployments: rows, left_out, tries, ..open.claim.ended(result, reason, finished_at) }
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row as Columns, named_params, params};
 
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::rule::Mode;
-use crate::domain::run::{Firing, Run, RunResult, Trigger};
+use crate::domain::run::{Firing, LeftOut, Run, RunResult, Trigger};
 use crate::domain::schedule::OffWindow;
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
@@ -32,6 +32,27 @@ pub struct NewRun {
     pub started_at: DateTime<Utc>,
     /// Name of the lock of the process that carries it out.
     pub executor: String,
+}
+
+impl NewRun {
+    /// The run that this firing becomes where it ends at `finished_at` and met no deployment. Whoever met some adds them.
+    pub fn ended(&self, result: RunResult, reason: impl Into<String>, finished_at: DateTime<Utc>) -> Run {
+        Run {
+            firing: self.firing.clone(),
+            connection: self.connection.clone(),
+            mode: self.mode,
+            trigger: self.trigger,
+            started_at: self.started_at,
+            finished_at,
+            result,
+            reason: reason.into(),
+            off_window: self.off_window,
+            resumed: false,
+            deployments: Vec::new(),
+            left_out: LeftOut::new(),
+            tries: Vec::new(),
+        }
+    }
 }
 
 /// What came of a claim.

@@ -146,7 +146,7 @@ fn covers(hold: &Held, run: &Run, asked: &Asked) -> bool {
     }
 }
 
-/// In which round something happened; none where in none that came to its end.
+/// The lists that rounds got which came to their end.
 fn looks(lived: &Lived, notes: &Notes, journal: &[Entry]) -> BTreeMap<String, Vec<Look>> {
     let lists: Vec<&Answer> = notes.answers.iter().filter(|answer| answer.is_list).collect();
     let is_list = |entry: &&Entry| {
@@ -154,9 +154,10 @@ fn looks(lived: &Lived, notes: &Notes, journal: &[Entry]) -> BTreeMap<String, Ve
     };
     let requests: Vec<&Entry> = journal.iter().filter(is_list).collect();
     let mut looks: BTreeMap<String, Vec<Look>> = BTreeMap::new();
-    for (from, to) in lived.rounds.lock().unwrap().iter() {
+    let rounds = lived.rounds.lock().unwrap().clone();
+    for (from, to) in rounds {
         let mut heard: BTreeMap<&str, (usize, Look)> = BTreeMap::new();
-        for answer in lists.iter().filter(|answer| *from <= answer.at && answer.at <= *to) {
+        for answer in lists.iter().filter(|answer| from <= answer.at && answer.at <= to) {
             let look = Look { at: answer.at, present: BTreeSet::new(), off: BTreeSet::new() };
             let (count, look) = heard.entry(&answer.group).or_insert((0, look));
             *count += 1;
@@ -168,7 +169,7 @@ fn looks(lived: &Lived, notes: &Notes, journal: &[Entry]) -> BTreeMap<String, Ve
         for (group, (count, look)) in heard {
             let asked = requests
                 .iter()
-                .filter(|one| one.resource_group.as_deref() == Some(group) && *from <= one.at && one.at <= *to);
+                .filter(|one| one.resource_group.as_deref() == Some(group) && from <= one.at && one.at <= to);
             // Where one request of the round met a fault, nobody knows which list was believed.
             if asked.count() == count {
                 looks.entry(group.to_owned()).or_default().push(look);

@@ -30,6 +30,8 @@ use crate::year::life;
 
 fn lives_through_a_week(seed: u64) -> Tally {
     println!("SEED={seed}");
+    // Pauses between offhours' own attempts are drawn on this thread.
+    fastrand::seed(seed);
     let mut random = fastrand::Rng::with_seed(seed);
     let week = Week::new(&mut random);
     let mut scenario = Scenario::new().fleet(week.fleet.clone()).prices(&week.prices.toml());

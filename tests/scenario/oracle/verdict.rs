@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 
 use crate::oracle::log::{Asked, Log};
 use crate::oracle::reckoning::{Between, Figure};
-use crate::oracle::witness::{Key, Seen, Silence};
+use crate::oracle::witness::{Answer, Key, Seen, Silence};
 
 /// An answer that met a delay comes so long after its request.
 const SLOWEST_ANSWER: TimeDelta = TimeDelta::seconds(60);
@@ -81,10 +81,10 @@ impl Oracle<'_> {
         let stop = ours.or_else(|| self.accepted(run, key, true).filter(|_| row.requested_at.is_some()));
         let stop = stop.ok_or("counts without an accepted stop")?;
         let seen = self.seen(key)?;
-        let is_exact =
-            self.begins_well(run, row, key, stop, from)? & self.ends_well(run, row, key, seen, (from, to))?;
+        let begins_exactly = self.begins_well(run, row, key, stop, from)?;
+        let ends_exactly = self.ends_well(run, row, key, seen, (from, to))?;
         let figure = self.figure(run, row, seen, stop, (from, to))?;
-        Ok(Judged::Counts { figure, is_exact, some_time: from < to })
+        Ok(Judged::Counts { figure, is_exact: begins_exactly && ends_exactly, some_time: from < to })
     }
 
     fn seen(&self, key: &Key) -> Result<&Seen, String> {
@@ -133,14 +133,12 @@ impl Oracle<'_> {
     }
 
     fn was_seen_off_at(&self, key: &Key, at: DateTime<Utc>) -> bool {
-        let shown = |answer: &&crate::oracle::witness::Answer| {
-            answer.at == at && answer.group == key.0 && answer.off.contains(&key.1)
+        let shows_it = |answer: &Answer| answer.at == at && answer.group == key.0 && answer.off.contains(&key.1);
+        let is_slow = |entry: &Entry| {
+            let is_of_group = entry.method == "GET" && entry.resource_group.as_ref() == Some(&key.0);
+            is_of_group && entry.at < at && at <= entry.at + SLOWEST_ANSWER && entry.status == Some(200)
         };
-        let is_slow = |entry: &&Entry| {
-            let slow = entry.method == "GET" && entry.resource_group.as_ref() == Some(&key.0);
-            slow && entry.at < at && at <= entry.at + SLOWEST_ANSWER && entry.status == Some(200)
-        };
-        self.log.notes.answers.iter().any(|answer| shown(&answer)) || self.log.journal.iter().any(|one| is_slow(&one))
+        self.log.notes.answers.iter().any(shows_it) || self.log.journal.iter().any(is_slow)
     }
 
     /// It ends at the first of: the window's end, time to live, a replacement, a deletion as of when it was last seen.
