@@ -76,7 +76,7 @@ impl PageEnds {
             return End::Sure;
         }
         // A round number may be the server's own limit, and a list of just that length says nothing of others.
-        let is_round = entries >= 100 && entries.is_multiple_of(50);
+        let is_round = entries >= 50 && entries.is_multiple_of(25);
         if is_round || self.are_capped.load(Ordering::Acquire) {
             return End::ReadOn;
         }

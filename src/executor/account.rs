@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::aicore::Error;
 use crate::domain::deployment::Group;
 use crate::domain::id::{DeploymentId, ResourceGroup};
-use crate::domain::run::{LeftOut, Outcome, Row, RunResult, Try, keyword, result_of};
+use crate::domain::run::{LeftOut, Outcome, Row, RunResult, Try, keyword, keyword_and_detail, result_of};
 use crate::domain::schedule::OffWindow;
 use crate::executor::clearance::WINDOW_ENDED;
 use crate::executor::ended::Ended;
@@ -88,7 +88,17 @@ impl Account {
         self.failed = None;
         self.notes.clear();
         for group in self.groups.values_mut().filter(|group| !group.is_done) {
-            group.rows.retain(|_, row| row.requested_at.is_some());
+            group.rows.retain(|_, row| {
+                let stays = row.requested_at.is_some();
+                // Who goes makes room in the sample.
+                if !stays
+                    && row.outcome == Outcome::Left
+                    && let Some(kept) = self.sample.get_mut(keyword(&row.reason))
+                {
+                    *kept = kept.saturating_sub(1);
+                }
+                stays
+            });
             group.left_out.clear();
             (group.unlisted, group.unasked) = (None, None);
         }
@@ -104,17 +114,18 @@ impl Account {
         self.groups.get(group).is_some_and(|end| end.rows.contains_key(id))
     }
 
-    /// How many deployments earlier tries have asked for and seen to their end.
+    /// How many deployments were asked for before this try and are not among what it has found.
     pub fn asked(&self) -> usize {
         let rows = self.groups.values().flat_map(|group| group.rows.values());
-        rows.filter(|row| row.requested_at.is_some()).count()
+        rows.filter(|row| row.requested_at.is_some()).count() + self.earlier.len() + self.unlisted.len()
     }
 
     /// Takes one that is left and hangs on no figure: the first ones with a row, the others as a count.
     pub fn take_left(&mut self, row: Row) {
         let kept = self.sample.entry(keyword(&row.reason).to_owned()).or_default();
-        if *kept < MOST_LEFT_ROWS {
-            *kept += 1;
+        // What was asked for before has a row in the ledger, and what became of it belongs there.
+        if row.requested_at.is_some() || *kept < MOST_LEFT_ROWS {
+            *kept += usize::from(row.requested_at.is_none());
             self.groups.entry(row.resource_group.clone()).or_default().rows.insert(row.id.clone(), row);
         } else {
             self.leave_out(&row.resource_group, keyword(&row.reason), 1);
@@ -215,7 +226,10 @@ impl Account {
         rows.sort_by(|a, b| (&a.resource_group, &a.id).cmp(&(&b.resource_group, &b.id)));
         let whole = Ended { result: RunResult::Done, reason: String::new(), rows, left_out, tries: self.tries };
         if let Some(reason) = self.blocked {
-            return Ended { result: RunResult::Blocked, reason, ..whole };
+            // Blocked by what only a later try could list, it has stopped something.
+            let did_something = whole.rows.iter().any(|row| row.outcome != Outcome::Left && row.requested_at.is_some());
+            let result = if did_something { RunResult::Partial } else { RunResult::Blocked };
+            return Ended { result, reason, ..whole };
         }
         if let Some(failure) = self.failed {
             let did_something = whole.rows.iter().any(|row| row.confirmed_at.is_some());
@@ -261,9 +275,9 @@ fn summary(
         }
     }
     if let Some((group, failure)) = failed.first() {
-        let (word, sentence) = failure.split_once(": ").unwrap_or((failure, ""));
+        let (word, sentence) = keyword_and_detail(failure);
         let count = failed.len();
-        reasons.push(format!("{word}: {count} of {groups} resource groups could not be listed; `{group}`: {sentence}"));
+        reasons.push(format!("{word}: {count} of {groups} resource groups could not be listed; `{group}`:{sentence}"));
     }
     let not_off: Vec<String> = [Outcome::Failed, Outcome::Unconfirmed]
         .into_iter()

@@ -173,9 +173,12 @@ impl<'a> Attempt<'a> {
             (self.task.observer)(&Step::Asked(watched));
         }
         let max_stops = self.task.rule.max_stops;
-        if to_stop > 0 && to_stop + asked > usize::try_from(max_stops).unwrap_or(usize::MAX) {
+        let is_over = to_stop + asked > usize::try_from(max_stops).unwrap_or(usize::MAX);
+        // Blocked once, a run stops nothing in its later tries either: what it blocked for is not asked for again.
+        if to_stop > 0 && (is_over || self.account.blocked.is_some()) {
             let all = to_stop + asked;
-            let reason = format!("blocked: it would have stopped {all} deployments, more than max_stops = {max_stops}");
+            let over = format!("blocked: it would have stopped {all} deployments, more than max_stops = {max_stops}");
+            let reason = self.account.blocked.take().unwrap_or(over);
             found.leave(&reason);
             for (group, count) in &found.surplus {
                 self.account.leave_out(group, keyword(&reason), *count);

@@ -85,9 +85,12 @@ impl Attempt<'_> {
     /// The group as it is labelled now.
     pub(super) async fn labelled_now(&self, group: &Group) -> Result<Group, Error> {
         let (rule, protect) = (&self.task.rule, &self.task.config.protect);
+        let asked_at = self.task.clock.now();
         let mut known = self.labels.lock().await;
         let now = self.task.clock.now();
-        let (_, labels) = match known.take().filter(|(read_at, _)| (now - *read_at).abs() < LABELS_ARE_OLD) {
+        // Also what somebody else began to read after this was asked for, however long it took.
+        let is_fresh = |read_at: DateTime<Utc>| read_at >= asked_at || (now - read_at).abs() < LABELS_ARE_OLD;
+        let (_, labels) = match known.take().filter(|(read_at, _)| is_fresh(*read_at)) {
             Some(fresh) => known.insert(fresh),
             None => known.insert((now, labels(&self.task.tenant.reader, rule, protect).await?)),
         };
@@ -116,12 +119,14 @@ impl Attempt<'_> {
             // It is too late, or offhours is being stopped: an old look keeps the request from being sent.
             None => return Ok(known),
         };
+        if requests.may_have_arrived && is_going_off(&seen) {
+            return Err(Answer::Watch);
+        }
         if seen.status.can_be_stopped() && was_changed(&known.deployment, &seen) {
             return Err(requests.end(changed()));
         }
         match self.question(self.task.clock.now()).decide(&group, &seen) {
             Decision::Stop => Ok(Known { deployment: seen, group, seen_at }),
-            Decision::Leave(_) if requests.may_have_arrived && is_going_off(&seen) => Err(Answer::Watch),
             Decision::Leave(Reason::Status(status)) if status.is_off() => Err(requests.end(Fate::already_off(&seen))),
             Decision::Leave(reason) => Err(requests.end(Fate::left(&reason))),
         }
@@ -180,7 +185,7 @@ fn refused(error: &Error) -> Fate {
 }
 
 /// True for what a stop has reached.
-fn is_going_off(seen: &Deployment) -> bool {
+pub(super) fn is_going_off(seen: &Deployment) -> bool {
     matches!(seen.status, Status::Stopped | Status::Stopping)
         || (seen.status.can_be_stopped() && seen.is_asked_to_stop())
 }

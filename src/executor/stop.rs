@@ -19,7 +19,7 @@ use crate::domain::plan::{Planned, Question, Reason};
 use crate::executor::attempt::Attempt;
 use crate::executor::clearance::Obstacle;
 use crate::executor::ended::Interrupted;
-use crate::executor::look::{Known, Requests, changed, was_changed};
+use crate::executor::look::{Known, Requests, changed, is_going_off, was_changed};
 use crate::executor::progress::Step;
 use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
 use crate::ledger::LedgerError;
@@ -68,9 +68,13 @@ impl Attempt<'_> {
         let mut bulk_was_refused = false;
         while !group.ids(&Progress::ToStop).is_empty() {
             let bulk = !bulk_was_refused && self.can_stop_in_bulk().await;
-            let turn = if bulk { self.asking.acquire().await.ok() } else { None };
+            let mut turn = if bulk { self.asking.acquire().await.ok() } else { None };
             if self.clearance.is_old(group.listed_at) {
                 self.list_again(group).await;
+            }
+            if self.clearance.is_old(group.listed_at) {
+                // A list that takes so long is old before it is there; one deployment is looked at sooner.
+                turn = None;
             }
             let ids: Vec<DeploymentId> = group.ids(&Progress::ToStop).into_iter().take(StopBatch::LIMIT).collect();
             let ids = match self.write_down(group, &ids).await {
@@ -144,7 +148,9 @@ impl Attempt<'_> {
             else {
                 continue;
             };
-            if seen.status.can_be_stopped() && was_changed(ticket.deployment(), &seen) {
+            // What was asked for earlier may have taken effect, which changes it too.
+            let is_ours = ticket.earlier.is_some() && is_going_off(&seen);
+            if !is_ours && seen.status.can_be_stopped() && was_changed(ticket.deployment(), &seen) {
                 ticket.progress = Progress::Over(changed());
                 continue;
             }

@@ -100,7 +100,7 @@ impl Ticket {
             _ if earlier.is_some() && !runs_on => Progress::Asked,
             Decision::Stop if earlier.as_ref().is_some_and(|row| may_have_come_back(deployment, row)) => {
                 let reason = format!(
-                    "came_back: its stop was asked for before a restart, it was changed since and is {}; it is not asked \
+                    "came_back: its stop was asked for earlier, it was changed since and is {}; it is not asked \
                      again",
                     deployment.status
                 );

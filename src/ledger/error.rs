@@ -39,6 +39,9 @@ pub enum LedgerError {
     /// The file was taken away under a process that uses it. What is written to it now, nobody will find.
     #[error("`{}` was moved, replaced or removed while offhours ran, so nothing is written or stopped any more: restart offhours", .0.display())]
     Replaced(PathBuf),
+    /// A daemon of an earlier version is at work on it.
+    #[error("the ledger `{}` has an earlier format, and the daemon of that version still runs: restart it first, as with `systemctl restart offhours`", .0.display())]
+    InOldUse(PathBuf),
     /// Another instance has it.
     #[error("another offhours ({holder}) holds the state directory `{}`", path.display())]
     Held {

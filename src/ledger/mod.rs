@@ -104,6 +104,7 @@ impl Ledger {
         make_file(&path)?;
         let anchor = Anchor::of(&path)?;
         let mut connection = connect(&path, Access::Write)?;
+        refuse_old_daemon(version(&connection, &path)?, &place, &path)?;
         migrate(&mut connection, &path)?;
         Self::new(anchor, Access::Write, connection, presence)
     }
@@ -123,7 +124,10 @@ impl Ledger {
         match version(&connection, &path)? {
             // Another process is about to make it.
             0 => return Ok(None),
-            found if found < known_version() => migrate(&mut connect(&path, Access::Write)?, &path)?,
+            found if found < known_version() => {
+                refuse_old_daemon(found, &place, &path)?;
+                migrate(&mut connect(&path, Access::Write)?, &path)?;
+            }
             found if found == known_version() => {}
             found => return Err(LedgerError::Newer { path, found, known: known_version() }),
         }
@@ -255,6 +259,12 @@ impl Inner {
     }
 }
 
+/// A daemon of an earlier version would go on writing into the new format as if it were its own.
+fn refuse_old_daemon(found: i64, place: &Path, path: &Path) -> Result<(), LedgerError> {
+    let is_older = (1..known_version()).contains(&found);
+    if is_older && lock::is_alive(place, "daemon") { Err(LedgerError::InOldUse(path.to_owned())) } else { Ok(()) }
+}
+
 /// A restore that was cut short has taken the old ledger away; a new one in its place would know of nothing.
 fn refuse_unfinished(place: &Path) -> Result<(), LedgerError> {
     let part = place.join(restore::PART);
@@ -282,7 +292,7 @@ fn make_file(path: &Path) -> Result<(), LedgerError> {
 
 fn connect(path: &Path, access: Access) -> Result<Connection, LedgerError> {
     let set_up = || {
-        // `prepare_directory` has made the file; one that went away since is not made anew behind a daemon's back. A
+        // `make_file` has made the file; one that went away since is not made anew behind a daemon's back. A
         // reader opens it for writing too, because it has to take part in the log.
         let connection = Connection::open_with_flags(path, FLAGS)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;

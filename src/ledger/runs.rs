@@ -195,6 +195,8 @@ impl Tx<'_> {
         for row in &run.deployments {
             self.put_row(id, row, Some(row.outcome))?;
         }
+        // Written down and never sent, because something came in between, and not met again since.
+        self.0.prepare_cached("DELETE FROM deployment WHERE run = ?1 AND outcome IS NULL")?.execute([id.0])?;
         self.put_left_out(id, &run.left_out)?;
         self.expect_settlement(id)?;
         Ok(true)

@@ -20,6 +20,7 @@ pub fn check(stage: &Stage) {
     every_request_was_written_down_before_and_inside_its_window(stage);
     every_firing_is_in_the_ledger_once(stage);
     one_mail_for_each_recipient_and_run(stage);
+    every_deployment_of_a_run_that_is_over_has_an_outcome(stage);
     no_secret_was_written_anywhere(stage);
 }
 
@@ -67,6 +68,12 @@ fn every_firing_is_in_the_ledger_once(stage: &Stage) {
             assert_eq!(entries, 1, "entries for {name} at {at}");
         }
     }
+}
+
+fn every_deployment_of_a_run_that_is_over_has_an_outcome(stage: &Stage) {
+    let without = "SELECT count(*) FROM deployment d JOIN run r ON d.run = r.id WHERE NOT r.open AND d.outcome IS NULL";
+    let without: i64 = stage.database().query_row(without, [], |row| row.get(0)).unwrap();
+    assert_eq!(without, 0, "a ledger with such rows is refused by `ledger verify` and `ledger restore`");
 }
 
 fn one_mail_for_each_recipient_and_run(stage: &Stage) {

@@ -169,3 +169,38 @@ fn p21_a_run_that_is_killed_between_two_tries_goes_on_with_them() {
     assert!(!run.tries.is_empty(), "the tries before the restart are told too");
     assert_eq!(stage.patched_ids().len(), 15, "nothing was asked twice");
 }
+
+#[test]
+fn p24_a_run_that_is_blocked_stops_nothing_in_its_later_tries_either() {
+    // Five and five are listed at once, and are over the limit; the other five alone would not be.
+    let stage = Scenario::evenings_with("max_stops = 7").fleet(three_groups()).start();
+    let fault = Fault::on("GET", "/lm/deployments").group("dev-b").answers(503);
+    let fired = fire_through(stage, fault, Duration::from_secs(900));
+    fired.result("blocked").because("max_stops = 7").patches(0);
+}
+
+#[test]
+fn p24_what_was_asked_before_a_crash_counts_against_max_stops() {
+    let fleet =
+        Fleet::new().group("dev-a").running_many("da", 5, "infer.s").group("dev-b").running_many("db", 5, "infer.s");
+    let mut stage = Scenario::evenings_with("max_stops = 7").fleet(fleet).start();
+    stage.simulator.inject(Fault::on("GET", "/lm/deployments").group("dev-b").always().answers(503));
+    let has_asked =
+        |simulator: &offhours::simulator::Simulator| simulator.journal().iter().any(|entry| entry.is_patch());
+    assert!(stage.die_when(has_asked).is_none());
+    stage.simulator.heal();
+    stage.simulator.inject(Fault::on("GET", "/lm/deployments").group("dev-a").always().answers(503));
+    let run = stage.resume().remove(0);
+    let ids = stage.patched_ids();
+    assert!(ids.iter().all(|id| id.starts_with("da")), "{ids:?} were asked, {:#?}", words(&run));
+}
+
+#[test]
+fn p25_a_list_that_takes_longer_than_a_look_may_be_old_still_ends_with_everything_stopped() {
+    let slow = |path: &str, seconds: u64| Fault::on("GET", path).always().delays(Duration::from_secs(seconds));
+    let scenario = Scenario::evenings().fleet(three_groups());
+    let fired = scenario.fault(slow("/lm/deployments", 20)).fault(slow("/admin/resourceGroups", 15)).fire();
+    fired.result("done");
+    assert_eq!(fired.run().totals().stopped, 15, "{:#?}", words(fired.run()));
+    assert!(fired.run().finished_at - fired.run().started_at < TimeDelta::minutes(15));
+}
