@@ -185,6 +185,12 @@ pub struct HoldAdd {
     /// Who wants it [default: the user who runs this]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
+    /// Also where nothing of that name is known, as for what is deployed later
+    #[arg(long)]
+    pub anyway: bool,
+    /// For more than 30 days
+    #[arg(long)]
+    pub long: bool,
 }
 
 /// `history`
@@ -242,12 +248,12 @@ pub enum Mail {
 pub enum Ledger {
     /// Write a consistent copy, beside a running daemon
     Backup {
-        /// The copy; must not exist
+        /// The copy; must not exist, or `-` for standard output
         file: PathBuf,
     },
     /// Put a backup in the ledger's place, while no daemon runs; the ledger that was there is kept beside it
     Restore {
-        /// The backup
+        /// The backup, or `-` for standard input
         file: PathBuf,
     },
     /// Check the file, its references and what every ledger promises

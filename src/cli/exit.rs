@@ -1,7 +1,9 @@
 //! Exit codes, and the last words of a command that failed.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::aicore;
@@ -150,8 +152,9 @@ impl Failure {
         }
     }
 
-    /// The last words: what failed, why, and what to do. Faults of files stand for themselves.
-    pub fn last_words(&self) -> String {
+    /// The last words: what failed, why, and what to do. Faults of files stand for themselves. `arguments` are those of this
+    /// process, for a command that does the same.
+    pub fn last_words(&self, arguments: impl Iterator<Item = OsString>) -> String {
         if let Self::Config(faults) = self {
             return faults.to_string();
         }
@@ -161,9 +164,35 @@ impl Failure {
             let _ = write!(words, "\n  because {error}");
             cause = error.source();
         }
-        if let Self::Usage { hint: Some(hint), .. } = self {
+        let hint = match self {
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::Ledger(error) => error.somebody_elses().map(|place| as_its_owner(place, arguments)),
+            _ => None,
+        };
+        if let Some(hint) = hint {
             let _ = write!(words, "\n  hint: {hint}");
         }
         words
+    }
+}
+
+/// How to do the same as the user whose ledger it is.
+fn as_its_owner(place: &Path, arguments: impl Iterator<Item = OsString>) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut arguments = arguments.map(|word| word.to_string_lossy().into_owned()).peekable();
+    while let Some(word) = arguments.next() {
+        if word == "--config" {
+            arguments.next();
+        } else if !word.starts_with("--config=") {
+            words.push(word);
+        }
+    }
+    let command = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| "COMMAND…".to_owned());
+    if ["/var/lib/offhours", "/var/lib/private/offhours"].iter().any(|service| Path::new(service) == place) {
+        format!("it is the ledger of the systemd service: `sudo offhoursctl {command}` does this as the service")
+    } else {
+        format!(
+            "run `offhours {command}` as the user to whom it belongs; for the systemd service that is `sudo offhoursctl {command}`"
+        )
     }
 }

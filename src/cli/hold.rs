@@ -1,61 +1,106 @@
-//! `offhours hold`: "not tonight", beside a running daemon.
+//! `offhours hold`: "not tonight", beside a running daemon. It needs the ledger, and no more of the configuration than was
+//! understood.
 
-use serde_json::json;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
 
 use crate::cli::args::{Hold, HoldAdd};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{Session, output, rules, when};
-use crate::config::Config;
+use crate::cli::hold_answer::Answer;
+use crate::cli::hold_effect::{Effect, effect};
+use crate::cli::{Session, output, when};
+use crate::config::{Outline, nearest};
 use crate::domain::hold::{Hold as DomainHold, Target};
-use crate::domain::id::{DeploymentId, ResourceGroup};
+use crate::domain::id::{BadId, DeploymentId, ResourceGroup, RuleName};
 use crate::domain::instant::rfc3339;
-use crate::domain::zone::Zone;
 use crate::ledger::Ledger;
+use crate::ledger::overview::daemon;
 use crate::report::clean::shorten;
 use crate::report::form::Form;
 use crate::report::table;
 
 const LONGEST_REASON: usize = 500;
+/// What is kept on for longer is asked for in so many words.
+const LONG: TimeDelta = TimeDelta::days(30);
 
 pub async fn hold(session: &Session, command: Hold) -> Result<Exit, Failure> {
-    let config = session.config()?;
+    let outline = session.outline()?;
     match command {
-        Hold::Add(args) => add(session, &config, args).await,
-        Hold::List => list(session, &config).await,
-        Hold::Remove { id } => remove(session, &config, id).await,
+        Hold::Add(args) => add(session, &outline, args).await,
+        Hold::List => list(session, &outline).await,
+        Hold::Remove { id } => remove(session, &outline, id).await,
     }
 }
 
-async fn add(session: &Session, config: &Config, args: HoldAdd) -> Result<Exit, Failure> {
-    let target = target(config, &args)?;
+async fn add(session: &Session, outline: &Outline, args: HoldAdd) -> Result<Exit, Failure> {
     let now = session.now();
-    let until = when::end_of_hold(&args.until, config.zone.as_ref(), now)?;
+    let hold = asked_for(outline, &args, now)?;
+    let ledger = Ledger::open_existing(outline.state_dir())?;
+    let effect = effect(session, outline, &ledger, &hold).await?;
+    if !effect.knows(&hold.target) && effect.doubts.is_empty() && !args.anyway {
+        return Err(unknown(&hold.target, &effect));
+    }
+    let written = hold.clone();
+    let id =
+        ledger.write(move |tx| tx.add_hold(&written.target, written.until, &written.reason, &written.by, now)).await?;
+    let hold = DomainHold { id, ..hold };
+    let answer =
+        Answer { hold: &hold, effect: &effect, daemon: daemon(ledger.directory()), ledger: ledger.directory() };
+    if session.json {
+        output::print_json(&answer.json(json_hold(&hold)))?;
+    } else {
+        let zone = outline.zone_or_utc();
+        output::print(&answer.text(&Form { locale: outline.locale(), zone: &zone }))?;
+    }
+    Ok(Exit::Well)
+}
+
+/// The hold that `args` describe, without a number.
+fn asked_for(outline: &Outline, args: &HoldAdd, now: DateTime<Utc>) -> Result<DomainHold, Failure> {
+    let target = target(outline, args)?;
+    let until = when::end_of_hold(&args.until, outline.zone(), now)?;
     if until <= now {
         return Err(Failure::usage(format!("the hold would end at {}, which is over", rfc3339(until))));
+    }
+    if until - now > LONG && !args.long {
+        return Err(Failure::Usage {
+            message: format!("the hold would last {} days, until {}", (until - now).num_days(), rfc3339(until)),
+            hint: Some(
+                "add `--long` if that is meant; `[rule.exclude]` or the label `keep` keep something on for good"
+                    .to_owned(),
+            ),
+        });
     }
     let reason = args.reason.trim().to_owned();
     if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
         return Err(Failure::usage(format!("a hold needs a reason of at most {LONGEST_REASON} characters")));
     }
-    let by = args.by.or_else(user).map(|by| by.trim().to_owned()).filter(|by| !by.is_empty());
+    let by = args.by.clone().or_else(user).map(|by| by.trim().to_owned()).filter(|by| !by.is_empty());
     let by = by.ok_or_else(|| Failure::usage("say who wants the hold with `--by NAME`"))?;
-    let hold = DomainHold { id: 0, target, created_at: now, until, reason, by };
-    let written = hold.clone();
-    let id = Ledger::open(&config.state_dir)?
-        .write(move |tx| tx.add_hold(&written.target, written.until, &written.reason, &written.by, now))
-        .await?;
-    let hold = DomainHold { id, ..hold };
-    if session.json {
-        output::print_json(&json_hold(&hold))?;
-    } else {
-        output::print(&format!("hold {id}: {} is left until {}\n", hold.target, form(config).instant(until)))?;
-    }
-    Ok(Exit::Well)
+    Ok(DomainHold { id: 0, target, created_at: now, until, reason, by })
 }
 
-async fn list(session: &Session, config: &Config) -> Result<Exit, Failure> {
+fn unknown(target: &Target, effect: &Effect) -> Failure {
+    let likely = nearest(target.name(), effect.names.iter().map(String::as_str));
+    let likely = likely.map_or_else(String::new, |known| format!("did you mean `{}`? ", shorten(known, 80)));
+    let noun = match target {
+        Target::Deployment(_) => "deployment",
+        Target::ResourceGroup(_) => "resource group",
+        Target::Configuration(_) => "configuration",
+        Target::Rule(_) => "rule",
+    };
+    Failure::Usage {
+        message: format!(
+            "there is no {noun} `{}` where a rule looks, and no run has met one: nothing was held",
+            shorten(target.name(), 80)
+        ),
+        hint: Some(format!("{likely}`--anyway` holds the name all the same")),
+    }
+}
+
+async fn list(session: &Session, outline: &Outline) -> Result<Exit, Failure> {
     let now = session.now();
-    let holds = match Ledger::open_to_read(&config.state_dir)? {
+    let holds = match Ledger::open_to_read(outline.state_dir())? {
         Some(ledger) => ledger.read(move |tx| tx.holds(now)).await?,
         None => Vec::new(),
     };
@@ -64,12 +109,14 @@ async fn list(session: &Session, config: &Config) -> Result<Exit, Failure> {
     } else if holds.is_empty() {
         output::print("no holds are in force\n")?;
     } else {
+        let zone = outline.zone_or_utc();
+        let form = Form { locale: outline.locale(), zone: &zone };
         let mut table = table::plain(&["HOLD", "WHAT", "UNTIL", "BY", "REASON"]);
         for hold in &holds {
             table.add_row([
                 hold.id.to_string(),
                 shorten(&hold.target.to_string(), 60),
-                form(config).instant(hold.until),
+                form.instant(hold.until),
                 shorten(&hold.by, 30),
                 shorten(&hold.reason, 60),
             ]);
@@ -79,9 +126,9 @@ async fn list(session: &Session, config: &Config) -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
-async fn remove(session: &Session, config: &Config, id: i64) -> Result<Exit, Failure> {
+async fn remove(session: &Session, outline: &Outline, id: i64) -> Result<Exit, Failure> {
     let now = session.now();
-    let removed = Ledger::open(&config.state_dir)?.write(move |tx| tx.remove_hold(id, now)).await?;
+    let removed = Ledger::open_existing(outline.state_dir())?.write(move |tx| tx.remove_hold(id, now)).await?;
     if !removed {
         return Err(Failure::Usage {
             message: format!("there is no hold {id} in force"),
@@ -92,8 +139,8 @@ async fn remove(session: &Session, config: &Config, id: i64) -> Result<Exit, Fai
     Ok(Exit::Well)
 }
 
-fn target(config: &Config, args: &HoldAdd) -> Result<Target, Failure> {
-    let bad = |error: crate::domain::id::BadId| Failure::usage(error.to_string());
+fn target(outline: &Outline, args: &HoldAdd) -> Result<Target, Failure> {
+    let bad = |error: BadId| Failure::usage(error.to_string());
     if let Some(id) = &args.deployment {
         return Ok(Target::Deployment(DeploymentId::new(id.as_str()).map_err(bad)?));
     }
@@ -109,20 +156,20 @@ fn target(config: &Config, args: &HoldAdd) -> Result<Target, Failure> {
         return Ok(Target::Configuration(name.clone()));
     }
     let rule = args.rule.as_deref().unwrap_or_default();
-    Ok(Target::Rule(rules::find(config, rule)?.name.clone()))
+    if outline.disabled().iter().any(|disabled| disabled.as_str() == rule) {
+        return Err(Failure::Usage {
+            message: format!("the rule `{rule}` is disabled: it stops nothing"),
+            hint: Some("it has `enabled = false`".to_owned()),
+        });
+    }
+    Ok(Target::Rule(RuleName::new(rule).map_err(bad)?))
 }
 
 fn user() -> Option<String> {
     ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
 }
 
-fn form(config: &Config) -> Form<'_> {
-    static UTC: std::sync::LazyLock<Zone> = std::sync::LazyLock::new(Zone::utc);
-    let locale = config.locale();
-    Form { locale, zone: config.zone.as_ref().unwrap_or(&UTC) }
-}
-
-fn json_hold(hold: &DomainHold) -> serde_json::Value {
+fn json_hold(hold: &DomainHold) -> Value {
     json!({
         "id": hold.id,
         "kind": hold.target.kind(),

@@ -1,6 +1,9 @@
 //! `offhours ledger`: a backup beside a running daemon, its return, a check, and trust in the clock.
 
 use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IsTerminal, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -16,31 +19,82 @@ use crate::ledger::backup::backup;
 use crate::ledger::restore::{Restored, restore};
 use crate::ledger::verify::{Verdict, verify_in};
 
+/// Standard output or input, in place of a file.
+const STREAM: &str = "-";
+
 pub fn ledger(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let directory = session.config()?.state_dir;
-    if !matches!(args, Args::Restore { .. }) && directory.join(FILE).symlink_metadata().is_err() {
-        return Err(Failure::Missing(format!("there is no ledger in `{}` yet", directory.display())));
-    }
+    let directory = session.outline()?.state_dir().to_owned();
     let (verdict, text, json) = match args {
+        Args::Backup { file } if file == Path::new(STREAM) => return backup_to_stdout(&directory),
         Args::Backup { file } => {
             let verdict = backup(&directory, &file)?;
             (verdict, format!("copied to {}\n", file.display()), json!({ "copy": file }))
         }
         Args::Verify => (verify_in(&directory)?, String::new(), json!({ "copy": null })),
         Args::TrustClock { yes } => return on_threads(trust_clock(session, yes)),
+        Args::Restore { file } if file == Path::new(STREAM) => {
+            let scratch = Scratch::beside(&directory);
+            scratch.fill_from_stdin().map_err(Failure::io("cannot read a backup from standard input"))?;
+            put_back(session, &directory, &scratch.0)?
+        }
         Args::Restore { file } => put_back(session, &directory, &file)?,
     };
     if session.json {
         output::print_json(&with_verdict(json, &verdict))?;
     } else {
-        let mut text = text;
-        let _ = writeln!(text, "{} runs, {} deployments, {} mails", verdict.runs, verdict.deployments, verdict.mails);
-        for fault in &verdict.faults {
-            let _ = writeln!(text, "fault: {fault}");
-        }
-        output::print(&text)?;
+        output::print(&(text + &in_words(&verdict)))?;
     }
     Ok(if verdict.is_whole() { Exit::Well } else { Exit::Ledger })
+}
+
+/// A file beside the ledger, where whoever may write the ledger may write. Dropped, it is gone.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn beside(directory: &Path) -> Self {
+        Self(directory.join(format!("{}.stream-{}", FILE, std::process::id())))
+    }
+
+    fn fill_from_stdin(&self) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.0)?;
+        io::copy(&mut io::stdin().lock(), &mut file)?;
+        file.sync_all()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// The copy itself is what is printed, so what is said of it goes to standard error.
+fn backup_to_stdout(directory: &Path) -> Result<Exit, Failure> {
+    if io::stdout().is_terminal() {
+        return Err(Failure::Usage {
+            message: "a backup is not text for a terminal".to_owned(),
+            hint: Some("redirect it: `offhours ledger backup - > FILE`".to_owned()),
+        });
+    }
+    let scratch = Scratch::beside(directory);
+    let verdict = backup(directory, &scratch.0)?;
+    let printed = File::open(&scratch.0).and_then(|mut copy| {
+        let mut stdout = io::stdout().lock();
+        io::copy(&mut copy, &mut stdout)?;
+        stdout.flush()
+    });
+    printed.map_err(Failure::io("cannot write the backup to standard output"))?;
+    // Whoever closed it does not want to know.
+    let _ = io::stderr().write_all(in_words(&verdict).as_bytes());
+    Ok(if verdict.is_whole() { Exit::Well } else { Exit::Ledger })
+}
+
+fn in_words(verdict: &Verdict) -> String {
+    let mut text = format!("{} runs, {} deployments, {} mails\n", verdict.runs, verdict.deployments, verdict.mails);
+    for fault in &verdict.faults {
+        let _ = writeln!(text, "fault: {fault}");
+    }
+    text
 }
 
 fn with_verdict(mut json: Value, verdict: &Verdict) -> Value {

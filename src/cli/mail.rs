@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::cli::args::Mail;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{Session, output};
-use crate::config::Config;
+use crate::config::{Config, Outline};
 use crate::domain::instant::rfc3339;
 use crate::executor::post;
 use crate::ledger::Ledger;
@@ -20,10 +20,9 @@ use crate::report::{Content, table};
 const SENT_SPAN: TimeDelta = TimeDelta::days(7);
 
 pub async fn mail(session: &Session, command: Mail) -> Result<Exit, Failure> {
-    let config = session.config()?;
     match command {
-        Mail::Test => test(session, &config).await,
-        Mail::Queue => queue(session, &config).await,
+        Mail::Test => test(session, &session.config()?).await,
+        Mail::Queue => queue(session, &session.outline()?).await,
     }
 }
 
@@ -54,9 +53,9 @@ async fn test(session: &Session, config: &Config) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-async fn queue(session: &Session, config: &Config) -> Result<Exit, Failure> {
+async fn queue(session: &Session, outline: &Outline) -> Result<Exit, Failure> {
     let since = session.now() - SENT_SPAN;
-    let mails = match Ledger::open_to_read(&config.state_dir)? {
+    let mails = match Ledger::open_to_read(outline.state_dir())? {
         Some(ledger) => ledger.read(move |tx| tx.outbox(since)).await?,
         None => Vec::new(),
     };

@@ -10,7 +10,7 @@ use tracing::warn;
 use crate::cli::args::{Cli, Command};
 use crate::cli::exit::{Exit, Failure};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Outline};
 
 pub mod args;
 mod aside;
@@ -21,6 +21,8 @@ mod explain;
 mod fire;
 mod history;
 mod hold;
+mod hold_answer;
+mod hold_effect;
 mod json_list;
 mod ledger;
 mod logging;
@@ -67,7 +69,11 @@ pub fn main() -> Exit {
     match session.carry_out(cli.command) {
         Ok(exit) => exit,
         Err(failure) => {
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{}\n", failure.last_words()).as_bytes());
+            let arguments = std::env::args_os().skip(1);
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("{}\n", failure.last_words(arguments)).as_bytes(),
+            );
             failure.exit()
         }
     }
@@ -99,6 +105,19 @@ impl Session {
 
     fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    /// As much of the configuration as was understood: holds and history need the ledger, not the rules. Faults are said
+    /// and do not keep the command from its work; what the daemon does goes by what it has read.
+    fn outline(&self) -> Result<Outline, Failure> {
+        let outline = config::outline(&config::find(self.config.as_deref())?, self.now())?;
+        for warning in &outline.warnings {
+            warn!("{warning}");
+        }
+        if let Some(faults) = &outline.faults {
+            warn!("the configuration on disk has faults, and a daemon goes on by what it read before:\n{faults}");
+        }
+        Ok(outline)
     }
 
     /// The configuration, with its warnings in the log.

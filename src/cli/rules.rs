@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cli::exit::Failure;
-use crate::config::Config;
+use crate::config::{Config, nearest};
 use crate::domain::rule::Rule;
 
 /// The rule called `name`.
@@ -17,18 +17,15 @@ pub fn find(config: &Config, name: &str) -> Result<Arc<Rule>, Failure> {
             hint: Some("remove `enabled = false` from it".to_owned()),
         });
     }
-    let nearest = config
-        .rules
-        .iter()
-        .map(|rule| (strsim::jaro_winkler(name, rule.name.as_str()), rule.name.as_str()))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let known = nearest(name, config.rules.iter().map(|rule| rule.name.as_str()));
     Err(Failure::Usage {
         message: format!("there is no rule `{}`", name.escape_debug()),
-        hint: Some(nearest.map_or_else(
-            || "`offhours check` shows all rules".to_owned(),
-            |(_, known)| format!("did you mean `{known}`?"),
-        )),
+        hint: Some(
+            known.map_or_else(
+                || "`offhours check` shows all rules".to_owned(),
+                |known| format!("did you mean `{known}`?"),
+            ),
+        ),
     })
 }
 

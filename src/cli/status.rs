@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::run::built;
 use crate::cli::{Session, aside, output};
-use crate::config::Config;
+use crate::config::{Fingerprint, OnDisk, Outline};
 use crate::domain::agenda::Agenda;
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
 use crate::domain::plausible::{Implausible, plausible};
+use crate::domain::run::RunResult;
+use crate::executor::post::not_in_force;
 use crate::ledger::chores::Chore;
 use crate::ledger::overview::{Daemon, MailCounts, RECENT, RunHead, daemon};
 use crate::ledger::{Ledger, LedgerError, Tx};
@@ -39,6 +41,8 @@ struct Status {
     holds: usize,
     unsettled: u32,
     put_aside: Vec<Chore>,
+    /// How the files compare with what the daemon goes by.
+    on_disk: Option<OnDisk>,
 }
 
 #[derive(Debug)]
@@ -51,33 +55,36 @@ struct RuleStatus {
 }
 
 pub async fn status(session: &Session) -> Result<Exit, Failure> {
-    let config = session.config()?;
-    let status = Status::draw_up(&config, session.now(), built()).await?;
+    let outline = session.outline()?;
+    let status = Status::draw_up(&outline, session.now(), built()).await?;
     let zone_data = crate::clock::zone_data();
     if session.json {
-        output::print_json(&status.json(&config, &zone_data))?;
+        output::print_json(&status.json(&outline, &zone_data))?;
     } else {
-        output::print(&status.text(&config, &zone_data))?;
+        output::print(&status.text(&outline, &zone_data))?;
     }
-    Ok(if status.rules_fire() { Exit::Well } else { Exit::Problem })
+    Ok(if status.amiss().is_empty() { Exit::Well } else { Exit::Problem })
 }
 
 impl Status {
-    async fn draw_up(config: &Config, now: DateTime<Utc>, built: DateTime<Utc>) -> Result<Self, LedgerError> {
-        let rules = config.rules.iter().map(|rule| RuleStatus {
+    async fn draw_up(outline: &Outline, now: DateTime<Utc>, built: DateTime<Utc>) -> Result<Self, LedgerError> {
+        let rules = outline.rules().iter().map(|rule| RuleStatus {
             rule: rule.name.clone(),
             last: None,
             next_firing: rule.schedule.next_firing(now),
             barren_runs: None,
         });
-        let mut status = Self { daemon: daemon(&config.state_dir), rules: rules.collect(), ..Self::default() };
-        let ledger = Ledger::open_to_read(&config.state_dir)?;
-        let (cursors, newest) = match &ledger {
-            Some(ledger) => ledger.read(|tx| Ok((tx.cursors()?, tx.newest_instant()?))).await?,
+        let mut status = Self { rules: rules.collect(), ..Self::default() };
+        let ledger = Ledger::open_to_read(outline.state_dir())?;
+        status.daemon = daemon(outline.state_dir());
+        let (cursors, newest, in_force) = match &ledger {
+            Some(ledger) => ledger.read(|tx| Ok((tx.cursors()?, tx.newest_instant()?, tx.in_force()?))).await?,
             None => Default::default(),
         };
+        let in_force = in_force.filter(|_| status.daemon != Daemon::Absent);
+        status.on_disk = in_force.map(|known| outline.compared_with(&Fingerprint::new(known.fingerprint)));
         let known = cursors.into_iter().map(|(rule, cursor)| (rule, (cursor.schedule, cursor.after)));
-        let agenda = Agenda::new(&config.rules, &known.collect(), now);
+        let agenda = Agenda::new(outline.rules(), &known.collect(), now);
         status.look_at_clock(&agenda, plausible(now, built, newest), now);
         match ledger {
             Some(ledger) => ledger.read(move |tx| status.filled_in(tx, now)).await,
@@ -94,8 +101,23 @@ impl Status {
         }
     }
 
-    fn rules_fire(&self) -> bool {
-        self.daemon != Daemon::Absent && self.clock.is_none()
+    /// What needs a person; `status` ends with 1 where there is something.
+    fn amiss(&self) -> Vec<String> {
+        let mut amiss = Vec::new();
+        if self.daemon == Daemon::Absent {
+            amiss.push("no daemon runs: nothing fires".to_owned());
+        }
+        amiss.extend(self.clock.iter().map(|fault| format!("rules do not fire: {fault}")));
+        amiss.extend(self.on_disk.as_ref().and_then(not_in_force));
+        for rule in &self.rules {
+            let failed = rule.last.as_ref().filter(|last| last.result.is_some_and(RunResult::needs_a_person));
+            amiss.extend(failed.map(|last| format!("the last run of rule {} ended {}", rule.rule, result(last))));
+        }
+        if self.mails.given_up > 0 {
+            amiss.push(format!("{} mails were given up within a week: see `offhours mail queue`", self.mails.given_up));
+        }
+        amiss.extend(aside::lines(&self.put_aside));
+        amiss
     }
 
     fn filled_in(mut self, tx: &Tx<'_>, now: DateTime<Utc>) -> Result<Self, LedgerError> {
@@ -118,9 +140,9 @@ impl Status {
         self.rules.iter().filter_map(barren).collect()
     }
 
-    fn text(&self, config: &Config, zone_data: &str) -> String {
-        let zone = config.zone_or_utc();
-        let form = Form { locale: config.locale(), zone: &zone };
+    fn text(&self, outline: &Outline, zone_data: &str) -> String {
+        let zone = outline.zone_or_utc();
+        let form = Form { locale: outline.locale(), zone: &zone };
         let mut text = match self.daemon {
             Daemon::Runs(Some(pid)) => format!("the daemon runs, pid {pid}\n"),
             Daemon::Runs(None) => "the daemon runs\n".to_owned(),
@@ -129,9 +151,12 @@ impl Status {
         for line in self.clock.iter().flat_map(|fault| table::broken(&format!("RULES DO NOT FIRE: {fault}"))) {
             let _ = writeln!(text, "{line}");
         }
+        for line in self.on_disk.iter().filter_map(not_in_force).flat_map(|line| table::broken(&line)) {
+            let _ = writeln!(text, "{line}");
+        }
         let _ = writeln!(text, "time zone data {zone_data}");
         if !self.has_ledger {
-            let _ = writeln!(text, "no ledger yet in {}", config.state_dir.display());
+            let _ = writeln!(text, "no ledger yet in {}", outline.state_dir().display());
         }
         let _ = write!(text, "\n{}", self.table(&form));
         let _ = writeln!(text, "Times in {}.\n", zone.name());
@@ -182,7 +207,7 @@ impl Status {
         lines
     }
 
-    fn json(&self, config: &Config, zone_data: &str) -> Value {
+    fn json(&self, outline: &Outline, zone_data: &str) -> Value {
         let rules = self.rules.iter().map(|rule| {
             json!({
                 "rule": rule.rule.as_str(),
@@ -200,7 +225,7 @@ impl Status {
             "version": env!("CARGO_PKG_VERSION"),
             "clock": self.clock.as_ref().map(ToString::to_string),
             "time_zone_data": zone_data,
-            "state_dir": config.state_dir,
+            "state_dir": outline.state_dir(),
             "rules": rules.collect::<Vec<_>>(),
             "last_problem": self.last_problem.as_ref().map(json_head),
             "mails": {
@@ -212,6 +237,7 @@ impl Status {
             "unsettled": self.unsettled,
             "put_aside": aside::json(&self.put_aside),
             "warnings": self.warnings(),
+            "amiss": self.amiss(),
         })
     }
 }
@@ -244,7 +270,7 @@ mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
 
     use super::{Daemon, Status};
-    use crate::config::{self, Config};
+    use crate::config::{self, Outline};
     use crate::domain::agenda::fires_by;
     use crate::domain::hold::Target;
     use crate::domain::id::{ConnectionName, ResourceGroup, RuleName};
@@ -263,7 +289,7 @@ mod tests {
         "2026-11-24T09:00:00Z".parse().unwrap()
     }
 
-    fn config(directory: &tempfile::TempDir) -> Config {
+    fn outline(directory: &tempfile::TempDir) -> Outline {
         let at = |name: &str| directory.path().join(name);
         fs::create_dir(at("schedules")).unwrap();
         let main = "timezone = \"Europe/Berlin\"\nstate_dir = \"state\"\n[connection.dev]\nservice_key = \"key\"\n";
@@ -279,7 +305,7 @@ mod tests {
             )
         });
         fs::write(at("schedules/a.toml"), rules.concat()).unwrap();
-        config::load_at(&at("offhours.toml"), now()).unwrap().0
+        config::outline(&at("offhours.toml"), now()).unwrap()
     }
 
     fn new_run(rule: &str, at: DateTime<Utc>) -> NewRun {
@@ -329,64 +355,67 @@ mod tests {
     #[tokio::test]
     async fn all_that_is_amiss_is_on_one_page() {
         let directory = tempfile::tempdir().unwrap();
-        let config = config(&directory);
-        let ledger = Ledger::open(&config.state_dir).unwrap();
+        let outline = outline(&directory);
+        let ledger = Ledger::open(outline.state_dir()).unwrap();
         fill(&ledger).await;
-        let lock = DaemonLock::take(&config.state_dir).unwrap();
-        let status = Status::draw_up(&config, now(), DateTime::UNIX_EPOCH).await.unwrap();
-        let text = status.text(&config, ZONE_DATA).replace(&std::process::id().to_string(), "4711");
+        let lock = DaemonLock::take(outline.state_dir()).unwrap();
+        let status = Status::draw_up(&outline, now(), DateTime::UNIX_EPOCH).await.unwrap();
+        let text = status.text(&outline, ZONE_DATA).replace(&std::process::id().to_string(), "4711");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!("status", text);
-        let json = status.json(&config, ZONE_DATA);
+        let json = status.json(&outline, ZONE_DATA);
         assert_eq!(json["pid"], std::process::id());
         assert_eq!(json["mails"]["waiting"], 2);
         assert_eq!(json["rules"][0]["last_run"]["result"], serde_json::Value::Null);
         assert_eq!(json["rules"][2]["next_firing"], "2026-11-24T18:00:00Z");
         drop(lock);
-        assert_eq!(Status::draw_up(&config, now(), DateTime::UNIX_EPOCH).await.unwrap().daemon, Daemon::Absent);
+        assert_eq!(Status::draw_up(&outline, now(), DateTime::UNIX_EPOCH).await.unwrap().daemon, Daemon::Absent);
     }
 
     #[tokio::test]
     async fn without_daemon_and_ledger_it_says_so() {
         let directory = tempfile::tempdir().unwrap();
-        let config = config(&directory);
-        let status = Status::draw_up(&config, now(), DateTime::UNIX_EPOCH).await.unwrap();
-        let text = status.text(&config, ZONE_DATA).replace(&directory.path().display().to_string(), "…");
+        let outline = outline(&directory);
+        let status = Status::draw_up(&outline, now(), DateTime::UNIX_EPOCH).await.unwrap();
+        let text = status.text(&outline, ZONE_DATA).replace(&directory.path().display().to_string(), "…");
         insta::assert_snapshot!("status_of_nothing", text);
     }
 
     /// The status with the cursor of `dev-evenings` at `after`.
-    async fn ahead(config: &Config, after: DateTime<Utc>) -> Status {
-        let ledger = Ledger::open(&config.state_dir).unwrap();
-        let cursor = Cursor { schedule: fires_by(&config.rules[0]), after };
+    async fn ahead(outline: &Outline, after: DateTime<Utc>) -> Status {
+        let ledger = Ledger::open(outline.state_dir()).unwrap();
+        let cursor = Cursor { schedule: fires_by(&outline.rules()[0]), after };
         ledger.write(move |tx| tx.move_cursor(&RuleName::new("dev-evenings").unwrap(), &cursor)).await.unwrap();
-        Status::draw_up(config, now(), DateTime::UNIX_EPOCH).await.unwrap()
+        Status::draw_up(outline, now(), DateTime::UNIX_EPOCH).await.unwrap()
     }
 
     #[tokio::test]
     async fn t21_a_firing_that_the_clock_keeps_from_happening_is_not_named_and_no_status_is_well_then() {
         let directory = tempfile::tempdir().unwrap();
-        let config = config(&directory);
-        let _ledger = Ledger::open(&config.state_dir).unwrap();
-        let _lock = DaemonLock::take(&config.state_dir).unwrap();
+        let outline = outline(&directory);
+        let _ledger = Ledger::open(outline.state_dir()).unwrap();
+        let _lock = DaemonLock::take(outline.state_dir()).unwrap();
         let next = |status: &Status| -> Vec<Option<String>> {
             status.rules.iter().map(|rule| rule.next_firing.map(|at| at.to_rfc3339())).collect()
         };
         let usual = Some("2026-11-24T18:00:00+00:00".to_owned());
 
-        let days = ahead(&config, now() + TimeDelta::days(200)).await;
+        let days = ahead(&outline, now() + TimeDelta::days(200)).await;
         assert_eq!(next(&days), [None, None, None]);
-        assert!(!days.rules_fire());
-        let text = days.text(&config, ZONE_DATA).replace(&std::process::id().to_string(), "4711");
+        assert!(days.amiss().iter().any(|line| line.starts_with("rules do not fire")));
+        let text = days.text(&outline, ZONE_DATA).replace(&std::process::id().to_string(), "4711");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!("status_under_a_clock_that_was_ahead", text);
-        assert!(days.json(&config, ZONE_DATA)["clock"].as_str().unwrap().contains("trust-clock"));
+        assert!(days.json(&outline, ZONE_DATA)["clock"].as_str().unwrap().contains("trust-clock"));
 
-        let hours = ahead(&config, now() + TimeDelta::hours(23)).await;
+        let hours = ahead(&outline, now() + TimeDelta::hours(23)).await;
         assert_eq!(next(&hours), [Some("2026-11-25T18:00:00+00:00".to_owned()), usual.clone(), usual.clone()]);
-        assert!(!hours.rules_fire());
-        let minutes = ahead(&config, now() + TimeDelta::minutes(10)).await;
-        assert_eq!((next(&minutes), minutes.rules_fire()), (vec![usual.clone(), usual.clone(), usual], true));
-        assert!(minutes.json(&config, ZONE_DATA)["clock"].is_null());
+        assert!(!hours.amiss().is_empty());
+        let minutes = ahead(&outline, now() + TimeDelta::minutes(10)).await;
+        assert_eq!(
+            (next(&minutes), minutes.amiss()),
+            (vec![usual.clone(), usual.clone(), usual], Vec::<String>::new())
+        );
+        assert!(minutes.json(&outline, ZONE_DATA)["clock"].is_null());
     }
 }

@@ -19,7 +19,7 @@ use crate::report::table;
 
 pub async fn trust_clock(session: &Session, yes: bool) -> Result<Exit, Failure> {
     let (config, now) = (session.config()?, session.now());
-    let ledger = Ledger::open(&config.state_dir)?;
+    let ledger = Ledger::open_existing(&config.state_dir)?;
     let (ahead, newest) = ledger.read(move |tx| Ok((tx.ahead_of(now)?, tx.newest_instant()?))).await?;
     let fault = plausible(now, built(), newest).err();
     let is_needed = fault.is_some() || !ahead.is_nothing();

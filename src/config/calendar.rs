@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use crate::config::ics;
 use crate::config::key::Typed;
 use crate::config::reading::{Calendar, Place, clip, did_you_mean};
-use crate::config::source::{NoText, Source};
+use crate::config::source::NoText;
 use crate::config::time::date;
 use crate::config::value::{Node, Value};
 
@@ -103,7 +103,7 @@ fn is_file(name: &str) -> bool {
 fn file(node: Node<'_>, name: &str) -> Calendar {
     let path = node.at.source.beside(name);
     node.at.reading.calendar_file(&path, || {
-        let source = match Source::read(&path) {
+        let source = match node.at.reading.source(&path) {
             Ok(source) => source,
             Err(NoText::Unreadable(error)) => {
                 let message = format!("the calendar `{}` cannot be read: {error}", path.display());

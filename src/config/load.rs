@@ -7,14 +7,15 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
+use crate::config::command::command;
 use crate::config::exposed::Exposed;
 use crate::config::fault::{Fault, Faults, Warning};
 use crate::config::main_file::{self, Main, MainKeys};
+use crate::config::outline::Outline;
 use crate::config::reading::{Place, Reading};
 use crate::config::rule::{Defaults, RuleFileKeys, Rules};
 use crate::config::section::Section;
-use crate::config::source::Source;
-use crate::config::{Config, document};
+use crate::config::{Config, document, state_dir};
 
 /// The most rules that one file may have.
 const MOST_RULES: usize = 1_000;
@@ -28,12 +29,36 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), Faults> {
 
 /// As [`load`], with warnings as they are at `now`.
 pub fn load_at(path: &Path, now: DateTime<Utc>) -> Result<(Config, Vec<Warning>), Faults> {
+    let Outline { config, faults, warnings } = read(path, now).outline;
+    faults.map_or(Ok((config, warnings)), Err)
+}
+
+/// Reads as much as can be told of files that may have faults. Fails where not even the place of the ledger can be told.
+pub fn outline(path: &Path, now: DateTime<Utc>) -> Result<Outline, Faults> {
+    let Read { outline, knows_state_dir } = read(path, now);
+    match outline.faults {
+        Some(faults) if !knows_state_dir => Err(faults),
+        _ => Ok(outline),
+    }
+}
+
+/// What one reading of all files came to.
+struct Read {
+    outline: Outline,
+    /// False where a fault hides which ledger is meant.
+    knows_state_dir: bool,
+}
+
+fn read(path: &Path, now: DateTime<Utc>) -> Read {
     let reading = Reading::new(now);
     let main = read_main(path, &reading);
     let directory =
         main.schedules.clone().unwrap_or_else(|| path.parent().unwrap_or(Path::new("")).join(DEFAULT_SCHEDULES));
     let rules = read_rules(path, &directory, &main, &reading);
-    let state_dir = main.state_dir.or_else(default_state_dir);
+    let named = main.state_dir.clone();
+    let is_named = named.is_some() || (reading.understood.get() && !main.has_state_dir);
+    let state_dir = named.or_else(|| state_dir::default_for(path));
+    let knows_state_dir = state_dir.is_some() && (is_named || state_dir::is_given());
     if state_dir.is_none() {
         reading.report(Fault {
             path: path.to_owned(),
@@ -44,12 +69,12 @@ pub fn load_at(path: &Path, now: DateTime<Utc>) -> Result<(Config, Vec<Warning>)
             hint: Some("for example `state_dir = \"/var/lib/offhours\"`".to_owned()),
         });
     }
+    let fingerprint = reading.fingerprint();
     let (faults, warnings) = reading.findings();
-    if let Some(faults) = Faults::new(faults) {
-        return Err(faults);
-    }
     let config = Config {
         path: path.to_owned(),
+        command: command(path, state_dir::is_given()),
+        fingerprint,
         zone: main.zone,
         schedules: directory,
         state_dir: state_dir.unwrap_or_default(),
@@ -63,11 +88,11 @@ pub fn load_at(path: &Path, now: DateTime<Utc>) -> Result<(Config, Vec<Warning>)
         disabled: rules.disabled,
         origins: rules.origins,
     };
-    Ok((config, warnings))
+    Read { outline: Outline { config, faults: Faults::new(faults), warnings }, knows_state_dir }
 }
 
 fn read_main(path: &Path, reading: &Reading) -> Main {
-    let source = match Source::read(path) {
+    let source = match reading.source(path) {
         Ok(source) => source,
         Err(no_text) => {
             reading.report(no_text.into_fault(path));
@@ -130,7 +155,7 @@ fn rule_files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 fn read_rule_file(path: &Path, defaults: &Defaults, reading: &Reading, rules: &mut Rules) {
-    let source = match Source::read(path) {
+    let source = match reading.source(path) {
         Ok(source) => source,
         Err(no_text) => return reading.report(no_text.into_fault(path)),
     };
@@ -147,14 +172,4 @@ fn read_rule_file(path: &Path, defaults: &Defaults, reading: &Reading, rules: &m
     for section in &sections {
         rules.read(section, defaults);
     }
-}
-
-/// `$STATE_DIRECTORY` (systemd lists several with colons), `$XDG_STATE_HOME/offhours`, `~/.local/state/offhours`.
-fn default_state_dir() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let first = |path: PathBuf| path.to_string_lossy().split(':').next().map(PathBuf::from);
-    variable("STATE_DIRECTORY")
-        .and_then(first)
-        .or_else(|| Some(variable("XDG_STATE_HOME")?.join("offhours")))
-        .or_else(|| Some(variable("HOME")?.join(".local/state/offhours")))
 }

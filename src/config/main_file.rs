@@ -28,7 +28,8 @@ section! {
         timezone: Zone, Optional r#""Europe/Berlin""#;
         /// Directory of the rule files (`*.toml`), relative to this file.
         schedules: FilePath, Default r#""schedules""#;
-        /// Directory of the ledger. By default `$STATE_DIRECTORY`, then `$XDG_STATE_HOME/offhours`, then
+        /// Directory of the ledger. By default `$STATE_DIRECTORY`, then the service's `/var/lib/offhours` where this is
+        /// `/etc/offhours/offhours.toml` and the service has run, then `$XDG_STATE_HOME/offhours`, then
         /// `~/.local/state/offhours`.
         state_dir: FilePath, Optional r#""/var/lib/offhours""#;
         /// AI Core tenants, each with a name.
@@ -65,6 +66,8 @@ pub(super) struct Main {
     pub(super) schedules_at: Option<Origin>,
     /// Where the ledger is.
     pub(super) state_dir: Option<PathBuf>,
+    /// True where `state_dir` is given, right or wrong.
+    pub(super) has_state_dir: bool,
     /// Tenants.
     pub(super) connections: BTreeMap<ConnectionName, Connection>,
     /// Names of all connections, right or wrong.
@@ -106,6 +109,7 @@ pub(super) fn read(root: &Section<'_, MainKeys>) -> Main {
         has_zone,
         schedules: root.get(|k| k.schedules).map(|FilePath(path)| path),
         schedules_at: Some(root.place_of(|k| k.schedules).origin()),
+        has_state_dir: root.has(|k| k.state_dir),
         state_dir: root.get(|k| k.state_dir).map(|FilePath(path)| path),
         connections,
         connection_names,

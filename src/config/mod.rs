@@ -9,11 +9,13 @@
 //! is, stands once, beside the code that reads it (`key`); reader, hints and [`schema()`] all go by that.
 
 mod calendar;
+mod command;
 mod connection;
 mod document;
 mod exposed;
 mod fault;
 mod find;
+mod fingerprint;
 mod ics;
 mod key;
 mod load;
@@ -21,6 +23,7 @@ mod mail;
 mod main_file;
 mod monitoring;
 mod name;
+mod outline;
 mod price;
 mod reading;
 mod report;
@@ -30,6 +33,7 @@ mod secrets;
 mod section;
 mod selection;
 mod source;
+mod state_dir;
 mod time;
 mod value;
 
@@ -50,7 +54,10 @@ use crate::monitor;
 pub use connection::Connection;
 pub use fault::{Fault, Faults, Warning};
 pub use find::find;
-pub use load::{load, load_at};
+pub use fingerprint::Fingerprint;
+pub use load::{load, load_at, outline};
+pub use outline::{OnDisk, Outline, on_disk};
+pub use reading::nearest;
 pub use report::{Attachment, ReportPeriod, ReportSchedule};
 pub use schema::{FileKind, schema};
 
@@ -59,6 +66,10 @@ pub use schema::{FileKind, schema};
 pub struct Config {
     /// offhours.toml.
     pub path: PathBuf,
+    /// How people type a command that reaches its ledger: `sudo offhoursctl`, without the command itself.
+    pub command: String,
+    /// Which text it was read from.
+    pub fingerprint: Fingerprint,
     /// The default zone.
     pub zone: Option<Zone>,
     /// The directory of rule files.

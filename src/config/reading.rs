@@ -10,7 +10,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use crate::clock::{BadZone, zone};
 use crate::config::Origin;
 use crate::config::fault::{Fault, Warning};
-use crate::config::source::Source;
+use crate::config::fingerprint::{Fingerprint, Prints};
+use crate::config::source::{NoText, Source};
 use crate::domain::cron::{BadCron, Cron};
 use crate::domain::zone::Zone;
 
@@ -29,6 +30,7 @@ pub(super) struct Reading {
     crons: RefCell<HashMap<String, Result<Cron, BadCron>>>,
     calendars: RefCell<BTreeMap<String, Calendar>>,
     calendar_files: RefCell<HashMap<PathBuf, Calendar>>,
+    prints: RefCell<Prints>,
 }
 
 impl Reading {
@@ -43,7 +45,20 @@ impl Reading {
             crons: RefCell::default(),
             calendars: RefCell::default(),
             calendar_files: RefCell::default(),
+            prints: RefCell::default(),
         }
+    }
+
+    /// The text of the file at `path`, which is part of the configuration.
+    pub(super) fn source(&self, path: &Path) -> Result<Source, NoText> {
+        let source = Source::read(path);
+        self.prints.borrow_mut().add(path, source.as_ref().ok().map(Source::text));
+        source
+    }
+
+    /// Which text was read.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.prints.borrow().fingerprint()
     }
 
     /// Keeps a fault.
@@ -134,7 +149,7 @@ pub(super) fn clip(text: &str) -> String {
 }
 
 /// The one of `candidates` that was probably meant by `name`.
-pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let bare = |text: &str| text.to_lowercase().replace(['_', '-'], "");
     let wanted = bare(name);
     let distance = |known: &str| {

@@ -112,6 +112,7 @@ pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonE
         rests_until: None,
         next_round: Instant::now(),
     };
+    daemon.executor.note_in_force().await?;
     info!("offhours is ready: {} rules", daemon.executor.config.rules.len());
     systemd::ready(&daemon.status());
 
@@ -282,6 +283,9 @@ impl Daemon {
                         let old = std::mem::replace(&mut self.executor, executor);
                         if old.config.monitoring.heartbeat != self.executor.config.monitoring.heartbeat {
                             self.tell(self.vitals.sign());
+                        }
+                        if let Err(failure) = self.executor.note_in_force().await {
+                            error!(error = &failure as &dyn std::error::Error, "the reload could not be written down");
                         }
                         self.vitals.reloaded(Reload::Accepted);
                         info!("configuration reloaded: {} rules", self.executor.config.rules.len());

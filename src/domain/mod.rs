@@ -11,6 +11,7 @@ pub mod deployment;
 pub mod hold;
 pub mod id;
 pub mod instant;
+pub mod kept_on;
 pub mod listed;
 pub mod locale;
 pub mod money;

@@ -377,7 +377,14 @@ impl Run {
 
     /// True where a person has to look: what should be off may be on.
     pub fn needs_action(&self) -> bool {
-        !matches!(self.result, RunResult::Done | RunResult::Skipped)
+        self.result.needs_a_person()
+    }
+}
+
+impl RunResult {
+    /// True where a person has to look: what should be off may be on.
+    pub fn needs_a_person(self) -> bool {
+        !matches!(self, Self::Done | Self::Skipped)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
+use crate::config::OnDisk;
 use crate::domain::agenda::{Agenda, fires_by};
 use crate::domain::id::RuleName;
 use crate::domain::plausible::{Implausible, plausible};
@@ -152,7 +153,7 @@ impl Executor {
     }
 
     fn mails(&self, rule: &Rule, run: &Run) -> Vec<NewMail> {
-        post::run_mails(&self.config, Some(rule), run, self.clock.now())
+        post::run_mails(&self.config, Some(rule), run, &OnDisk::Same, self.clock.now())
     }
 }
 

@@ -16,13 +16,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, OnDisk, on_disk};
 use crate::domain::rule::Rule;
 use crate::domain::run::{Row, Run, RunResult, Trigger};
 use crate::executor::ended::{Ended, Interrupted};
 use crate::executor::progress::Observer;
 use crate::executor::task::Task;
 use crate::executor::tenants::Tenants;
+use crate::ledger::in_force::InForce;
 use crate::ledger::lock;
 use crate::ledger::runs::{Claim, OpenRun, RunId};
 use crate::ledger::{Ledger, LedgerError};
@@ -183,7 +184,8 @@ impl Executor {
 
     /// Writes result and mails in one transaction, again and again until it is on the disk or offhours is stopped.
     async fn conclude(&self, open: &OpenRun, rule: Option<&Rule>, run: &Run) {
-        let render = AssertUnwindSafe(|| post::run_mails(&self.config, rule, run, self.clock.now()));
+        let on_disk = self.on_disk().await;
+        let render = AssertUnwindSafe(|| post::run_mails(&self.config, rule, run, &on_disk, self.clock.now()));
         let mails = std::panic::catch_unwind(render).unwrap_or_else(|_| {
             // The result must be written all the same: an open run would keep its rule from firing again.
             error!(
@@ -221,6 +223,19 @@ impl Executor {
             "{} ended {}: {} stopped, {} unconfirmed, {} failed, {} left", run.firing, run.result,
             totals.stopped, totals.unconfirmed, totals.failed, totals.left
         );
+    }
+
+    /// How the files compare with the configuration that this executor goes by.
+    async fn on_disk(&self) -> OnDisk {
+        let (config, now) = (Arc::clone(&self.config), self.clock.now());
+        let compared = tokio::task::spawn_blocking(move || on_disk(&config, now)).await;
+        compared.unwrap_or(OnDisk::Same)
+    }
+
+    /// Notes for commands beside this process which configuration it goes by.
+    pub async fn note_in_force(&self) -> Result<(), LedgerError> {
+        let in_force = InForce { fingerprint: self.config.fingerprint.to_string(), read_at: self.clock.now() };
+        self.ledger.write(move |tx| tx.put_in_force(&in_force)).await
     }
 
     async fn interrupt(&self, open: &OpenRun, resumed: bool) -> Run {

@@ -40,6 +40,7 @@ impl Executor {
             Vec::new()
         } else {
             let context = Context::new(settings.locale, &rule.schedule.zone, now);
+            let context = Context { command: &self.config.command, ..context };
             let content = report::notice(&rule.name, at, rule.schedule.off_window(at), &planned, &context);
             post::mails(settings, &post::recipients(settings, &rule.to), &content, now)
         };

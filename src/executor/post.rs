@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use tracing::error;
 
-use crate::config::Config;
+use crate::config::{Config, OnDisk};
 use crate::domain::rule::{MailWhen, Rule};
 use crate::domain::run::Run;
 use crate::domain::zone::Zone;
@@ -13,17 +13,43 @@ use crate::mail::settings::{Address, Settings};
 use crate::report::{Content, Context};
 
 /// The mails of one run, one per recipient; none where the rule or the configuration wants none.
-pub fn run_mails(config: &Config, rule: Option<&Rule>, run: &Run, now: DateTime<Utc>) -> Vec<NewMail> {
+pub fn run_mails(
+    config: &Config,
+    rule: Option<&Rule>,
+    run: &Run,
+    on_disk: &OnDisk,
+    now: DateTime<Utc>,
+) -> Vec<NewMail> {
+    let needs: Vec<String> = not_in_force(on_disk).into_iter().collect();
     let wanted = match rule.map_or(MailWhen::Always, |rule| rule.mail) {
         MailWhen::Always => true,
-        MailWhen::Problems => run.needs_action(),
+        MailWhen::Problems => run.needs_action() || !needs.is_empty(),
         MailWhen::Never => false,
     };
     let Some(settings) = config.mail.as_ref().filter(|_| wanted) else { return Vec::new() };
     let zone = rule.map(|rule| &rule.schedule.zone).or(config.zone.as_ref()).cloned().unwrap_or_else(Zone::utc);
-    let content = crate::report::run_report(run, &Context::new(settings.locale, &zone, now));
+    let context = Context { command: &config.command, needs: &needs, ..Context::new(settings.locale, &zone, now) };
+    let content = crate::report::run_report(run, &context);
     let own = rule.map_or(&[][..], |rule| &rule.to);
     mails(settings, &recipients(settings, own), &content, now)
+}
+
+/// What is to be done where the files are not what offhours goes by: somebody may have written down there what is to be kept
+/// on.
+pub fn not_in_force(on_disk: &OnDisk) -> Option<String> {
+    let why = match on_disk {
+        OnDisk::Same => return None,
+        OnDisk::Changed => {
+            "it was changed and not read since. `systemctl reload offhours` (or SIGHUP) reads it, `offhours check` says whether \
+             it can be read"
+                .to_owned()
+        }
+        OnDisk::Faulty(1, first) => format!("it has a fault: {first}. Mend it, run `offhours check`, then reload"),
+        OnDisk::Faulty(count, first) => {
+            format!("it has {count} faults, the first: {first}. Mend them, run `offhours check`, then reload")
+        }
+    };
+    Some(format!("The configuration on disk is not the one in force: {why}."))
 }
 
 /// The recipients of `[mail]` and those of a rule, each once.

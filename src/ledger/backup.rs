@@ -13,7 +13,7 @@ use crate::ledger::{Access, FILE, connect};
 /// on the disk when this returns, and readable by its owner only. Blocks for as long as it takes to write.
 pub fn backup(directory: &Path, copy: &Path) -> Result<Verdict, LedgerError> {
     let failed = |source| LedgerError::Backup { path: copy.to_owned(), source };
-    let missing = || LedgerError::Directory { path: directory.to_owned(), source: ErrorKind::NotFound.into() };
+    let missing = || LedgerError::Missing(directory.to_owned());
     let place = place::look(directory)?.ok_or_else(missing)?;
     let _presence = Presence::shared(&place)?;
     let ledger = place.join(FILE);

@@ -18,8 +18,14 @@ pub enum LedgerError {
     /// Anybody could change the history.
     #[error("the state directory `{}` can be written by group or others: run `chmod 700 {}`", .0.display(), .0.display())]
     Exposed(PathBuf),
+    /// There is none, and this command makes none.
+    #[error("there is no ledger in `{}` yet: the daemon makes it when it first starts (`offhours run`)", .0.display())]
+    Missing(PathBuf),
+    /// A directory on the way may be opened by somebody else only, as that of a systemd service with `DynamicUser=`.
+    #[error("the state directory `{}` may be opened by another user only", .0.display())]
+    Closed(PathBuf),
     /// Somebody else's: what lies there may lead anywhere, and what is written there is theirs.
-    #[error("the state directory `{}` belongs to user {owner}, and this is user {user}: run offhours as that user; `offhoursctl` does so for the systemd service", path.display())]
+    #[error("the state directory `{}` belongs to user {owner}, and this is user {user}", path.display())]
     Foreign {
         /// The directory.
         path: PathBuf,
@@ -118,6 +124,14 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// The directory that is another user's to open, where that is what is wrong.
+    pub fn somebody_elses(&self) -> Option<&Path> {
+        match self {
+            Self::Closed(path) | Self::Foreign { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// The same error, or the plainer one where it shows that the file at `path` is damaged.
     pub(super) fn of_file(self, path: &Path) -> Self {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};

@@ -1,5 +1,7 @@
 //! "Not tonight": holds, added and removed by people beside a running daemon.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
@@ -50,6 +52,29 @@ impl Tx<'_> {
             params![id, to_ms(now)],
         )?;
         Ok(removed == 1)
+    }
+
+    /// Names of the same kind as `target`'s that runs have met since `since`, and its own where any run has met it.
+    pub fn names_like(&self, target: &Target, since: DateTime<Utc>) -> Result<BTreeSet<String>, LedgerError> {
+        let columns: &[&str] = match target {
+            Target::Deployment(_) => &["d.id"],
+            Target::ResourceGroup(_) => &["d.resource_group"],
+            Target::Configuration(_) => &["d.configuration_name", "d.configuration_id"],
+            Target::Rule(_) => &["r.rule"],
+        };
+        let mut names = BTreeSet::new();
+        for column in columns {
+            let sql = format!(
+                "SELECT DISTINCT {column} FROM run r LEFT JOIN deployment d ON d.run = r.id
+                 WHERE {column} IS NOT NULL AND (r.scheduled_at >= ?1 OR {column} = ?2)"
+            );
+            let mut statement = self.0.prepare_cached(&sql)?;
+            let found = statement.query_map(params![to_ms(since), target.name()], |row| row.get::<_, String>(0))?;
+            for name in found {
+                names.insert(name?);
+            }
+        }
+        Ok(names)
     }
 
     /// The holds in force at `at`: made before, not yet ended, not removed by then.

@@ -23,6 +23,7 @@ pub mod cursors;
 pub mod error;
 mod history;
 pub mod holds;
+pub mod in_force;
 pub mod left_out;
 pub mod lock;
 mod named;
@@ -47,7 +48,7 @@ use place::Presence;
 /// Name of the database in the state directory.
 pub const FILE: &str = "ledger.sqlite3";
 /// One script a version, never changed once released.
-const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
+const MIGRATIONS: [&str; 3] = [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 /// Nothing is made, and no link is followed, in whatever part of the path.
 const FLAGS: OpenFlags =
     OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX).union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
@@ -107,6 +108,14 @@ impl Ledger {
         refuse_old_daemon(version(&connection, &path)?, &place, &path)?;
         migrate(&mut connection, &path)?;
         Self::new(anchor, Access::Write, connection, presence)
+    }
+
+    /// Opens the ledger in `directory`, where there is one: a command that only adds to what a daemon works on makes none
+    /// of its own, which no daemon would read.
+    pub fn open_existing(directory: &Path) -> Result<Self, LedgerError> {
+        let missing = || LedgerError::Missing(directory.to_owned());
+        let place = place::look(directory)?.ok_or_else(missing)?;
+        if place::has(&place.join(FILE))? { Self::open(directory) } else { Err(missing()) }
     }
 
     /// Opens the ledger in `directory` for reading; none where there is no ledger yet. One of an earlier version is brought

@@ -37,6 +37,9 @@ pub(super) fn look(directory: &Path) -> Result<Option<PathBuf>, LedgerError> {
     let unusable = |source| LedgerError::Directory { path: directory.to_owned(), source };
     let place = match fs::canonicalize(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return Err(LedgerError::Closed(directory.to_owned()));
+        }
         place => place.map_err(unusable)?,
     };
     let found = fs::symlink_metadata(&place).map_err(unusable)?;

@@ -1,6 +1,5 @@
 //! Is a ledger whole? SQLite's own checks first, then what must hold in every ledger that offhours wrote.
 
-use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -65,8 +64,11 @@ const INVARIANTS: [(&str, &str); 8] = [
 
 /// Looks at the ledger in `directory` and changes nothing.
 pub fn verify_in(directory: &Path) -> Result<Verdict, LedgerError> {
-    let missing = || LedgerError::Directory { path: directory.to_owned(), source: ErrorKind::NotFound.into() };
+    let missing = || LedgerError::Missing(directory.to_owned());
     let place = place::look(directory)?.ok_or_else(missing)?;
+    if !place::has(&place.join(FILE))? {
+        return Err(missing());
+    }
     let _presence = Presence::shared(&place)?;
     verify(&place.join(FILE))
 }

@@ -75,6 +75,10 @@ pub struct Context<'a> {
     pub now: DateTime<Utc>,
     /// Said above everything else: that this is a rehearsal, for instance.
     pub banner: Option<&'a str>,
+    /// How people type a command, without the command itself: `offhours`, `sudo offhoursctl`.
+    pub command: &'a str,
+    /// What a person has to do besides what the figures themselves ask for.
+    pub needs: &'a [String],
     /// Said near the end: reports that could not be delivered, reserved nodes that go on costing.
     pub notes: &'a [String],
 }
@@ -82,7 +86,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Without banner and notes.
     pub fn new(locale: Locale, zone: &'a Zone, now: DateTime<Utc>) -> Self {
-        Self { locale, zone, now, banner: None, notes: &[] }
+        Self { locale, zone, now, banner: None, command: "offhours", needs: &[], notes: &[] }
     }
 
     fn form(&self) -> Form<'a> {

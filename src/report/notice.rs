@@ -42,13 +42,13 @@ pub fn notice(
         calm: "",
         figure: None,
         facts: Vec::new(),
-        sections: sections(&stops, rule, off_window, most),
+        sections: sections(&stops, rule, off_window, context.command, most),
         footer: vec!["Sent by offhours. What is held, opted out or new by then is left on.".to_owned()],
     };
     fitted(build, Vec::new())
 }
 
-fn sections(stops: &[&Planned], rule: &RuleName, off_window: OffWindow, most: usize) -> Vec<Section> {
+fn sections(stops: &[&Planned], rule: &RuleName, off_window: OffWindow, command: &str, most: usize) -> Vec<Section> {
     let rows = stops.iter().map(|planned| {
         let deployment = &planned.deployment;
         let nodes: Vec<String> =
@@ -61,9 +61,9 @@ fn sections(stops: &[&Planned], rule: &RuleName, off_window: OffWindow, most: us
     let mut table = parts::table(vec!["Deployment", "Nodes"], rows, stops.len(), most);
     table.more = table
         .more
-        .map(|_| format!("{} more; `offhours plan {rule}` shows them all.", stops.len().saturating_sub(most)));
+        .map(|_| format!("{} more; `{command} plan {rule}` shows them all.", stops.len().saturating_sub(most)));
     let until = off_window.to.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let hold = |flag: &str, name: &str| format!("offhours hold add --{flag} {name} --until {until} --reason \"WHY\"");
+    let hold = |flag: &str, name: &str| format!("{command} hold add --{flag} {name} --until {until} --reason \"WHY\"");
     let shown = stops.iter().take(MOST_COMMANDS);
     let mut lines: Vec<String> = shown.map(|planned| hold("deployment", planned.deployment.id.as_str())).collect();
     if stops.len() > MOST_COMMANDS {

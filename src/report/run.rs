@@ -138,7 +138,7 @@ fn page(run: &Run, context: &Context<'_>, most: usize, rows: &str) -> Page {
         figure
     });
     Page {
-        subject: subject::of_run(run, &facts.would.sum, &form),
+        subject: subject::of_run(run, &facts.would.sum, !context.needs.is_empty(), &form),
         preheader: lead.first().cloned().unwrap_or_default(),
         alert: !needs.is_empty(),
         conditional: facts.observed,
@@ -226,7 +226,7 @@ fn lead(facts: &Facts<'_>) -> Vec<String> {
 /// What a person has to do, if anything.
 fn needs(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
     let (run, form) = (facts.run, facts.form);
-    let mut needs = Vec::new();
+    let mut needs: Vec<String> = context.needs.iter().map(|need| clean(need)).collect();
     if facts.still_on.count() > 0 {
         let count = facts.deployments(facts.still_on.count());
         let cost = facts.still_on.at_what_cost(&form);

@@ -17,13 +17,15 @@ pub(super) enum Trouble {
     Runs,
 }
 
-/// The subject of a run's mail; `would` is what a rule in observe mode would have avoided.
-pub(super) fn of_run(run: &Run, would: &Sum, form: &Form<'_>) -> String {
+/// The subject of a run's mail; `would` is what a rule in observe mode would have avoided. `needs_more` where a person has to
+/// do something besides what the run asks for.
+pub(super) fn of_run(run: &Run, would: &Sum, needs_more: bool, form: &Form<'_>) -> String {
     let said = match (run.mode, run.result) {
         (Mode::Observe, RunResult::Done | RunResult::Partial) => observed(would, form),
         _ => enforced(run, would, form),
     };
-    format!("offhours: {said} · {}", run.firing.rule)
+    let needed = if needs_more && !run.needs_action() { "ACTION NEEDED, " } else { "" };
+    format!("offhours: {needed}{said} · {}", run.firing.rule)
 }
 
 fn observed(would: &Sum, form: &Form<'_>) -> String {

@@ -12,6 +12,7 @@ mod bench;
 mod exits;
 #[path = "../support/given.rs"]
 mod given;
+mod holds;
 mod ledger;
 mod modes;
 mod outputs;

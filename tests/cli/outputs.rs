@@ -247,8 +247,17 @@ fn a_rehearsal_is_a_report_in_json() {
 fn holds_are_added_listed_and_removed_beside_a_running_daemon() {
     let bench = bench();
     let daemon = bench.daemon();
-    let add =
-        ["hold", "add", "--resource-group", "dev-a", "--until", "2099-01-01T07:00", "--reason", "a training runs"];
+    let add = [
+        "hold",
+        "add",
+        "--resource-group",
+        "dev-a",
+        "--until",
+        "2099-01-01T07:00",
+        "--reason",
+        "a training runs",
+        "--long",
+    ];
     assert_snapshot!("hold_add", bench.transcript(&add));
     let text = bench.transcript(&["hold", "list"]);
     fits(&text);

@@ -1,0 +1,116 @@
+//! What can be told of a configuration that may have faults: enough to find the ledger and to say what a hold covers. A
+//! run is given a [`Config`] only, which has none.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::config::fault::{Faults, Warning};
+use crate::config::fingerprint::Fingerprint;
+use crate::config::{Config, Connection, load};
+use crate::domain::id::{ConnectionName, RuleName};
+use crate::domain::locale::Locale;
+use crate::domain::money::Prices;
+use crate::domain::rule::Rule;
+use crate::domain::selection::Exclusion;
+use crate::domain::zone::Zone;
+
+/// A configuration as far as it was understood.
+#[derive(Debug, Clone)]
+pub struct Outline {
+    pub(super) config: Config,
+    /// What keeps it from being used.
+    pub faults: Option<Faults>,
+    /// What is only odd.
+    pub warnings: Vec<Warning>,
+}
+
+/// How the files compare with the configuration that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnDisk {
+    /// They are what was read.
+    Same,
+    /// They were changed, and not read since.
+    Changed,
+    /// They were changed and have faults: so many, and the first of them.
+    Faulty(usize, String),
+}
+
+impl Outline {
+    /// The configuration, where it has no faults.
+    pub fn sound(&self) -> Result<&Config, &Faults> {
+        self.faults.as_ref().map_or(Ok(&self.config), Err)
+    }
+
+    /// The directory of the ledger.
+    pub fn state_dir(&self) -> &Path {
+        &self.config.state_dir
+    }
+
+    /// offhours.toml.
+    pub fn path(&self) -> &PathBuf {
+        &self.config.path
+    }
+
+    /// The rules that were understood.
+    pub fn rules(&self) -> &[Arc<Rule>] {
+        &self.config.rules
+    }
+
+    /// The default zone.
+    pub fn zone(&self) -> Option<&Zone> {
+        self.config.zone.as_ref()
+    }
+
+    /// The default zone, or UTC.
+    pub fn zone_or_utc(&self) -> Zone {
+        self.config.zone_or_utc()
+    }
+
+    /// In whose form dates and numbers are written.
+    pub fn locale(&self) -> Locale {
+        self.config.locale()
+    }
+
+    /// AI Core tenants.
+    pub fn connections(&self) -> &BTreeMap<ConnectionName, Connection> {
+        &self.config.connections
+    }
+
+    /// What no rule stops.
+    pub fn protect(&self) -> &Exclusion {
+        &self.config.protect
+    }
+
+    /// Prices.
+    pub fn prices(&self) -> &Prices {
+        &self.config.prices
+    }
+
+    /// Rules with `enabled = false`.
+    pub fn disabled(&self) -> &[RuleName] {
+        &self.config.disabled
+    }
+
+    /// How it compares with the configuration whose fingerprint was `in_force`.
+    pub fn compared_with(&self, in_force: &Fingerprint) -> OnDisk {
+        if self.config.fingerprint == *in_force {
+            return OnDisk::Same;
+        }
+        let first = |faults: &Faults| faults.iter().next().map(ToString::to_string).unwrap_or_default();
+        let text = |faults: &Faults| first(faults).lines().next().unwrap_or_default().to_owned();
+        self.faults.as_ref().map_or(OnDisk::Changed, |faults| OnDisk::Faulty(faults.iter().count(), text(faults)))
+    }
+}
+
+/// Reads the files that `config` was read from once more.
+pub fn on_disk(config: &Config, now: DateTime<Utc>) -> OnDisk {
+    load::outline(&config.path, now).map_or_else(
+        |faults| {
+            OnDisk::Faulty(faults.iter().count(), faults.to_string().lines().next().unwrap_or_default().to_owned())
+        },
+        |outline| outline.compared_with(&config.fingerprint),
+    )
+}
