@@ -122,6 +122,7 @@ impl From<DemoError> for Failure {
         match error {
             DemoError::Rehearsal(error) => error.into(),
             DemoError::Config(faults) => Self::Config(faults),
+            DemoError::Occupied(_) => Self::usage(error.to_string()),
             other => Self::Missing(other.to_string()),
         }
     }

@@ -23,6 +23,11 @@ const LONGEST_REASON: usize = 500;
 /// What is kept on for longer is asked for in so many words.
 const LONG: TimeDelta = TimeDelta::days(30);
 
+/// Nobody remembers a hold for longer.
+const LONGEST: TimeDelta = TimeDelta::days(366);
+const FOR_GOOD: &str =
+    "`[rule.exclude]`, or the label `ext.ai.sap.com/offhours = \"keep\"`, keep something on for good";
+
 pub async fn hold(session: &Session, command: Hold) -> Result<Exit, Failure> {
     let outline = session.outline()?;
     match command {
@@ -62,13 +67,16 @@ fn asked_for(outline: &Outline, args: &HoldAdd, now: DateTime<Utc>) -> Result<Do
     if until <= now {
         return Err(Failure::usage(format!("the hold would end at {}, which is over", rfc3339(until))));
     }
+    if until - now > LONGEST {
+        return Err(Failure::Usage {
+            message: format!("a hold lasts a year at most, and this one until {}", rfc3339(until)),
+            hint: Some(FOR_GOOD.to_owned()),
+        });
+    }
     if until - now > LONG && !args.long {
         return Err(Failure::Usage {
             message: format!("the hold would last {} days, until {}", (until - now).num_days(), rfc3339(until)),
-            hint: Some(
-                "add `--long` if that is meant; `[rule.exclude]` or the label `keep` keep something on for good"
-                    .to_owned(),
-            ),
+            hint: Some(format!("add `--long` if that is meant; {FOR_GOOD}")),
         });
     }
     let reason = args.reason.trim().to_owned();

@@ -12,7 +12,7 @@ use crate::domain::hold::{Hold, Target};
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::kept_on::{KeptOn, windows_let_pass};
 use crate::domain::plan::{Decision, Planned, Question};
-use crate::domain::rule::Rule;
+use crate::domain::rule::{Mode, Rule};
 use crate::executor::survey::{Surveyed, Surveyor};
 use crate::ledger::{Ledger, LedgerError};
 
@@ -105,13 +105,17 @@ impl Look<'_> {
         let question = Question { rule, protect: self.outline.protect(), holds: &[], scheduled: next, now: next };
         let surveyor = Surveyor { reader, clock: &self.session.clock, prices: self.outline.prices(), question };
         let windows = windows_let_pass(&rule.schedule, self.now, self.hold.until);
-        let mut concerned = matches!(self.hold.target, Target::Rule(_));
+        let mut concerned = matches!(self.hold.target, Target::Rule(_)) && rule.mode == Mode::Enforce;
         let mut meet = |surveyed: Surveyed| {
             self.found.names.extend(name_of_group(&self.hold.target, &surveyed));
             for planned in surveyed.planned {
                 self.found.names.extend(names_of(&self.hold.target, &planned));
                 if self.hold.covers(&rule.name, &planned.deployment, self.now) {
                     match &planned.decision {
+                        Decision::Stop if rule.mode == Mode::Observe => {
+                            let observes = || format!("rule {} observes and stops nothing", rule.name);
+                            self.found.left_anyway.get_or_insert_with(observes);
+                        }
                         Decision::Stop => {
                             concerned = true;
                             keep(&mut self.found.kept, planned, &windows);

@@ -7,8 +7,8 @@ use crate::domain::deployment::Deployment;
 use crate::domain::money::HourlyRate;
 use crate::domain::schedule::{OffWindow, Schedule};
 
-/// More firings than these are not looked at; a month of a rule that fires every hour has fewer.
-const MOST_FIRINGS: usize = 1_000;
+/// More firings than these are not looked at; a year of a rule that fires every hour has fewer.
+const MOST_FIRINGS: usize = 10_000;
 
 /// A deployment that would be stopped without the hold.
 #[derive(Debug, Clone, PartialEq)]

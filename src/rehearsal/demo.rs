@@ -2,7 +2,8 @@
 //! read, so that a reader can look at them, change them and rehearse again.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
@@ -10,7 +11,7 @@ use crate::config::{self, Faults};
 use crate::domain::hold::{Hold, Target};
 use crate::domain::id::{BadId, ResourceGroup};
 use crate::private_file;
-use crate::rehearsal::{Rehearsal, RehearsalError, io, write};
+use crate::rehearsal::{MAILS, Rehearsal, RehearsalError, STATE, io, write};
 use crate::simulator::{Fleet, FleetError};
 
 /// Where in the files things are.
@@ -30,6 +31,9 @@ const KEY: &str = r#"{"clientid":"demo","clientsecret":"demo","url":"http://127.
 /// Why the demo could not be prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
+    /// Something of somebody's own is there.
+    #[error("`{}` holds a configuration or a ledger that is not the demo's: name another directory with `--output`", .0.display())]
+    Occupied(PathBuf),
     /// Its files could not be written.
     #[error(transparent)]
     Rehearsal(#[from] RehearsalError),
@@ -52,8 +56,9 @@ pub fn fleet() -> Result<Fleet, FleetError> {
     Fleet::parse(include_str!("demo/fleet.toml"))
 }
 
-/// Writes the demo's files into `output` and prepares its week.
+/// Writes the demo's files into `output`, in place of those of an earlier demo, and prepares its week.
 pub fn prepare(output: &Path) -> Result<Rehearsal, DemoError> {
+    forget_earlier(output)?;
     for (name, text) in FILES {
         let path = output.join(name);
         let directory = path.parent().unwrap_or(output);
@@ -74,6 +79,28 @@ pub fn prepare(output: &Path) -> Result<Rehearsal, DemoError> {
     };
     let output = output.to_owned();
     Ok(Rehearsal { config, fleets, holds: vec![hold], from: instant(FROM)?, to: instant(TO)?, output })
+}
+
+/// Takes away what an earlier demo left. A directory with somebody's own configuration is left as it is.
+fn forget_earlier(output: &Path) -> Result<(), DemoError> {
+    let own = output.join(FILES[0].0);
+    let is_file = own.symlink_metadata().is_ok_and(|found| found.is_file());
+    let first_line = |text: &str| text.lines().next().map(str::to_owned);
+    let is_demos = || fs::read_to_string(&own).is_ok_and(|text| first_line(&text) == first_line(FILES[0].1));
+    if is_file && !is_demos() {
+        return Err(DemoError::Occupied(output.to_owned()));
+    }
+    for made in [STATE, MAILS] {
+        let made = output.join(made);
+        match made.symlink_metadata() {
+            Ok(_) if !is_file => return Err(DemoError::Occupied(output.to_owned())),
+            Ok(found) if found.is_dir() => {
+                fs::remove_dir_all(&made).map_err(io(format!("cannot remove `{}`", made.display())))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn instant(text: &str) -> Result<DateTime<Utc>, chrono::ParseError> {
