@@ -12,7 +12,7 @@ use offhours::accounting::period::{Books, Request};
 use offhours::config::{self, Config};
 use offhours::domain::avoided::Avoided;
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
-use offhours::domain::money::{Charge, HourlyRate};
+use offhours::domain::money::{Charge, Currency, HourlyRate};
 use offhours::domain::period::Span;
 use offhours::domain::rule::Mode;
 use offhours::domain::run::{Firing, Outcome, Row, Run, RunResult, Trigger};
@@ -20,9 +20,10 @@ use offhours::domain::schedule::OffWindow;
 use offhours::ledger::outbox::{Letter, NewMail};
 use offhours::ledger::runs::{Claim, NewRun};
 use offhours::ledger::{Ledger, LedgerError};
+use offhours::monitor::ledger_gauges::{AvoidedThisMonth, LedgerGauges, Mails};
 use offhours::monitor::page::Page;
 use offhours::monitor::ping::{PingError, PingTarget, PingUrl, Sign, ping};
-use offhours::monitor::vitals::{Mails, Reload, Vitals};
+use offhours::monitor::vitals::{Reload, Vitals};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -291,7 +292,19 @@ async fn metrics_are_what_prometheus_expects() {
     vitals.run_ended(&run("team-a", RunResult::Partial, &[Outcome::Unconfirmed]));
     vitals.recorded(&RuleName::new("team-a").unwrap(), RunResult::Missed);
     vitals.next_firing(Some(utc("2026-11-24T18:00:00Z")));
-    vitals.mails(Mails { queued: 2, dead: 1 });
+    let rule = |name: &str| RuleName::new(name).unwrap();
+    vitals.ledger(Some(LedgerGauges {
+        read_at: utc("2026-11-23T18:02:00Z"),
+        observes: [(rule("dev-evenings"), false), (rule("team-a"), true)].into(),
+        results: [(rule("dev-evenings"), RunResult::Done), (rule("team-a"), RunResult::Missed)].into(),
+        mails: Mails { queued: 2, dead: 1, oldest: Some(utc("2026-11-23T17:00:00Z")) },
+        holds: 3,
+        still_on: 1,
+        avoided: AvoidedThisMonth {
+            node_hours: "1219.422".parse().unwrap(),
+            cost: Some(("1217.39".parse().unwrap(), Currency::from_code("EUR").unwrap())),
+        },
+    }));
     vitals.reloaded(Reload::Rejected);
     insta::assert_snapshot!("metrics", vitals.metrics());
     let answer = ask(open(&vitals).await, "/metrics").await;

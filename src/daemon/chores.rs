@@ -1,7 +1,6 @@
 //! What has to be done now and then, beside the runs: notices before a stop, settling avoided costs, reports of the
 //! calendar, and what is told of the ledger outside.
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -13,12 +12,13 @@ use tracing::{debug, error};
 use crate::accounting::{reports, settle};
 use crate::daemon::attempt::Attempts;
 use crate::daemon::clock_watch::Pace;
+use crate::daemon::gauges::GaugeReader;
 use crate::domain::plausible::plausible;
 use crate::domain::steady::Gait;
 use crate::executor::Executor;
 use crate::ledger::LedgerError;
 use crate::ledger::chores::{Chore, ChoreKind};
-use crate::monitor::vitals::{Mails, Vitals};
+use crate::monitor::vitals::Vitals;
 
 /// Pause between two looks at what is to be done.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -29,7 +29,7 @@ const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
 
 /// Works until the executor's shutdown, always with the newest executor of `news`, and tells it where mails wait.
 pub async fn work(news: watch::Sender<Executor>, vitals: Vitals) {
-    let mut last_round = DateTime::UNIX_EPOCH;
+    let (mut last_round, mut gauges) = (DateTime::UNIX_EPOCH, GaugeReader::default());
     let (mut pace, mut attempts) = {
         let executor = news.borrow();
         (Pace::new(&executor.clock), Attempts::new(executor.ledger.clone(), executor.clock.clone()))
@@ -39,7 +39,7 @@ pub async fn work(news: watch::Sender<Executor>, vitals: Vitals) {
         // What is noted as sent under a clock that is ahead for a moment would be silent until then.
         let is_steady = pace.look(&executor.clock) == Gait::Steady;
         let work = async {
-            let look = Box::pin(look(&executor, &mut attempts, &mut last_round, is_steady, &vitals));
+            let look = Box::pin(look(&executor, &mut attempts, &mut last_round, is_steady, (&mut gauges, &vitals)));
             if AssertUnwindSafe(look).catch_unwind().await.is_err() {
                 error!("a look at notices, settling and reports ended by a panic, which is a fault of offhours");
             }
@@ -63,12 +63,12 @@ async fn look(
     attempts: &mut Attempts,
     last_round: &mut DateTime<Utc>,
     is_steady: bool,
-    vitals: &Vitals,
+    (gauges, vitals): (&mut GaugeReader, &Vitals),
 ) {
     if is_steady && let Err(failure) = once(executor, attempts, last_round).await {
         error!(error = &failure as &dyn std::error::Error, "notices, settling or reports had to wait");
     }
-    if let Err(failure) = observe(executor, vitals).await {
+    if let Err(failure) = gauges.look(executor, vitals).await {
         error!(error = &failure as &dyn std::error::Error, "metrics of the ledger could not be read");
     }
 }
@@ -118,29 +118,6 @@ async fn once(executor: &Executor, attempts: &mut Attempts, last_round: &mut Dat
 fn settling(now: DateTime<Utc>) -> Chore {
     let at = now.date_naive().and_time(NaiveTime::MIN).and_utc();
     Chore { kind: ChoreKind::Settling, name: String::new(), at, by_hand: "offhours report".to_owned() }
-}
-
-/// Reads from the ledger what is told outside: the runs of other processes are in it too.
-async fn observe(executor: &Executor, vitals: &Vitals) -> Result<(), LedgerError> {
-    if executor.config.monitoring.listen.is_none() {
-        return Ok(());
-    }
-    let (config, now) = (executor.config.clone(), executor.clock.now());
-    let (ends, counts) = executor
-        .ledger
-        .read(move |tx| {
-            let mut ends = BTreeMap::new();
-            for rule in &config.rules {
-                if let Some(at) = tx.last_end(&rule.name)? {
-                    ends.insert(rule.name.clone(), at);
-                }
-            }
-            Ok((ends, tx.mail_counts(now)?))
-        })
-        .await?;
-    vitals.last_runs(ends);
-    vitals.mails(Mails { queued: counts.waiting.into(), dead: counts.given_up.into() });
-    Ok(())
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ use crate::monitor::vitals::{Reload, Vitals};
 mod attempt;
 mod chores;
 mod clock_watch;
+mod gauges;
 mod pings;
 mod post_office;
 mod status_page;

@@ -21,6 +21,7 @@ pub mod chores;
 pub mod clock;
 pub mod cursors;
 pub mod error;
+pub mod gauges;
 mod history;
 pub mod holds;
 pub mod in_force;

@@ -11,6 +11,7 @@ use crate::monitor::ping::PingTarget;
 
 mod authority;
 mod door;
+pub mod ledger_gauges;
 pub mod page;
 pub mod ping;
 mod text;

@@ -40,7 +40,9 @@ impl Collector for State {
             self.next_firing,
         )?;
         self.encode_runs(&mut encoder)?;
-        self.encode_mails(&mut encoder)?;
+        if let Some(gauges) = &self.ledger {
+            gauges.encode(&mut encoder)?;
+        }
         let help = "Times the configuration was read again, by whether it is in force.";
         let mut metric = encoder.encode_descriptor("offhours_config_reloads", help, None, MetricType::Counter)?;
         self.reloads.iter().try_for_each(|(result, count)| counter(&mut metric, &[("result", result.as_str())], *count))
@@ -66,14 +68,6 @@ impl State {
             metric.encode_family(&[("rule", rule.as_str())])?.encode_gauge(&seconds(*at))?;
         }
         Ok(())
-    }
-
-    fn encode_mails(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Mails that wait for their next attempt, or were given up within a week.";
-        let mut metric = encoder.encode_descriptor("offhours_mails", help, None, MetricType::Gauge)?;
-        let Some(mails) = self.mails else { return Ok(()) };
-        metric.encode_family(&[("state", "queued")])?.encode_gauge(&mails.queued)?;
-        metric.encode_family(&[("state", "dead")])?.encode_gauge(&mails.dead)
     }
 }
 

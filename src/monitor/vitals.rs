@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::domain::id::RuleName;
 use crate::domain::run::{Outcome, Run, RunResult};
+use crate::monitor::ledger_gauges::LedgerGauges;
 use crate::monitor::ping::Sign;
 
 /// A heart that has not beaten for so long stands still. It beats once a second.
@@ -33,7 +34,7 @@ pub(super) struct State {
     pub(super) deployments: BTreeMap<Outcome, u64>,
     pub(super) last_runs: BTreeMap<RuleName, DateTime<Utc>>,
     pub(super) next_firing: Option<DateTime<Utc>>,
-    pub(super) mails: Option<Mails>,
+    pub(super) ledger: Option<LedgerGauges>,
     pub(super) reloads: BTreeMap<Reload, u64>,
 }
 
@@ -44,15 +45,6 @@ pub enum Reload {
     Accepted,
     /// The old one stays in force.
     Rejected,
-}
-
-/// How many mails have not arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Mails {
-    /// Waiting for their next attempt.
-    pub queued: u64,
-    /// Given up.
-    pub dead: u64,
 }
 
 /// Why offhours is not well.
@@ -123,9 +115,9 @@ impl Vitals {
         self.state().next_firing = at;
     }
 
-    /// How many mails wait or were given up.
-    pub fn mails(&self, mails: Mails) {
-        self.state().mails = Some(mails);
+    /// What the ledger says; none where it cannot be read.
+    pub fn ledger(&self, gauges: Option<LedgerGauges>) {
+        self.state().ledger = gauges;
     }
 
     /// The configuration was read again.
