@@ -10,6 +10,7 @@ use crate::cli::run::built;
 use crate::cli::{Session, aside, output};
 use crate::config::Config;
 use crate::domain::agenda::Agenda;
+use crate::domain::calendar_end::{CalendarEnd, calendar_ends};
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
 use crate::domain::plausible::{Implausible, plausible};
@@ -39,6 +40,7 @@ struct Status {
     holds: usize,
     unsettled: u32,
     put_aside: Vec<Chore>,
+    calendar_ends: Vec<CalendarEnd>,
 }
 
 #[derive(Debug)]
@@ -70,7 +72,9 @@ impl Status {
             next_firing: rule.schedule.next_firing(now),
             barren_runs: None,
         });
-        let mut status = Self { daemon: daemon(&config.state_dir), rules: rules.collect(), ..Self::default() };
+        let calendar_ends = calendar_ends(config.rules.iter().map(|rule| &**rule), now);
+        let rules = rules.collect();
+        let mut status = Self { daemon: daemon(&config.state_dir), rules, calendar_ends, ..Self::default() };
         let ledger = Ledger::open_to_read(&config.state_dir)?;
         let (cursors, newest) = match &ledger {
             Some(ledger) => ledger.read(|tx| Ok((tx.cursors()?, tx.newest_instant()?))).await?,
@@ -115,7 +119,8 @@ impl Status {
 
     fn warnings(&self) -> Vec<String> {
         let barren = |rule: &RuleStatus| Some(barren(&rule.rule, rule.barren_runs?));
-        self.rules.iter().filter_map(barren).collect()
+        let calendars = self.calendar_ends.iter().map(ToString::to_string);
+        self.rules.iter().filter_map(barren).chain(calendars).collect()
     }
 
     fn text(&self, config: &Config, zone_data: &str) -> String {

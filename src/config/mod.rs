@@ -50,7 +50,7 @@ use crate::monitor;
 pub use connection::Connection;
 pub use fault::{Fault, Faults, Warning};
 pub use find::find;
-pub use load::{load, load_at};
+pub use load::{load, load_at, load_without_secrets};
 pub use report::{Attachment, ReportPeriod, ReportSchedule};
 pub use schema::{FileKind, schema};
 

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use futures_util::FutureExt;
 use tokio::sync::watch;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use crate::accounting::{reports, settle};
+use crate::config::Config;
 use crate::daemon::attempt::Attempts;
 use crate::daemon::clock_watch::Pace;
+use crate::domain::calendar_end::{CalendarEnd, calendar_ends};
 use crate::domain::plausible::plausible;
 use crate::domain::steady::Gait;
 use crate::executor::Executor;
@@ -30,12 +32,17 @@ const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
 /// Works until the executor's shutdown, always with the newest executor of `news`, and tells it where mails wait.
 pub async fn work(news: watch::Sender<Executor>, vitals: Vitals) {
     let mut last_round = DateTime::UNIX_EPOCH;
-    let (mut pace, mut attempts) = {
+    let (mut pace, mut attempts, mut named_on) = {
         let executor = news.borrow();
-        (Pace::new(&executor.clock), Attempts::new(executor.ledger.clone(), executor.clock.clone()))
+        let attempts = Attempts::new(executor.ledger.clone(), executor.clock.clone());
+        // Whoever loaded the files has named them for today.
+        (Pace::new(&executor.clock), attempts, executor.clock.now().date_naive())
     };
     loop {
         let executor = news.borrow().clone();
+        for ends in calendars_to_name(&executor.config, executor.clock.now(), &mut named_on) {
+            warn!("{ends}");
+        }
         // What is noted as sent under a clock that is ahead for a moment would be silent until then.
         let is_steady = pace.look(&executor.clock) == Gait::Steady;
         let work = async {
@@ -71,6 +78,15 @@ async fn look(
     if let Err(failure) = observe(executor, vitals).await {
         error!(error = &failure as &dyn std::error::Error, "metrics of the ledger could not be read");
     }
+}
+
+/// Calendars that run out, once on each day after `named_on`.
+fn calendars_to_name(config: &Config, now: DateTime<Utc>, named_on: &mut NaiveDate) -> Vec<CalendarEnd> {
+    if now.date_naive() == *named_on {
+        return Vec::new();
+    }
+    *named_on = now.date_naive();
+    calendar_ends(config.rules.iter().map(|rule| &**rule), now)
 }
 
 /// True where the outbox holds what could leave now, a notice that was just made for instance: it must not have to wait

@@ -6,6 +6,8 @@
 pub mod agenda;
 pub mod avoided;
 pub mod calendar;
+pub mod calendar_end;
+pub mod coverage;
 pub mod cron;
 pub mod deployment;
 pub mod hold;
@@ -14,6 +16,7 @@ pub mod instant;
 pub mod listed;
 pub mod locale;
 pub mod money;
+pub mod oddity;
 pub mod period;
 pub mod plan;
 pub mod plausible;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use tracing::error;
 
 use crate::config::Config;
+use crate::domain::calendar_end::{CalendarEnd, calendar_ends};
 use crate::domain::rule::{MailWhen, Rule};
 use crate::domain::run::Run;
 use crate::domain::zone::Zone;
@@ -21,7 +22,9 @@ pub fn run_mails(config: &Config, rule: Option<&Rule>, run: &Run, now: DateTime<
     };
     let Some(settings) = config.mail.as_ref().filter(|_| wanted) else { return Vec::new() };
     let zone = rule.map(|rule| &rule.schedule.zone).or(config.zone.as_ref()).cloned().unwrap_or_else(Zone::utc);
-    let content = crate::report::run_report(run, &Context::new(settings.locale, &zone, now));
+    let notes: Vec<String> = calendar_ends(rule, now).iter().map(CalendarEnd::sentence).collect();
+    let context = Context { notes: &notes, ..Context::new(settings.locale, &zone, now) };
+    let content = crate::report::run_report(run, &context);
     let own = rule.map_or(&[][..], |rule| &rule.to);
     mails(settings, &recipients(settings, own), &content, now)
 }

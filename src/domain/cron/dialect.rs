@@ -142,7 +142,9 @@ fn on_calendar(tokens: &[&str]) -> Option<(Dialect, Option<String>)> {
     let mut is_one = false;
     for token in tokens {
         let first = token.chars().next()?;
-        if first.is_alphabetic() && let Some(days) = weekday_names(token) {
+        if first.is_alphabetic()
+            && let Some(days) = weekday_names(token)
+        {
             is_one |= token.contains("..");
             weekdays = days;
         } else if token.contains(':') && !first.is_alphabetic() {
@@ -167,7 +169,8 @@ fn on_calendar(tokens: &[&str]) -> Option<(Dialect, Option<String>)> {
 
 /// `Mon..Fri`, `Sat,Sun`, `Friday`.
 fn weekday_names(token: &str) -> Option<String> {
-    let number = |word: &str| WEEKDAYS.iter().position(|day| word.get(..3).is_some_and(|w| day.eq_ignore_ascii_case(w)));
+    let number =
+        |word: &str| WEEKDAYS.iter().position(|day| word.get(..3).is_some_and(|w| day.eq_ignore_ascii_case(w)));
     let part = |part: &str| match part.split_once("..").or_else(|| part.split_once('-')) {
         None => number(part).map(|day| WEEKDAYS[day].to_owned()),
         Some((first, last)) => {
