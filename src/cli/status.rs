@@ -352,6 +352,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn c74_a_calendar_that_runs_out_is_a_warning() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = config(&directory);
+        let mut rule = (*config.rules[0]).clone();
+        rule.schedule.skip = ["2026-12-01", "2026-12-02"].iter().map(|day| day.parse().unwrap()).collect();
+        config.rules[0] = std::sync::Arc::new(rule);
+        let status = Status::draw_up(&config, now(), DateTime::UNIX_EPOCH).await.unwrap();
+        let text = status.text(&config, ZONE_DATA).split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = "warning: the calendar of `skip` of rule `dev-evenings` ends on 2026-12-02: after that day";
+        assert!(text.contains(said), "{text}");
+        assert_eq!(status.json(&config, ZONE_DATA)["warnings"].as_array().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
     async fn without_daemon_and_ledger_it_says_so() {
         let directory = tempfile::tempdir().unwrap();
         let config = config(&directory);

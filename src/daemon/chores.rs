@@ -167,7 +167,7 @@ pub(super) mod tests {
     use chrono::{DateTime, Utc};
     use tokio_util::sync::CancellationToken;
 
-    use super::once;
+    use super::{calendars_to_name, once};
     use crate::aicore::Options;
     use crate::clock::Clock;
     use crate::daemon::attempt::Attempts;
@@ -210,6 +210,25 @@ period = "yesterday"
             built: DateTime::UNIX_EPOCH,
             slots: crate::executor::slots(),
         }
+    }
+
+    #[test]
+    fn c74_a_calendar_that_runs_out_is_named_in_the_log_once_a_day() {
+        let home = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _in_it = runtime.enter();
+        let executor = executor(home.path());
+        let rule = "[[rule]]\nname = \"a\"\nstop = \"0 19 * * *\"\ntimezone = \"UTC\"\n\
+                    skip = [\"2026-12-24\", \"2026-12-31\"]\n[rule.select]\nresource_groups = [\"dev\"]\n";
+        std::fs::write(home.path().join("schedules/a.toml"), rule).unwrap();
+        let (config, _) = crate::config::load(&executor.config.path).unwrap();
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let mut named_on = at("2026-11-20T08:00:00Z").date_naive();
+        let mut named = |text: &str| calendars_to_name(&config, at(text), &mut named_on).len();
+        assert_eq!(named("2026-11-20T09:00:00Z"), 0, "there is time");
+        assert_eq!((named("2026-12-10T00:00:30Z"), named("2026-12-10T00:01:00Z")), (1, 0), "once a day");
+        assert_eq!(named("2026-12-11T00:00:10Z"), 1);
+        assert_eq!(named("2027-01-02T00:00:10Z"), 1, "it has run out");
     }
 
     /// A report noted as sent in 2099 would be the last one for ever.
