@@ -38,7 +38,7 @@ pub(super) async fn can_stop_in_bulk(session: &Session) -> Result<bool, Error> {
     if let Ok(group) = ResourceGroup::new(DEFAULT_GROUP) {
         call = call.within(&group);
     }
-    match session.send(&call, |reply| json(reply)).await {
+    match session.send(&call, json).await {
         Ok(meta) => Ok(meta.pointer(BULK_CAPABILITY).and_then(Value::as_bool).unwrap_or(false)),
         Err(Error::NotFound { .. } | Error::Forbidden { .. }) => Ok(false),
         Err(error) => Err(error),

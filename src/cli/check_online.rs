@@ -115,7 +115,9 @@ impl Judged {
             *self = Self { groups: false, deployments: false };
             return;
         };
-        groups.iter().for_each(|group| protects.meet_group(group));
+        for group in groups {
+            protects.meet_group(group);
+        }
         if !protects.needs_deployments() {
             return;
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::key::section;
 use crate::config::name::LabelValue;
-use crate::config::reading::Place;
+use crate::config::reading::{Place, clip};
 use crate::config::section::Section;
 use crate::domain::id::DeploymentId;
 use crate::domain::selection::{Exclusion, Glob, Selection};
@@ -79,6 +79,7 @@ pub(super) fn select(section: &Section<'_, SelectKeys>) -> Selection {
     };
     let Selection { resource_groups, scenarios, executables, configurations, .. } = &selection;
     warn_of_regexes([resource_groups, scenarios, executables, configurations], place);
+    warn_of_short_keys(&selection.labels, section.place_of(|k| k.labels));
     selection
 }
 
@@ -100,6 +101,7 @@ pub(super) fn exclude(section: &Section<'_, ExcludeKeys>) -> Exclusion {
     };
     let Exclusion { resource_groups, scenarios, executables, configurations, .. } = &exclusion;
     warn_of_regexes([resource_groups, scenarios, executables, configurations], place);
+    warn_of_short_keys(&exclusion.labels, section.place_of(|k| k.labels));
     exclusion
 }
 
@@ -115,6 +117,14 @@ fn warn_of_regexes<'a>(lists: [&Vec<Glob>; 4], place: impl Fn(&str) -> Place<'a>
                  write `{meant}`"
             ));
         }
+    }
+}
+
+/// AI Core takes no label without a prefix, so that such a key fits no group.
+fn warn_of_short_keys(labels: &BTreeMap<String, String>, place: Place<'_>) {
+    for key in labels.keys().filter(|key| !key.contains('/')) {
+        let key = clip(key);
+        place.warn(format!("label `{key}` has no prefix, and labels of AI Core do: write `ext.ai.sap.com/{key}`"));
     }
 }
 

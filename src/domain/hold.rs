@@ -154,7 +154,7 @@ fn word(text: &str) -> Option<OptOut> {
     let is = |word: &&str| text.trim().eq_ignore_ascii_case(word);
     match OFF_WORDS.into_iter().find(is) {
         Some(off) => Some(OptOut::ForGood(off)),
-        None => (!AS_USUAL_WORDS.iter().any(|word| is(word))).then(|| OptOut::UnknownWord(shown(text))),
+        None => (!AS_USUAL_WORDS.iter().any(is)).then(|| OptOut::UnknownWord(shown(text))),
     }
 }
 

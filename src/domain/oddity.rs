@@ -99,6 +99,9 @@ pub fn oddities(schedule: &Schedule, from: DateTime<Utc>) -> Vec<Oddity> {
 }
 
 fn often(side: Side, cron: &Cron, schedule: &Schedule, from: DateTime<Utc>) -> Option<Oddity> {
+    if most_a_day(cron).is_some_and(|most| most <= OFTEN) {
+        return None;
+    }
     let zone = &schedule.zone;
     let date = |at: &DateTime<Utc>| zone.wall_clock(*at).date();
     // Today is a part of a day only.
@@ -112,6 +115,14 @@ fn often(side: Side, cron: &Cron, schedule: &Schedule, from: DateTime<Utc>) -> O
     let start = zone.resolve(on.and_time(NaiveTime::MIN)).first() - TimeDelta::seconds(1);
     let times = cron.instants(start, zone).take(MOST_COUNTED).take_while(|at| date(at) == on).count();
     Some(Oddity::Often { side, times, on, instead: without_year(cron) })
+}
+
+/// How often a fixed-time expression can occur in a day: most rules need no look at their occurrences.
+fn most_a_day(cron: &Cron) -> Option<usize> {
+    let fields: Vec<&str> = cron.as_str().split_whitespace().collect();
+    let [times @ .., _, _, _] = &fields[..] else { return None };
+    let are_numbers = times.iter().all(|field| field.bytes().all(|b| b.is_ascii_digit() || b == b','));
+    are_numbers.then(|| times.iter().map(|field| field.split(',').count()).product())
 }
 
 /// `0 19 * * * *` looks like five fields and a year, and is second 0 of minute 19 of each hour.

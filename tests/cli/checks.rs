@@ -138,6 +138,23 @@ fn c73_an_online_check_names_each_group_whose_labels_it_does_not_understand() {
 }
 
 #[test]
+fn c73_every_command_leaves_what_a_label_that_is_not_understood_may_keep() {
+    let tenant = Fleet::new().group("dev-a").label(OFFHOURS, "never").running("d001", "infer.s");
+    let observing = evenings("mode = \"observe\"", "resource_groups = [\"dev-*\"]").replace("evenings", "watch");
+    let bench = Bench::new(tenant, &(evenings("", "resource_groups = [\"dev-*\"]") + &observing));
+    let reason = "opted out by label: `offhours` = `never` is not understood";
+    for command in
+        [&["explain", "d001"][..], &["plan", "--json"], &["fire", "evenings", "--json"], &["fire", "watch", "--json"]]
+    {
+        let said = bench.run(command).ends(0).out;
+        assert!(said.contains(reason), "{command:?}: {said}");
+    }
+    let rehearsed = bench.run(&["rehearse", "--days", "3", "--json"]).ends(0).out;
+    assert!(!rehearsed.contains("d001\",\"outcome\":\"stopped"), "{rehearsed}");
+    assert!(bench.asked().is_empty());
+}
+
+#[test]
 fn c75_rules_are_checked_where_there_are_no_keys() {
     let bench = Bench::new(fleet(1), &evenings("mode = \"observe\"", "resource_groups = [\"dev-*\"]"));
     bench.configure(&(PRICES.to_owned() + &mail_to(25) + "[monitoring]\nheartbeat_url_file = \"url\"\n"));

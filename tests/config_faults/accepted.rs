@@ -208,6 +208,13 @@ fn c72_a_glob_that_looks_like_a_regular_expression_is_said_with_the_glob_to_writ
 }
 
 #[test]
+fn c72_a_label_without_its_prefix_is_said_with_the_whole_key() {
+    let text = warnings(&[AddMain("[protect]\nlabels = { env = \"prod\", \"ext.ai.sap.com/team\" = \"a\" }")]);
+    let said = "label `env` has no prefix, and labels of AI Core do: write `ext.ai.sap.com/env`";
+    assert_eq!(text, format!("offhours.toml:7:10: warning: {said}\n"));
+}
+
+#[test]
 fn c74_a_calendar_that_ends_within_a_month_is_said_and_one_of_yearly_events_is_not() {
     let said = "warning: `skip` of rule `dev-evenings` ends on 2026-12-22: add the dates that follow";
     assert!(warnings(&[AddRule("skip = [\"2026-12-21\", \"2026-12-22\"]")]).contains(said));
