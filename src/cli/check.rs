@@ -100,11 +100,11 @@ pub async fn check(session: &Session, args: &Check) -> Result<Exit, Failure> {
     } else {
         output::print(&text(&config, &odd, sight.as_ref(), now))?;
     }
-    Ok(match sight {
-        _ if args.strict && !odd.is_empty() => Exit::Config,
-        Some(sight) if sight.mail_failed() => Exit::Problem,
-        _ => Exit::Well,
-    })
+    if args.strict && !odd.is_empty() {
+        let count = if odd.len() == 1 { "1 warning".to_owned() } else { format!("{} warnings", odd.len()) };
+        return Err(Failure::Missing(format!("{count}, and with `--strict` there must be none")));
+    }
+    Ok(if sight.is_some_and(|sight| sight.mail_failed()) { Exit::Problem } else { Exit::Well })
 }
 
 fn load(session: &Session, args: &Check) -> Result<(Config, Vec<Warning>), Faults> {

@@ -216,6 +216,10 @@ impl Sight {
         if sight.matches == 0 {
             self.warn(name, "matches no deployment now".to_owned());
         }
+        if sight.would_stop > usize::try_from(rule.max_stops).unwrap_or(usize::MAX) {
+            let (stops, most) = (sight.would_stop, rule.max_stops);
+            self.warn(name, format!("would stop {stops} now, and max_stops = {most}: such a run is blocked whole"));
+        }
         for (group, error) in &gaps.failed {
             self.warn(name, format!("resource group `{}` could not be listed: {error}", group.id));
         }

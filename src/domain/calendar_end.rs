@@ -49,7 +49,7 @@ pub struct CalendarEnd {
 /// yearly events goes on for decades.
 pub fn last_day(dates: &BTreeSet<NaiveDate>, today: NaiveDate) -> Option<NaiveDate> {
     let last = *dates.last().filter(|_| dates.len() >= FEWEST)?;
-    (last < today + NOTICE).then_some(last)
+    today.checked_add_signed(NOTICE).is_none_or(|limit| last < limit).then_some(last)
 }
 
 /// The calendars of `rules` that have run out at `now`, or will soon, each once.

@@ -139,7 +139,7 @@ pub fn opt_out(group: &Group, now: DateTime<Utc>) -> Option<OptOut> {
 pub fn mistaken_labels(group: &Group) -> impl Iterator<Item = &str> {
     let bare = |key: &str| key.rsplit('/').next().unwrap_or(key).to_lowercase().replace(['-', '_', '.'], "");
     let is_known = |key: &str| [OPT_OUT_LABEL, HOLD_UNTIL_LABEL].iter().any(|known| is_key(key, known));
-    group.labels.keys().map(String::as_str).filter(move |key| bare(key).contains("offhours") && !is_known(key))
+    group.labels.keys().map(String::as_str).filter(move |key| bare(key).contains("offhour") && !is_known(key))
 }
 
 fn is_key(key: &str, known: &str) -> bool {

@@ -1,6 +1,6 @@
 //! `check` as an engineer, a pipeline and a new tenant meet it.
 
-use offhours::simulator::Fleet;
+use offhours::simulator::{Fault, Fleet};
 use serde_json::Value;
 
 use crate::bench::{Bench, MAIL_TO_FILES, PASSWORD, Said, fleet, idle_rule, mail_to};
@@ -68,6 +68,19 @@ fn c76_a_mail_server_that_takes_no_login_is_a_problem_and_the_rest_is_said() {
     let said = bench.run(&["check", "--online"]).ends(1).out;
     assert!(said.contains("warning: mail: 127.0.0.1:") && said.contains("the login was refused"), "{said}");
     assert!(said.contains("connection dev: key accepted"), "{said}");
+}
+
+#[test]
+fn c76_what_a_key_may_not_list_is_said_and_no_pattern_is_judged_by_it() {
+    let rules = evenings("max_stops = 1", "resource_groups = [\"dev-a\"]")
+        + "[rule.exclude]\nresource_groups = [\"nowhere\"]\n";
+    let bench = Bench::new(fleet(2), &rules);
+    bench.configure(&format!("[protect]\nresource_groups = [\"prdo*\"]\n{MAIL_TO_FILES}"));
+    bench.simulator.inject(Fault::on("GET", "/admin/resourceGroups").always().answers(403));
+    let said = bench.run(&["check", "--online"]).ends(0).out;
+    assert!(said.contains("resource groups and their labels cannot be listed with this key"), "{said}");
+    assert!(said.contains("would stop 2 now, and max_stops = 1: such a run is blocked whole"), "{said}");
+    assert!(!said.contains("covers nothing"), "{said}");
 }
 
 #[test]
@@ -172,7 +185,9 @@ fn c75_strict_takes_a_warning_for_a_fault_and_json_has_both_with_their_places() 
     let bench = Bench::new(fleet(1), &evenings("skip = [\"2020-12-25\"]", "resource_groups = [\"dev-*\"]"));
     bench.configure(&(PRICES.to_owned() + MAIL_TO_FILES));
     bench.run(&["check", "--no-secrets"]).ends(0);
-    let said = bench.run(&["check", "--no-secrets", "--strict", "--json"]).ends(3).json();
+    let said = bench.run(&["check", "--no-secrets", "--strict", "--json"]).ends(3);
+    assert_eq!(said.err, "error: 1 warning, and with `--strict` there must be none\n");
+    let said = said.json();
     let warning = &said["warnings"][0];
     assert_eq!(
         (&warning["severity"], &warning["line"], &warning["key"]),
