@@ -1,7 +1,7 @@
 //! What the domain decides and counts, one sentence after the other: for each reason a deployment that has nothing else
 //! against it, and the instants just before and after each limit.
 
-#![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what failed by where it failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use jiff::tz::TimeZone;
 use offhours::domain::avoided::{Avoided, Basis, State};
 use offhours::domain::calendar::overlap;
-use offhours::domain::cron::Cron;
+use offhours::domain::cron::{BadCron, Cron};
 use offhours::domain::deployment::{Deployment, Group, Nodes, Status};
 use offhours::domain::hold::{HOLD_UNTIL_LABEL, Hold, OPT_OUT_LABEL, Target};
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
@@ -380,4 +380,58 @@ fn of_what_came_due_one_runs_and_the_newest_of_the_rest_are_missed() {
     assert_eq!(due("2026-11-20T12:45:00Z").1.len(), MOST_MISSED);
     let all_of_them = hourly.due(utc("2026-11-16T08:30:00Z"), utc("2026-11-20T12:45:00Z")).missed;
     assert_eq!((all_of_them.len(), all_of_them[0]), (MOST_MISSED, utc("2026-11-16T09:00:00Z")), "as many as are named");
+}
+
+#[test]
+fn c70_other_programs_schedules_are_named_and_are_right_as_they_are_translated() {
+    let aws = "AWS EventBridge (minute first, year last, 1 is Sunday)";
+    let quartz = "Quartz (seconds first, `?`, 1 is Sunday)";
+    let systemd = "systemd's OnCalendar";
+    let short = "a cron with names for whole expressions";
+    let cases = [
+        ("0 19 * * ? *", aws, "0 19 * * *"),
+        ("0 19 ? * MON-FRI *", aws, "0 19 * * MON-FRI"),
+        ("0 19 ? * 2-6 *", aws, "0 19 * * MON-FRI"),
+        ("cron(0 19 ? * 2-6 *)", aws, "0 19 * * MON-FRI"),
+        ("CRON(0/15 18 * * ? *)", aws, "*/15 18 * * *"),
+        ("0 19 ? * 6L *", aws, "0 19 * * FRIL"),
+        ("0 19 ? * 2#1 *", aws, "0 19 * * MON#1"),
+        ("0 19 * * MON-FRI *", aws, "0 19 * * MON-FRI"),
+        ("0 19 * * ? 2026", aws, ""),
+        ("rate(1 day)", aws, ""),
+        ("0 0 19 ? * 2-6", quartz, "0 19 * * MON-FRI"),
+        ("0 0 19 ? * MON-FRI *", quartz, "0 19 * * MON-FRI"),
+        ("30 0 19 * * ?", quartz, "30 0 19 * * *"),
+        ("0 5/20 19 * * ?", quartz, "5-59/20 19 * * *"),
+        ("0 0 19 L * ?", quartz, "0 19 L * *"),
+        ("0 0 19 ? * 1,7", quartz, "0 19 * * SUN,SAT"),
+        ("0 0 19 ? * 0", quartz, ""),
+        ("Mon..Fri 19:00", systemd, "0 19 * * MON-FRI"),
+        ("Mon-Fri 19:00", systemd, "0 19 * * MON-FRI"),
+        ("Mon..Fri *-*-* 07:30:00 Europe/Berlin", systemd, "30 7 * * MON-FRI"),
+        ("Sat,Sun 20:00", systemd, "0 20 * * SAT,SUN"),
+        ("Fri..Mon 20:00", systemd, "0 20 * * FRI-SAT,SUN-MON"),
+        ("*-*-01 19:00", systemd, "0 19 1 * *"),
+        ("*-12-24 19,20:00", systemd, "0 19,20 24 12 *"),
+        ("2026-12-24 19:00", systemd, ""),
+        ("19:00", systemd, "0 19 * * *"),
+        ("daily", systemd, "0 0 * * *"),
+        ("@daily", short, "0 0 * * *"),
+        ("@every 12h", short, ""),
+        ("@reboot", short, ""),
+    ];
+    for (text, dialect, instead) in cases {
+        let bad = Cron::parse(text).map(|_| ()).unwrap_err();
+        let BadCron::Foreign { instead: found, .. } = &bad else { panic!("{text}: {bad}") };
+        assert_eq!(
+            (bad.to_string(), found.as_deref().unwrap_or("")),
+            (format!("it is written for {dialect}"), instead),
+            "{text}"
+        );
+    }
+    // What is only wrong is not called another program's.
+    for text in ["0 0 25 * * *", "0 19 * *", "0 19 ? * *", "Mon", "at seven", "1 2:3 * * *", "(", "cron"] {
+        let said = Cron::parse(text).map(|_| ()).unwrap_err().to_string();
+        assert!(!said.contains("written for"), "{text}: {said}");
+    }
 }

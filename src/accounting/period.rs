@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use crate::config::Config;
+use crate::domain::calendar_end::{CalendarEnd, calendar_ends};
 use crate::domain::hold::Hold;
 use crate::domain::money::Currency;
 use crate::domain::period::{Dates, Span};
@@ -97,6 +98,8 @@ impl<'a> Books<'a> {
             books = (tx.holds_in(from, to)?, sent_at, earlier);
             notes.extend(undelivered(tx, from)?);
             notes.extend(barren_rules(tx, config, dates, from, to)?);
+            let rules = config.rules.iter().map(|rule| &**rule);
+            notes.extend(calendar_ends(rules, now).iter().map(CalendarEnd::sentence));
         }
         let (holds, sent_at, earlier) = books;
         let trend = trend(&digest, &spans, &earlier, currency);

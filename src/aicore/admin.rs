@@ -24,8 +24,26 @@ const PAGES: usize = 200;
 const RESTARTS: usize = 2;
 /// SAP's description has the first, its help page the second.
 const INSTANCE_TYPE_PATHS: [&str; 2] = ["/admin/resources/instanceTypes", "/admin/resources/instanceType"];
+/// Where the capability to change in bulk stands in `/lm/meta`.
+const BULK_CAPABILITY: &str = "/aiApi/capabilities/bulkUpdates/deployments";
+/// The resource group that every tenant has; `/lm/meta` is about none in particular.
+const DEFAULT_GROUP: &str = "default";
 /// Status of an expired `continueToken`.
 const GONE: u16 = 410;
+
+/// Whether the tenant takes bulk changes. No such endpoint, or none that we may read, is a tenant with SAP's default: they
+/// are off.
+pub(super) async fn can_stop_in_bulk(session: &Session) -> Result<bool, Error> {
+    let mut call = Call::get("/lm/meta");
+    if let Ok(group) = ResourceGroup::new(DEFAULT_GROUP) {
+        call = call.within(&group);
+    }
+    match session.send(&call, json).await {
+        Ok(meta) => Ok(meta.pointer(BULK_CAPABILITY).and_then(Value::as_bool).unwrap_or(false)),
+        Err(Error::NotFound { .. } | Error::Forbidden { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
 
 /// All resource groups, from all pages.
 pub(super) async fn groups(session: &Session) -> Result<Vec<Group>, Error> {
@@ -68,12 +86,17 @@ fn groups_page(reply: &Reply) -> Result<(Vec<Group>, Option<String>), Unread> {
     Ok((entries.iter().filter_map(group).collect(), continue_token(reply)))
 }
 
-/// Labels are kept as they are: rules compare them, and nobody prints them.
+/// Labels are kept as they are: rules compare them. A value that is not a string counts as its JSON text and a missing
+/// one as empty: dropped, a label that was to keep something on would be no label at all.
 fn group(wire: &Value) -> Option<Group> {
     let id = ResourceGroup::new(wire.get("resourceGroupId")?.as_str()?).ok()?;
     let labels = wire.get("labels").and_then(Value::as_array).into_iter().flatten();
-    let label =
-        |label: &Value| Some((label.get("key")?.as_str()?.to_owned(), label.get("value")?.as_str()?.to_owned()));
+    let value = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    let label = |label: &Value| Some((label.get("key")?.as_str()?.to_owned(), value(label.get("value"))));
     Some(Group { id, labels: labels.filter_map(label).collect() })
 }
 

@@ -106,8 +106,13 @@ impl ServiceKey {
     }
 
     /// The token endpoint's host, for messages.
-    pub(super) fn token_host(&self) -> &str {
+    pub fn token_host(&self) -> &str {
         self.token_url.host_str().unwrap_or("")
+    }
+
+    /// The AI API's host, for messages.
+    pub fn api_host(&self) -> &str {
+        self.api_url.host_str().unwrap_or("")
     }
 
     /// True where both keys are the same in every field.

@@ -50,6 +50,11 @@ impl Reader {
         admin::groups(&self.0).await.map_err(by_ai_core)
     }
 
+    /// Whether this tenant takes bulk changes.
+    pub async fn can_stop_in_bulk(&self) -> Result<bool, Error> {
+        admin::can_stop_in_bulk(&self.0).await
+    }
+
     /// Capacity units per node hour of the tenant's own instance types; empty where it has none.
     pub async fn instance_types(&self) -> Result<InstanceTypes, Error> {
         admin::instance_types(&self.0).await

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use crate::aicore::admin;
 use crate::aicore::error::{Answer, Asked, Error, Trouble};
 use crate::aicore::http::Reply;
 use crate::aicore::session::{Call, Session, Unread, unread};
@@ -21,10 +22,6 @@ const STOPPED: &str = "STOPPED";
 /// The bulk change is a merge patch, the single one is not.
 const MERGE_PATCH: &str = "application/merge-patch+json";
 const JSON: &str = "application/json";
-/// Where the capability to change in bulk stands in `/lm/meta`.
-const BULK_CAPABILITY: &str = "/aiApi/capabilities/bulkUpdates/deployments";
-/// The resource group that every tenant has; `/lm/meta` is about none in particular.
-const DEFAULT_GROUP: &str = "default";
 
 /// Stops deployments of one tenant. A clone shares what was learnt about bulk changes.
 #[derive(Clone)]
@@ -83,21 +80,8 @@ impl Stopper {
         if self.bulk.was_refused.load(Ordering::Acquire) {
             return Ok(false);
         }
-        let can = self.bulk.capability.get_or_try_init(|| self.ask_for_capability()).await?;
+        let can = self.bulk.capability.get_or_try_init(|| admin::can_stop_in_bulk(&self.session)).await?;
         Ok(*can && !self.bulk.was_refused.load(Ordering::Acquire))
-    }
-
-    /// No such endpoint, or none that we may read, is a tenant with SAP's default: bulk changes are off.
-    async fn ask_for_capability(&self) -> Result<bool, Error> {
-        let mut call = Call::get("/lm/meta");
-        if let Ok(group) = ResourceGroup::new(DEFAULT_GROUP) {
-            call = call.within(&group);
-        }
-        match self.session.send(&call, |reply| json(&reply.body)).await {
-            Ok(meta) => Ok(meta.pointer(BULK_CAPABILITY).and_then(Value::as_bool).unwrap_or(false)),
-            Err(Error::NotFound { .. } | Error::Forbidden { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 
     /// Asks for all of `batch` to stop, in one request. An error says nothing about single ids: where its outcome is

@@ -97,9 +97,15 @@ pub enum SchemaOf {
 /// `check`
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Also ask AI Core: credentials, groups, and rules that match nothing
+    /// Also ask AI Core and the mail server: credentials, groups, and what each rule matches; sends no change and no mail
     #[arg(long)]
     pub online: bool,
+    /// Do not look at keys and passwords: for a machine that has the rules only
+    #[arg(long, conflicts_with = "online")]
+    pub no_secrets: bool,
+    /// End with 3 where there is a warning, too
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `next`

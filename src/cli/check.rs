@@ -1,6 +1,5 @@
 //! `offhours check`: all faults of all files, or each rule's next firings and off windows, and what is odd about them.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -8,14 +7,15 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::args::Check;
+use crate::cli::check_online::{self, Sight};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::plan::RuleSurvey;
-use crate::cli::{Session, output};
-use crate::config::{self, Config};
+use crate::cli::{Session, oddities, output};
+use crate::config::{self, Config, Fault, Faults, Warning};
 use crate::domain::calendar::{Effect, Touched, overlap, touched};
+use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
-use crate::domain::money::Charge;
 use crate::domain::rule::{Mode, Rule};
+use crate::ledger::Ledger;
 use crate::report::form::Form;
 
 /// Firings shown of each rule.
@@ -27,48 +27,143 @@ const FIRINGS_COMPARED: usize = 30;
 /// Clock changes shown of each rule; a rule that fires all night would fill pages.
 const CHANGES_SHOWN: usize = 4;
 
+/// Something odd: about which rule, where, and what.
+struct Odd {
+    rule: Option<RuleName>,
+    /// In the files, where it is about a place in them.
+    at: Option<Warning>,
+    message: String,
+}
+
+impl Odd {
+    fn of(rule: &Rule, message: String) -> Self {
+        Self { rule: Some(rule.name.clone()), at: None, message }
+    }
+
+    fn general(message: impl Into<String>) -> Self {
+        Self { rule: None, at: None, message: message.into() }
+    }
+
+    fn in_files(warning: Warning) -> Self {
+        Self { rule: None, message: warning.to_string(), at: Some(warning) }
+    }
+
+    fn json(&self) -> Value {
+        let mut value = json!({
+            "rule": self.rule.as_ref().map(RuleName::as_str), "message": self.message, "severity": "warning",
+        });
+        if let Some(at) = &self.at {
+            value["path"] = json!(at.path);
+            value["line"] = json!(at.line);
+            value["column"] = json!(at.column);
+            value["key"] = json!(at.key);
+        }
+        value
+    }
+}
+
 pub async fn check(session: &Session, args: &Check) -> Result<Exit, Failure> {
-    let (config, warnings) = config::load(&config::find(session.config.as_deref())?)?;
+    let (config, warnings) = match load(session, args) {
+        Ok(loaded) => loaded,
+        Err(faults) => {
+            if session.json {
+                let found: Vec<Value> = faults.iter().map(json_fault).collect();
+                output::print_json(&json!({ "faults": found, "rules": [], "warnings": [] }))?;
+            }
+            return Err(faults.into());
+        }
+    };
     let now = session.now();
-    let mut odd: Vec<(Option<&Rule>, String)> = warnings.iter().map(|warning| (None, warning.to_string())).collect();
+    let mut odd: Vec<Odd> = warnings.into_iter().map(Odd::in_files).collect();
     for rule in &config.rules {
-        odd.extend(clock_changes(rule, now).into_iter().map(|text| (Some(&**rule), text)));
-        odd.extend(self_overlap(rule, now).map(|text| (Some(&**rule), text)));
+        odd.extend(oddities::sentences(rule, now).map(|text| Odd::of(rule, text)));
+        odd.extend(clock_changes(rule, now).into_iter().map(|text| Odd::of(rule, text)));
+        odd.extend(self_overlap(rule, now).map(|text| Odd::of(rule, text)));
     }
     odd.extend(overlaps(&config.rules, now));
     if config.prices.periods.is_empty() {
-        odd.push((None, "there is no [prices]: reports show node hours and no money".to_owned()));
+        odd.push(Odd::general("there is no [prices]: reports show node hours and no money"));
     }
-    let mut online = Vec::new();
-    if args.online {
-        online = check_online(session, &config, now).await?;
+    if !args.no_secrets {
+        odd.extend(untried(&config).await);
     }
+    let sight = if args.online { Some(check_online::look(session, &config, now).await?) } else { None };
+    let seen = sight.iter().flat_map(|sight| &sight.warnings);
+    odd.extend(seen.map(|(rule, message)| Odd { rule: rule.clone(), at: None, message: message.clone() }));
     if session.json {
         let rules: Vec<Value> = config.rules.iter().map(|rule| json_rule(rule, now)).collect();
-        let warnings: Vec<Value> = odd
-            .iter()
-            .map(|(rule, text)| (rule.map(|rule| rule.name.to_string()), text.clone()))
-            .chain(online.into_iter().map(|(rule, text)| (Some(rule.name.to_string()), text)))
-            .map(|(rule, message)| json!({ "rule": rule, "message": message }))
-            .collect();
+        let warnings: Vec<Value> = odd.iter().map(Odd::json).collect();
         output::print_json(&json!({
             "config": config.path, "time_zone_data": crate::clock::zone_data(), "rules": rules, "warnings": warnings,
+            "faults": [], "online": sight.as_ref().map(Sight::json),
         }))?;
-        return Ok(Exit::Well);
+    } else {
+        output::print(&text(&config, &odd, sight.as_ref(), now))?;
     }
-    let mut text = heading(&config);
+    if args.strict && !odd.is_empty() {
+        let count = if odd.len() == 1 { "1 warning".to_owned() } else { format!("{} warnings", odd.len()) };
+        return Err(Failure::Missing(format!("{count}, and with `--strict` there must be none")));
+    }
+    Ok(if sight.is_some_and(|sight| sight.mail_failed()) { Exit::Problem } else { Exit::Well })
+}
+
+fn load(session: &Session, args: &Check) -> Result<(Config, Vec<Warning>), Faults> {
+    let path = config::find(session.config.as_deref())?;
+    if args.no_secrets { config::load_without_secrets(&path) } else { config::load(&path) }
+}
+
+fn json_fault(fault: &Fault) -> Value {
+    json!({
+        "path": fault.path, "line": fault.line, "column": fault.column, "key": fault.key, "message": fault.message,
+        "hint": fault.hint, "severity": "fault",
+    })
+}
+
+fn text(config: &Config, odd: &[Odd], sight: Option<&Sight>, now: DateTime<Utc>) -> String {
+    let mut text = heading(config);
+    for line in sight.iter().flat_map(|sight| sight.lines()) {
+        let _ = writeln!(text, "{line}");
+    }
     for rule in &config.rules {
-        let _ = write!(text, "\n{}", describe(rule, &config, now));
-        let own = odd.iter().filter(|(of, _)| of.is_some_and(|of| of.name == rule.name)).map(|(_, text)| text);
-        for warning in own.chain(online.iter().filter(|(of, _)| of.name == rule.name).map(|(_, text)| text)) {
-            let _ = writeln!(text, "  warning: {warning}");
+        let _ = write!(text, "\n{}", describe(rule, config, now));
+        if let Some(line) = sight.and_then(|sight| sight.line_of(&rule.name)) {
+            let _ = writeln!(text, "  {line}");
+        }
+        for odd in odd.iter().filter(|odd| odd.rule.as_ref() == Some(&rule.name)) {
+            let _ = writeln!(text, "  warning: {}", odd.message);
         }
     }
-    for (_, warning) in odd.iter().filter(|(rule, _)| rule.is_none()) {
-        let _ = write!(text, "\nwarning: {}", warning.replace(": warning: ", ": "));
+    for odd in odd.iter().filter(|odd| odd.rule.is_none()) {
+        let _ = match &odd.at {
+            Some(at) => write!(text, "\n{at}"),
+            None => write!(text, "\nwarning: {}", odd.message),
+        };
     }
-    output::print(&(text.trim_end().to_owned() + "\n"))?;
-    Ok(Exit::Well)
+    text.trim_end().to_owned() + "\n"
+}
+
+/// Rules that enforce and have never been tried. Where there is no ledger, none has.
+async fn untried(config: &Config) -> Vec<Odd> {
+    let enforcing = config.rules.iter().filter(|rule| rule.mode == Mode::Enforce);
+    let names: Vec<RuleName> = enforcing.map(|rule| rule.name.clone()).collect();
+    let tried = match Ledger::open_to_read(&config.state_dir) {
+        Ok(None) => Ok(vec![false; names.len()]),
+        Ok(Some(ledger)) => {
+            let names = names.clone();
+            ledger.read(move |tx| names.iter().map(|name| tx.has_been_tried(name)).collect()).await
+        }
+        Err(error) => Err(error),
+    };
+    let tried = match tried {
+        Ok(tried) => tried,
+        Err(error) => {
+            let message = format!("the ledger cannot be read, so nobody knows which rules have been tried: {error}");
+            return vec![Odd::general(message)];
+        }
+    };
+    let untried = names.into_iter().zip(tried).filter(|(_, tried)| !tried);
+    let message = "enforces and has never run: run it with `mode = \"observe\"` for a week first";
+    untried.map(|(name, _)| Odd { rule: Some(name), at: None, message: message.to_owned() }).collect()
 }
 
 fn heading(config: &Config) -> String {
@@ -175,53 +270,23 @@ fn sentence(name: &str, touched: &Touched, rule: &Rule) -> String {
     }
 }
 
-fn overlaps(rules: &[Arc<Rule>], now: DateTime<Utc>) -> Vec<(Option<&Rule>, String)> {
+fn overlaps(rules: &[Arc<Rule>], now: DateTime<Utc>) -> Vec<Odd> {
     // Each pair once; thousands of rules are not compared with each other.
     const MOST_RULES: usize = 300;
     let mut found = Vec::new();
     if rules.len() > MOST_RULES {
-        found.push((None, format!("only the first {MOST_RULES} rules were looked through for overlaps")));
+        found.push(Odd::general(format!("only the first {MOST_RULES} rules were looked through for overlaps")));
     }
     for (index, rule) in rules.iter().enumerate().take(MOST_RULES) {
         for other in rules.iter().take(MOST_RULES).skip(index + 1) {
             if let Some(at) = overlap(rule, other, now) {
                 let at = rfc3339(at);
-                found.push((
-                    Some(&**rule),
+                found.push(Odd::of(
+                    rule,
                     format!("overlaps `{}`, first at {at}: what the one has stopped, the other finds off", other.name),
                 ));
             }
         }
     }
     found
-}
-
-/// What only AI Core can tell: rules that match nothing, plans without a price.
-async fn check_online<'a>(
-    session: &Session,
-    config: &'a Config,
-    now: DateTime<Utc>,
-) -> Result<Vec<(&'a Rule, String)>, Failure> {
-    let mut found = Vec::new();
-    let mut survey = RuleSurvey::open(session, config, now).await?;
-    for rule in &config.rules {
-        let (mut matches, mut unpriced) = (0_usize, BTreeSet::new());
-        let gaps = survey.of(rule, |planned| {
-            matches += 1;
-            if let Charge::Unpriced { plan } = planned.rate.charge {
-                unpriced.insert(plan);
-            }
-        });
-        let gaps = gaps.await?;
-        if matches == 0 {
-            found.push((&**rule, "matches no deployment now".to_owned()));
-        }
-        for (group, error) in &gaps.failed {
-            found.push((&**rule, format!("resource group `{}` could not be listed: {error}", group.id)));
-        }
-        for plan in unpriced {
-            found.push((&**rule, format!("no price for `{plan}`: its node hours are shown without money")));
-        }
-    }
-    Ok(found)
 }

@@ -4,7 +4,7 @@ use crate::cli::args::Next;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{Session, output, when};
 use crate::clock;
-use crate::domain::cron::Cron;
+use crate::domain::cron::{BadCron, Cron};
 use crate::domain::instant::rfc3339;
 
 pub fn next(session: &Session, args: &Next) -> Result<Exit, Failure> {
@@ -17,7 +17,10 @@ pub fn next(session: &Session, args: &Next) -> Result<Exit, Failure> {
     })?;
     let cron = Cron::parse(&args.cron).map_err(|error| Failure::Usage {
         message: format!("`{}` is no cron expression: {error}", args.cron.escape_debug()),
-        hint: Some("`0 19 * * MON-FRI` is 19:00 on weekdays".to_owned()),
+        hint: Some(match &error {
+            BadCron::Foreign { instead: Some(cron), .. } => format!("write `{cron}`"),
+            _ => "`0 19 * * MON-FRI` is 19:00 on weekdays".to_owned(),
+        }),
     })?;
     let from = match &args.from {
         Some(text) => when::instant(text, Some(&zone))?,

@@ -10,6 +10,7 @@ use crate::cli::run::built;
 use crate::cli::{Session, aside, output};
 use crate::config::{Fingerprint, OnDisk, Outline};
 use crate::domain::agenda::Agenda;
+use crate::domain::calendar_end::{CalendarEnd, calendar_ends};
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
 use crate::domain::plausible::{Implausible, plausible};
@@ -43,6 +44,7 @@ struct Status {
     put_aside: Vec<Chore>,
     /// How the files compare with what the daemon goes by.
     on_disk: Option<OnDisk>,
+    calendar_ends: Vec<CalendarEnd>,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,9 @@ impl Status {
             next_firing: rule.schedule.next_firing(now),
             barren_runs: None,
         });
-        let mut status = Self { rules: rules.collect(), ..Self::default() };
+        let rules = rules.collect();
+        let calendar_ends = calendar_ends(outline.rules().iter().map(|rule| &**rule), now);
+        let mut status = Self { rules, calendar_ends, ..Self::default() };
         let ledger = Ledger::open_to_read(outline.state_dir())?;
         status.daemon = daemon(outline.state_dir());
         let (cursors, newest, in_force) = match &ledger {
@@ -137,7 +141,8 @@ impl Status {
 
     fn warnings(&self) -> Vec<String> {
         let barren = |rule: &RuleStatus| Some(barren(&rule.rule, rule.barren_runs?));
-        self.rules.iter().filter_map(barren).collect()
+        let calendars = self.calendar_ends.iter().map(ToString::to_string);
+        self.rules.iter().filter_map(barren).chain(calendars).collect()
     }
 
     fn text(&self, outline: &Outline, zone_data: &str) -> String {
@@ -370,6 +375,22 @@ mod tests {
         assert_eq!(json["rules"][2]["next_firing"], "2026-11-24T18:00:00Z");
         drop(lock);
         assert_eq!(Status::draw_up(&outline, now(), DateTime::UNIX_EPOCH).await.unwrap().daemon, Daemon::Absent);
+    }
+
+    #[tokio::test]
+    async fn c74_a_calendar_that_runs_out_is_a_warning() {
+        let directory = tempfile::tempdir().unwrap();
+        let rules = directory.path().join("schedules/a.toml");
+        let outline = outline(&directory);
+        let skip = "until = \"0 7 * * MON-FRI\"\nskip = [\"2026-12-01\", \"2026-12-02\"]\n";
+        let text = fs::read_to_string(&rules).unwrap().replacen("until = \"0 7 * * MON-FRI\"\n", skip, 1);
+        fs::write(&rules, text).unwrap();
+        let outline = config::outline(outline.path(), now()).unwrap();
+        let status = Status::draw_up(&outline, now(), DateTime::UNIX_EPOCH).await.unwrap();
+        let text = status.text(&outline, ZONE_DATA).split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = "warning: the calendar of `skip` of rule `dev-evenings` ends on 2026-12-02: after that day";
+        assert!(text.contains(said), "{text}");
+        assert_eq!(status.json(&outline, ZONE_DATA)["warnings"].as_array().unwrap().len(), 1);
     }
 
     #[tokio::test]

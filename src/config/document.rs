@@ -10,7 +10,7 @@ use crate::config::source::Source;
 /// Parses `source`. A file whose only fault is a key that stands twice is read on; after any other fault of syntax the
 /// rest would be guesswork.
 pub(super) fn parse<'a>(source: &'a Source, reading: &Reading) -> Option<Spanned<DeTable<'a>>> {
-    let start = Place { reading, source, offset: 0 };
+    let start = Place::start(reading, source);
     let (table, errors) = DeTable::parse_recoverable(source.text());
     let mut readable = true;
     let mut last_line = 0;

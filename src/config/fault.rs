@@ -15,6 +15,8 @@ pub struct Fault {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
+    /// The key that it is about, where it is about one.
+    pub key: Option<String>,
     /// What is wrong.
     pub message: String,
     /// What would be right.
@@ -40,6 +42,8 @@ pub struct Warning {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
+    /// The key that it is about, where it is about one.
+    pub key: Option<String>,
     /// What is odd.
     pub message: String,
 }

@@ -24,6 +24,7 @@ pub fn find(explicit: Option<&Path>) -> Result<PathBuf, Faults> {
             path: PathBuf::from(PLACES[0]),
             line: 1,
             column: 1,
+            key: None,
             message: format!("no configuration: neither `./{}` nor `{}` exists", PLACES[0], PLACES[1]),
             hint: Some(format!(
                 "copy `offhours.example.toml`, or name a file with `--config` or `${VARIABLE}`; `offhours demo` needs none"

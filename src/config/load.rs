@@ -27,15 +27,21 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), Faults> {
     load_at(path, Clock::System.now())
 }
 
+/// As [`load`], without a look at keys and passwords: for a machine that has the rules and must not have the secrets.
+pub fn load_without_secrets(path: &Path) -> Result<(Config, Vec<Warning>), Faults> {
+    let Outline { config, faults, warnings } = read(path, Reading::new(Clock::System.now(), false)).outline;
+    faults.map_or(Ok((config, warnings)), Err)
+}
+
 /// As [`load`], with warnings as they are at `now`.
 pub fn load_at(path: &Path, now: DateTime<Utc>) -> Result<(Config, Vec<Warning>), Faults> {
-    let Outline { config, faults, warnings } = read(path, now).outline;
+    let Outline { config, faults, warnings } = read(path, Reading::new(now, true)).outline;
     faults.map_or(Ok((config, warnings)), Err)
 }
 
 /// Reads as much as can be told of files that may have faults. Fails where not even the place of the ledger can be told.
 pub fn outline(path: &Path, now: DateTime<Utc>) -> Result<Outline, Faults> {
-    let Read { outline, knows_state_dir } = read(path, now);
+    let Read { outline, knows_state_dir } = read(path, Reading::new(now, true));
     match outline.faults {
         Some(faults) if !knows_state_dir => Err(faults),
         _ => Ok(outline),
@@ -49,8 +55,7 @@ struct Read {
     knows_state_dir: bool,
 }
 
-fn read(path: &Path, now: DateTime<Utc>) -> Read {
-    let reading = Reading::new(now);
+fn read(path: &Path, reading: Reading) -> Read {
     let main = read_main(path, &reading);
     let directory =
         main.schedules.clone().unwrap_or_else(|| path.parent().unwrap_or(Path::new("")).join(DEFAULT_SCHEDULES));
@@ -64,6 +69,7 @@ fn read(path: &Path, now: DateTime<Utc>) -> Read {
             path: path.to_owned(),
             line: 1,
             column: 1,
+            key: Some("state_dir".to_owned()),
             message: "no place for the ledger: neither `state_dir` nor `$STATE_DIRECTORY` nor `$HOME` is set"
                 .to_owned(),
             hint: Some("for example `state_dir = \"/var/lib/offhours\"`".to_owned()),
@@ -101,7 +107,7 @@ fn read_main(path: &Path, reading: &Reading) -> Main {
     };
     let Some(table) = document::parse(&source, reading) else { return Main::default() };
     reading.understood.set(true);
-    main_file::read(&Section::<MainKeys>::root(table.get_ref(), Place { reading, source: &source, offset: 0 }))
+    main_file::read(&Section::<MainKeys>::root(table.get_ref(), Place::start(reading, &source)))
 }
 
 fn read_rules(main_path: &Path, directory: &Path, main: &Main, reading: &Reading) -> Rules {
@@ -115,7 +121,8 @@ fn read_rules(main_path: &Path, directory: &Path, main: &Main, reading: &Reading
     let mut rules = Rules::default();
     let (line, column) = main.schedules_at.as_ref().map_or((1, 1), |origin| (origin.line, origin.column));
     let report = |message, hint| {
-        reading.report(Fault { path: main_path.to_owned(), line, column, message, hint: Some(hint) });
+        let key = Some("schedules".to_owned());
+        reading.report(Fault { path: main_path.to_owned(), line, column, key, message, hint: Some(hint) });
     };
     if let Some(exposed) = Exposed::directory(directory).filter(|_| defaults.understood) {
         report(exposed.message(), exposed.hint());
@@ -160,7 +167,7 @@ fn read_rule_file(path: &Path, defaults: &Defaults, reading: &Reading, rules: &m
         Err(no_text) => return reading.report(no_text.into_fault(path)),
     };
     let Some(table) = document::parse(&source, reading) else { return };
-    let root = Section::<RuleFileKeys>::root(table.get_ref(), Place { reading, source: &source, offset: 0 });
+    let root = Section::<RuleFileKeys>::root(table.get_ref(), Place::start(reading, &source));
     if !root.has(|k| k.rule) {
         root.place().fault("no rule in this file", "each rule begins with `[[rule]]`; `schedules/` has some to copy");
     }

@@ -22,6 +22,8 @@ pub(super) type Calendar = Option<Rc<BTreeSet<NaiveDate>>>;
 pub(super) struct Reading {
     /// For warnings only.
     pub(super) now: DateTime<Utc>,
+    /// False where files are checked without the secrets that they name.
+    pub(super) has_secrets: bool,
     /// True where offhours.toml was understood, so that names it defines can be asked for.
     pub(super) understood: Cell<bool>,
     faults: RefCell<Vec<Fault>>,
@@ -35,9 +37,10 @@ pub(super) struct Reading {
 
 impl Reading {
     /// A load that begins at `now`.
-    pub(super) fn new(now: DateTime<Utc>) -> Self {
+    pub(super) fn new(now: DateTime<Utc>, has_secrets: bool) -> Self {
         Self {
             now,
+            has_secrets,
             understood: Cell::new(false),
             faults: RefCell::default(),
             warnings: RefCell::default(),
@@ -67,10 +70,10 @@ impl Reading {
     }
 
     /// What was found, at the end.
-    pub(super) fn findings(self) -> (Vec<Fault>, Vec<Warning>) {
-        let mut warnings = self.warnings.into_inner();
+    pub(super) fn findings(&self) -> (Vec<Fault>, Vec<Warning>) {
+        let mut warnings = self.warnings.take();
         warnings.sort();
-        (self.faults.into_inner(), warnings)
+        (self.faults.take(), warnings)
     }
 
     /// The zone of this name.
@@ -114,9 +117,21 @@ pub(super) struct Place<'a> {
     pub(super) source: &'a Source,
     /// The byte.
     pub(super) offset: usize,
+    /// The key whose value or section begins there.
+    pub(super) key: Option<&'a str>,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    /// The beginning of `source`.
+    pub(super) fn start(reading: &'a Reading, source: &'a Source) -> Self {
+        Self { reading, source, offset: 0, key: None }
+    }
+
+    /// The same place, as that of `key`.
+    pub(super) fn of_key(self, key: &'a str) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
     /// The same file at another byte.
     pub(super) fn moved(self, offset: usize) -> Self {
         Self { offset, ..self }
@@ -125,13 +140,15 @@ impl Place<'_> {
     /// Reports a fault here.
     pub(super) fn fault(self, message: impl Into<String>, hint: impl Into<String>) {
         let Origin { path, line, column } = self.origin();
-        self.reading.report(Fault { path, line, column, message: message.into(), hint: Some(hint.into()) });
+        let key = self.key.map(clip);
+        self.reading.report(Fault { path, line, column, key, message: message.into(), hint: Some(hint.into()) });
     }
 
     /// Notes something odd here.
     pub(super) fn warn(self, message: impl Into<String>) {
         let Origin { path, line, column } = self.origin();
-        self.reading.warnings.borrow_mut().push(Warning { path, line, column, message: message.into() });
+        let key = self.key.map(clip);
+        self.reading.warnings.borrow_mut().push(Warning { path, line, column, key, message: message.into() });
     }
 
     /// File, line and column.

@@ -15,6 +15,7 @@ use crate::config::reading::{clip, did_you_mean};
 use crate::config::section::Section;
 use crate::config::selection::{ExcludeKeys, SelectKeys, exclude, select};
 use crate::config::value::{Node, Value, Word};
+use crate::domain::calendar_end::last_day;
 use crate::domain::cron::Cron;
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::rule::{DEFAULT_MAX_STOPS, DEFAULT_MIN_AGE, DEFAULT_VERIFY_TIMEOUT, MailWhen, Mode, Rule};
@@ -227,6 +228,8 @@ fn warn(section: &Section<'_, RuleKeys>, rule: &Rule, defaults: &Defaults) {
         let today = schedule.zone.wall_clock(now).date();
         if let Some(last) = dates.last().filter(|last| **last < today) {
             place.warn(format!("`{key}` of rule `{name}` is out of date: its last day was {last}"));
+        } else if let Some(last) = last_day(dates, today) {
+            place.warn(format!("`{key}` of rule `{name}` ends on {last}: add the dates that follow"));
         }
     }
     if !schedule.skip.is_empty() {

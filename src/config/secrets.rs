@@ -89,6 +89,9 @@ impl Value for VariableName {
 /// Looks at the secret named by `key` at `place` and says whether it can be had now. A credential or variable that is missing is
 /// only odd: it exists where the daemon runs, and not where `check` does.
 pub(super) fn inspect(key: &str, place: Place<'_>, source: &SecretSource) -> Option<SecretString> {
+    if !place.reading.has_secrets {
+        return None;
+    }
     let error = match source.read() {
         Ok(secret) if secret.expose_secret().trim().is_empty() => {
             place.fault(format!("what `{key}` names is empty"), "write the secret into it");

@@ -27,7 +27,7 @@ impl<'a, S: Shape> Section<'a, S> {
     fn open(path: String, table: &'a DeTable<'a>, at: Place<'a>) -> Self {
         let section = Self { path, table, at, shape: PhantomData };
         for key in table.keys().filter(|key| !S::NAMES.contains(&key.get_ref().as_ref())) {
-            section.report_unknown(key.get_ref(), at.moved(key.span().start));
+            section.report_unknown(key.get_ref(), at.moved(key.span().start).of_key(key.get_ref()));
         }
         section
     }
@@ -60,7 +60,9 @@ impl<'a, S: Shape> Section<'a, S> {
 
     /// Where the value of a key stands, or else the section.
     pub(super) fn place_of<T>(&self, key: impl Fn(S) -> Key<T>) -> Place<'a> {
-        self.table.get(key(S::KEYS).name).map_or(self.at, |value| self.at.moved(value.span().start))
+        let name = key(S::KEYS).name;
+        let at = self.at.of_key(name);
+        self.table.get(name).map_or(at, |value| at.moved(value.span().start))
     }
 
     /// True where the key is given, right or wrong.
@@ -149,14 +151,14 @@ impl<'a, S: Shape> Section<'a, S> {
 
     fn node<T>(&self, key: Key<T>) -> Option<Node<'a>> {
         let value = self.table.get(key.name)?;
-        let at = self.at.moved(value.span().start);
+        let at = self.at.moved(value.span().start).of_key(key.name);
         Some(Node { key: key.name, example: key.example, required: key.is_required(), value: value.get_ref(), at })
     }
 
     fn report_missing<T>(&self, key: Key<T>) {
         if !self.table.contains_key(key.name) {
             let message = format!("`{}` is missing in {}", key.name, self.title());
-            self.at.fault(message, format!("for example `{} = {}`", key.name, key.example));
+            self.at.of_key(key.name).fault(message, format!("for example `{} = {}`", key.name, key.example));
         }
     }
 }

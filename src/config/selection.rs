@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::key::section;
 use crate::config::name::LabelValue;
+use crate::config::reading::{Place, clip};
 use crate::config::section::Section;
 use crate::domain::id::DeploymentId;
 use crate::domain::selection::{Exclusion, Glob, Selection};
@@ -62,25 +63,68 @@ pub(super) fn select(section: &Section<'_, SelectKeys>) -> Selection {
             "write `resource_groups = [\"*\"]` where every group is meant",
         );
     }
-    Selection {
+    let selection = Selection {
         resource_groups,
         labels: labels(section.get(|k| k.labels)),
         scenarios: section.get(|k| k.scenarios).unwrap_or_default(),
         executables: section.get(|k| k.executables).unwrap_or_default(),
         configurations: section.get(|k| k.configurations).unwrap_or_default(),
         include_token_billed: section.get(|k| k.include_token_billed).unwrap_or_default(),
-    }
+    };
+    let place = |key: &str| match key {
+        "resource_groups" => section.place_of(|k| k.resource_groups),
+        "scenarios" => section.place_of(|k| k.scenarios),
+        "executables" => section.place_of(|k| k.executables),
+        _ => section.place_of(|k| k.configurations),
+    };
+    let Selection { resource_groups, scenarios, executables, configurations, .. } = &selection;
+    warn_of_regexes([resource_groups, scenarios, executables, configurations], place);
+    warn_of_short_keys(&selection.labels, section.place_of(|k| k.labels));
+    selection
 }
 
 /// Reads `[rule.exclude]` or `[protect]`.
 pub(super) fn exclude(section: &Section<'_, ExcludeKeys>) -> Exclusion {
-    Exclusion {
+    let exclusion = Exclusion {
         resource_groups: section.get(|k| k.resource_groups).unwrap_or_default(),
         labels: labels(section.get(|k| k.labels)),
         scenarios: section.get(|k| k.scenarios).unwrap_or_default(),
         executables: section.get(|k| k.executables).unwrap_or_default(),
         configurations: section.get(|k| k.configurations).unwrap_or_default(),
         ids: section.get(|k| k.ids).unwrap_or_default().into_iter().collect(),
+    };
+    let place = |key: &str| match key {
+        "resource_groups" => section.place_of(|k| k.resource_groups),
+        "scenarios" => section.place_of(|k| k.scenarios),
+        "executables" => section.place_of(|k| k.executables),
+        _ => section.place_of(|k| k.configurations),
+    };
+    let Exclusion { resource_groups, scenarios, executables, configurations, .. } = &exclusion;
+    warn_of_regexes([resource_groups, scenarios, executables, configurations], place);
+    warn_of_short_keys(&exclusion.labels, section.place_of(|k| k.labels));
+    exclusion
+}
+
+/// Keys that take globs.
+const GLOB_KEYS: [&str; 4] = ["resource_groups", "scenarios", "executables", "configurations"];
+
+/// A glob that is written like a regular expression matches next to nothing: as a protection, that is the worst case.
+fn warn_of_regexes<'a>(lists: [&Vec<Glob>; 4], place: impl Fn(&str) -> Place<'a>) {
+    for (key, globs) in GLOB_KEYS.into_iter().zip(lists) {
+        for (glob, meant) in globs.iter().filter_map(|glob| Some((glob, glob.instead_of_regex()?))) {
+            place(key).warn(format!(
+                "`{glob}` in `{key}` looks like a regular expression, and here `.`, `^` and `$` stand for themselves: \
+                 write `{meant}`"
+            ));
+        }
+    }
+}
+
+/// AI Core takes no label without a prefix, so that such a key fits no group.
+fn warn_of_short_keys(labels: &BTreeMap<String, String>, place: Place<'_>) {
+    for key in labels.keys().filter(|key| !key.contains('/')) {
+        let key = clip(key);
+        place.warn(format!("label `{key}` has no prefix, and labels of AI Core do: write `ext.ai.sap.com/{key}`"));
     }
 }
 

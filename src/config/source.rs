@@ -37,6 +37,7 @@ impl NoText {
                 path: path.to_owned(),
                 line: 1,
                 column: 1,
+                key: None,
                 message: format!("this file cannot be read: {error}"),
                 hint: Some("check its name and that you may read it; `--config` names another".to_owned()),
             },
@@ -52,7 +53,7 @@ impl Source {
         let file = File::open(path).map_err(NoText::Unreadable)?;
         let unusable = |(line, column), message: String, hint: &str| {
             let hint = Some(hint.to_owned());
-            NoText::Unusable(Fault { path: path.to_owned(), line, column, message, hint })
+            NoText::Unusable(Fault { path: path.to_owned(), line, column, key: None, message, hint })
         };
         if let Some(exposed) = Exposed::file(path, &file) {
             return Err(unusable((1, 1), exposed.message(), &exposed.hint()));

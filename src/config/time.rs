@@ -42,24 +42,18 @@ impl Value for Cron {
                 format!("`{shown}` is no cron expression: {bad}"),
                 format!("the five are minute, hour, day, month, weekday: `{}`", bare(node.example)),
             ),
+            BadCron::Foreign { dialect, instead } => {
+                let message = format!("`{shown}` is no cron expression: it is written for {dialect}");
+                match instead {
+                    Some(cron) => node.refuse_with(message, format!("write `{cron}`")),
+                    None => node.refuse_with(message, cron_hint(node)),
+                }
+            }
             BadCron::OutOfRange { .. } | BadCron::Field(_) => {
-                let why = strange_word(text).unwrap_or_else(|| bad.to_string());
-                node.refuse_with(format!("`{shown}` is no cron expression: {why}"), cron_hint(node))
+                node.refuse_with(format!("`{shown}` is no cron expression: {bad}"), cron_hint(node))
             }
         }
     }
-}
-
-/// Names a word that no field knows, where croner would name only one of its letters.
-fn strange_word(text: &str) -> Option<String> {
-    const WORDS: [&str; 22] = [
-        "SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP",
-        "OCT", "NOV", "DEC", "L", "W", "LW",
-    ];
-    let known = |word: &str| WORDS.contains(&word) || word.strip_suffix('L').is_some_and(|word| WORDS.contains(&word));
-    let mut words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
-    let word = words.find(|word| !known(&word.to_uppercase()))?;
-    Some(format!("`{}` is neither a weekday nor a month", clip(word)))
 }
 
 fn cron_hint(node: Node<'_>) -> String {

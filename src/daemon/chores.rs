@@ -4,15 +4,17 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use futures_util::FutureExt;
 use tokio::sync::watch;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use crate::accounting::{reports, settle};
+use crate::config::Config;
 use crate::daemon::attempt::Attempts;
 use crate::daemon::clock_watch::Pace;
 use crate::daemon::gauges::GaugeReader;
+use crate::domain::calendar_end::{CalendarEnd, calendar_ends};
 use crate::domain::plausible::plausible;
 use crate::domain::steady::Gait;
 use crate::executor::Executor;
@@ -30,12 +32,17 @@ const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
 /// Works until the executor's shutdown, always with the newest executor of `news`, and tells it where mails wait.
 pub async fn work(news: watch::Sender<Executor>, vitals: Vitals) {
     let (mut last_round, mut gauges) = (DateTime::UNIX_EPOCH, GaugeReader::default());
-    let (mut pace, mut attempts) = {
+    let (mut pace, mut attempts, mut named_on) = {
         let executor = news.borrow();
-        (Pace::new(&executor.clock), Attempts::new(executor.ledger.clone(), executor.clock.clone()))
+        let attempts = Attempts::new(executor.ledger.clone(), executor.clock.clone());
+        // Whoever loaded the files has named them for today.
+        (Pace::new(&executor.clock), attempts, executor.clock.now().date_naive())
     };
     loop {
         let executor = news.borrow().clone();
+        for ends in calendars_to_name(&executor.config, executor.clock.now(), &mut named_on) {
+            warn!("{ends}");
+        }
         // What is noted as sent under a clock that is ahead for a moment would be silent until then.
         let is_steady = pace.look(&executor.clock) == Gait::Steady;
         let work = async {
@@ -71,6 +78,15 @@ async fn look(
     if let Err(failure) = gauges.look(executor, vitals).await {
         error!(error = &failure as &dyn std::error::Error, "metrics of the ledger could not be read");
     }
+}
+
+/// Calendars that run out, once on each day after `named_on`.
+fn calendars_to_name(config: &Config, now: DateTime<Utc>, named_on: &mut NaiveDate) -> Vec<CalendarEnd> {
+    if now.date_naive() == *named_on {
+        return Vec::new();
+    }
+    *named_on = now.date_naive();
+    calendar_ends(config.rules.iter().map(|rule| &**rule), now)
 }
 
 /// True where the outbox holds what could leave now, a notice that was just made for instance: it must not have to wait
@@ -128,7 +144,7 @@ pub(super) mod tests {
     use chrono::{DateTime, Utc};
     use tokio_util::sync::CancellationToken;
 
-    use super::once;
+    use super::{calendars_to_name, once};
     use crate::aicore::Options;
     use crate::clock::Clock;
     use crate::daemon::attempt::Attempts;
@@ -171,6 +187,25 @@ period = "yesterday"
             built: DateTime::UNIX_EPOCH,
             slots: crate::executor::slots(),
         }
+    }
+
+    #[test]
+    fn c74_a_calendar_that_runs_out_is_named_in_the_log_once_a_day() {
+        let home = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _in_it = runtime.enter();
+        let executor = executor(home.path());
+        let rule = "[[rule]]\nname = \"a\"\nstop = \"0 19 * * *\"\ntimezone = \"UTC\"\n\
+                    skip = [\"2026-12-24\", \"2026-12-31\"]\n[rule.select]\nresource_groups = [\"dev\"]\n";
+        std::fs::write(home.path().join("schedules/a.toml"), rule).unwrap();
+        let (config, _) = crate::config::load(&executor.config.path).unwrap();
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let mut named_on = at("2026-11-20T08:00:00Z").date_naive();
+        let mut named = |text: &str| calendars_to_name(&config, at(text), &mut named_on).len();
+        assert_eq!(named("2026-11-20T09:00:00Z"), 0, "there is time");
+        assert_eq!((named("2026-12-10T00:00:30Z"), named("2026-12-10T00:01:00Z")), (1, 0), "once a day");
+        assert_eq!(named("2026-12-11T00:00:10Z"), 1);
+        assert_eq!(named("2027-01-02T00:00:10Z"), 1, "it has run out");
     }
 
     /// A report noted as sent in 2099 would be the last one for ever.

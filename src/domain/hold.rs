@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
+use crate::domain::instant::rfc3339;
 
-/// The label by which a resource group opts out for good: `off`.
+/// The label by which a resource group opts out for good: `off` or `keep`.
 pub const OPT_OUT_LABEL: &str = "ext.ai.sap.com/offhours";
 /// The label by which a resource group opts out until an instant (RFC 3339).
 pub const HOLD_UNTIL_LABEL: &str = "ext.ai.sap.com/offhours-hold-until";
@@ -88,22 +89,92 @@ impl Hold {
 /// What a resource group's own labels say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OptOut {
-    /// `ext.ai.sap.com/offhours = "off"`.
-    ForGood,
+    /// `ext.ai.sap.com/offhours` is one of [`OFF_WORDS`].
+    ForGood(&'static str),
+    /// Its value is a word that is not known, shown as it is safe to show; the doubt counts as `off`.
+    UnknownWord(String),
     /// Held until this instant.
     Until(DateTime<Utc>),
     /// The instant could not be read; the doubt counts as a hold.
     Unreadable(String),
 }
 
-/// Reads the two labels of `group` at `now`.
-pub fn opt_out(group: &Group, now: DateTime<Utc>) -> Option<OptOut> {
-    if group.labels.get(OPT_OUT_LABEL).is_some_and(|value| value.trim().eq_ignore_ascii_case("off")) {
-        return Some(OptOut::ForGood);
+impl OptOut {
+    /// True where a label was not understood.
+    pub fn is_doubt(&self) -> bool {
+        matches!(self, Self::UnknownWord(_) | Self::Unreadable(_))
     }
-    let text = group.labels.get(HOLD_UNTIL_LABEL)?;
+}
+
+impl fmt::Display for OptOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ForGood(word) => write!(f, "`offhours` = `{word}`"),
+            Self::UnknownWord(text) => write!(
+                f,
+                "`offhours` = `{text}` is not understood, which counts as `off` (write `off` or `keep`, or `on` for \
+                 as usual)"
+            ),
+            Self::Until(until) => write!(f, "until {}", rfc3339(*until)),
+            Self::Unreadable(text) => {
+                write!(f, "`offhours-hold-until` = `{text}` is no RFC 3339 instant, which counts as a hold")
+            }
+        }
+    }
+}
+
+/// Values of [`OPT_OUT_LABEL`] that leave the group.
+pub const OFF_WORDS: [&str; 2] = ["off", "keep"];
+/// Values of [`OPT_OUT_LABEL`] that mean the same as no label.
+pub const AS_USUAL_WORDS: [&str; 3] = ["on", "true", "yes"];
+
+/// Reads the two labels of `group` at `now`. Keys and words are read in any case, and a value that is not understood
+/// leaves the group.
+pub fn opt_out(group: &Group, now: DateTime<Utc>) -> Option<OptOut> {
+    let said = values(group, OPT_OUT_LABEL).find_map(word);
+    said.or_else(|| values(group, HOLD_UNTIL_LABEL).find_map(|text| until(text, now)))
+}
+
+/// Keys of labels that look like one of the two and are neither.
+pub fn mistaken_labels(group: &Group) -> impl Iterator<Item = &str> {
+    let bare = |key: &str| key.rsplit('/').next().unwrap_or(key).to_lowercase().replace(['-', '_', '.'], "");
+    let is_known = |key: &str| [OPT_OUT_LABEL, HOLD_UNTIL_LABEL].iter().any(|known| is_key(key, known));
+    group.labels.keys().map(String::as_str).filter(move |key| bare(key).contains("offhour") && !is_known(key))
+}
+
+fn is_key(key: &str, known: &str) -> bool {
+    key.trim().eq_ignore_ascii_case(known)
+}
+
+fn values<'a>(group: &'a Group, label: &'static str) -> impl Iterator<Item = &'a str> {
+    group.labels.iter().filter(move |(key, _)| is_key(key, label)).map(|(_, value)| value.as_str())
+}
+
+fn word(text: &str) -> Option<OptOut> {
+    let is = |word: &&str| text.trim().eq_ignore_ascii_case(word);
+    match OFF_WORDS.into_iter().find(is) {
+        Some(off) => Some(OptOut::ForGood(off)),
+        None => (!AS_USUAL_WORDS.iter().any(is)).then(|| OptOut::UnknownWord(shown(text))),
+    }
+}
+
+fn until(text: &str, now: DateTime<Utc>) -> Option<OptOut> {
     match DateTime::parse_from_rfc3339(text.trim()) {
         Ok(until) => (now < until).then(|| OptOut::Until(until.to_utc())),
-        Err(_) => Some(OptOut::Unreadable(text.chars().take(40).collect())),
+        Err(_) => Some(OptOut::Unreadable(shown(text))),
     }
+}
+
+/// A label's value as a message may show it: short, on one line, and without what acts on a terminal.
+fn shown(text: &str) -> String {
+    const MOST: usize = 40;
+    let mut shown = String::new();
+    for c in text.chars().take(MOST) {
+        let is_plain = matches!(c, '\'' | '"' | '\\') || c.escape_debug().len() == 1;
+        if is_plain { shown.push(c) } else { shown.extend(c.escape_debug()) }
+    }
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
 }

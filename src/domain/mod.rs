@@ -6,6 +6,8 @@
 pub mod agenda;
 pub mod avoided;
 pub mod calendar;
+pub mod calendar_end;
+pub mod coverage;
 pub mod cron;
 pub mod deployment;
 pub mod hold;
@@ -15,6 +17,7 @@ pub mod kept_on;
 pub mod listed;
 pub mod locale;
 pub mod money;
+pub mod oddity;
 pub mod period;
 pub mod plan;
 pub mod plausible;

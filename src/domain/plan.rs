@@ -76,14 +76,7 @@ impl fmt::Display for Reason {
             Self::Protected(by) => write!(f, "protected: {by}"),
             Self::Excluded(by) => write!(f, "excluded: {by}"),
             Self::Held { by, until, why } => write!(f, "held: by {by} until {}: {why}", rfc3339(*until)),
-            Self::OptedOut(OptOut::ForGood) => f.write_str("opted out by label: `offhours` = `off`"),
-            Self::OptedOut(OptOut::Until(until)) => write!(f, "opted out by label: until {}", rfc3339(*until)),
-            Self::OptedOut(OptOut::Unreadable(text)) => {
-                write!(
-                    f,
-                    "opted out by label: `offhours-hold-until` = `{text}` is no RFC 3339 instant, which counts as a hold"
-                )
-            }
+            Self::OptedOut(label) => write!(f, "opted out by label: {label}"),
             Self::NotSelected(key) => write!(f, "not selected: {key}"),
             Self::Status(status) => write!(f, "status {status}: cannot be stopped"),
             Self::AlreadyAsked => f.write_str("already asked to stop"),

@@ -38,6 +38,20 @@ impl Glob {
         self.pattern.matches(name)
     }
 
+    /// The glob that was probably meant, where this one is written like a regular expression.
+    pub fn instead_of_regex(&self) -> Option<String> {
+        let looks_like_one = self.text.contains(".*") || self.text.contains(".+") || self.text.contains(['^', '$']);
+        if !looks_like_one {
+            return None;
+        }
+        let (begins, ends) = (self.text.starts_with('^'), self.text.ends_with('$'));
+        let bare = self.text.replace(['^', '$'], "").replace(".*", "*").replace(".+", "?*");
+        // An expression with one anchor is open at its other end.
+        let tail = if begins && !ends && !bare.ends_with('*') { "*" } else { "" };
+        let head = if ends && !begins && !bare.starts_with('*') { "*" } else { "" };
+        Some(format!("{head}{bare}{tail}"))
+    }
+
     /// The pattern as written.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -165,6 +179,22 @@ mod tests {
         assert!(!glob.matches("xdev-a") && !glob.matches("dev") && !glob.matches("DEV-a"));
         for bad in ["", "dev-[ab]", "{a,b}", "a b", "dev\n", "!dev"] {
             assert!(Glob::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn c72_a_regular_expression_is_known_and_the_glob_that_was_meant_is_said() {
+        for (text, meant) in [
+            ("prod.*", Some("prod*")),
+            ("^prod", Some("prod*")),
+            ("prod$", Some("*prod")),
+            ("^prod-.*$", Some("prod-*")),
+            (".*-keep", Some("*-keep")),
+            ("prod-.+", Some("prod-?*")),
+            ("prod*", None),
+            ("llama-3.1*", None),
+        ] {
+            assert_eq!(Glob::new(text).unwrap().instead_of_regex().as_deref(), meant, "{text}");
         }
     }
 

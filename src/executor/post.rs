@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use tracing::error;
 
 use crate::config::{Config, OnDisk};
+use crate::domain::calendar_end::{CalendarEnd, calendar_ends};
 use crate::domain::rule::{MailWhen, Rule};
 use crate::domain::run::Run;
 use crate::domain::zone::Zone;
@@ -28,7 +29,9 @@ pub fn run_mails(
     };
     let Some(settings) = config.mail.as_ref().filter(|_| wanted) else { return Vec::new() };
     let zone = rule.map(|rule| &rule.schedule.zone).or(config.zone.as_ref()).cloned().unwrap_or_else(Zone::utc);
-    let context = Context { command: &config.command, needs: &needs, ..Context::new(settings.locale, &zone, now) };
+    let notes: Vec<String> = calendar_ends(rule, now).iter().map(CalendarEnd::sentence).collect();
+    let context = Context::new(settings.locale, &zone, now);
+    let context = Context { command: &config.command, needs: &needs, notes: &notes, ..context };
     let content = crate::report::run_report(run, &context);
     let own = rule.map_or(&[][..], |rule| &rule.to);
     mails(settings, &recipients(settings, own), &content, now)

@@ -120,6 +120,14 @@ impl Tx<'_> {
         Ok(Matches { runs, any })
     }
 
+    /// True where a run of `rule` has come to its end, observing or enforcing.
+    pub fn has_been_tried(&self, rule: &RuleName) -> Result<bool, LedgerError> {
+        let mut query = self
+            .0
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM run WHERE rule = ?1 AND result IN ('done', 'partial'))")?;
+        Ok(query.query_row([rule.as_str()], |columns| columns.get(0))?)
+    }
+
     /// When the newest run of `rule` that was carried out ended.
     pub fn last_end(&self, rule: &RuleName) -> Result<Option<DateTime<Utc>>, LedgerError> {
         let ended: Option<i64> = self

@@ -9,6 +9,7 @@
 
 #[path = "../process/bench.rs"]
 mod bench;
+mod checks;
 mod exits;
 #[path = "../support/given.rs"]
 mod given;

@@ -188,6 +188,44 @@ fn what_is_odd_is_said_and_accepted() {
 }
 
 #[test]
+fn c72_a_glob_that_looks_like_a_regular_expression_is_said_with_the_glob_to_write() {
+    let text = warnings(&[
+        AddMain("[protect]\nresource_groups = [\"prod.*\", \"prod*\"]\nconfigurations = [\"^fraud\"]"),
+        AddRules("[rule.exclude]\nexecutables = [\"train$\"]"),
+    ]);
+    let said = |key: &str, glob: &str, meant: &str| {
+        format!(
+            "`{glob}` in `{key}` looks like a regular expression, and here `.`, `^` and `$` stand for themselves: write \
+             `{meant}`\n"
+        )
+    };
+    let lines = [
+        ("offhours.toml:7:19", said("resource_groups", "prod.*", "prod*")),
+        ("offhours.toml:8:18", said("configurations", "^fraud", "fraud*")),
+        ("schedules/a.toml:10:15", said("executables", "train$", "*train")),
+    ];
+    assert_eq!(text, lines.map(|(place, said)| format!("{place}: warning: {said}")).concat());
+}
+
+#[test]
+fn c72_a_label_without_its_prefix_is_said_with_the_whole_key() {
+    let text = warnings(&[AddMain("[protect]\nlabels = { env = \"prod\", \"ext.ai.sap.com/team\" = \"a\" }")]);
+    let said = "label `env` has no prefix, and labels of AI Core do: write `ext.ai.sap.com/env`";
+    assert_eq!(text, format!("offhours.toml:7:10: warning: {said}\n"));
+}
+
+#[test]
+fn c74_a_calendar_that_ends_within_a_month_is_said_and_one_of_yearly_events_is_not() {
+    let said = "warning: `skip` of rule `dev-evenings` ends on 2026-12-22: add the dates that follow";
+    assert!(warnings(&[AddRule("skip = [\"2026-12-21\", \"2026-12-22\"]")]).contains(said));
+    assert_eq!(warnings(&[AddRule("skip = [\"2026-12-21\", \"2026-12-24\"]")]), "", "there is time");
+    assert_eq!(warnings(&[AddRule("skip = [\"2026-12-01\"]")]), "", "one date is no calendar");
+    let yearly = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20201225\r\nRRULE:FREQ=YEARLY\r\n\
+                  END:VEVENT\r\nEND:VCALENDAR\r\n";
+    assert_eq!(warnings(&[File("schedules/de.ics", yearly), AddRule("holidays = \"de.ics\"")]), "");
+}
+
+#[test]
 fn nobody_is_told_unless_the_file_says_so() {
     assert_eq!(accepted(&[]).monitoring, Settings::default());
     let both = accepted(&[

@@ -130,12 +130,28 @@ fn times() -> Vec<Case> {
             "  hint: `0 19 * * MON-FRI` stops at 19:00 on weekdays; `offhours next '0 19 * * MON-FRI' --timezone Europe/Berlin` shows when",
         ]),
         case("c08 a weekday that is none", &[InRules(STOP, "stop = \"0 19 * * MON-FRO\"")], &[
-            "schedules/a.toml:3:8: `0 19 * * MON-FRO` is no cron expression: `FRO` is neither a weekday nor a month",
+            "schedules/a.toml:3:8: `0 19 * * MON-FRO` is no cron expression: `MON-FRO` is no weekday: SUN to SAT, or 0 to 7",
             "  hint: `0 19 * * MON-FRI` stops at 19:00 on weekdays; `offhours next '0 19 * * MON-FRI' --timezone Europe/Berlin` shows when",
         ]),
         case("c08 a range that runs backwards", &[InRules(UNTIL, "until = \"0 7 * * FRI-MON\"")], &[
             "schedules/a.toml:4:9: `0 7 * * FRI-MON` is no cron expression: the range `FRI-MON` runs backwards: write both parts, as in `FRI-SAT,SUN-MON`",
             "  hint: `0 7 * * MON-FRI` ends the off window at 07:00 on weekdays; `offhours next '0 7 * * MON-FRI' --timezone Europe/Berlin` shows when",
+        ]),
+        case("c08 an hour in twelve", &[InRules(STOP, "stop = \"0 7pm * * *\"")], &[
+            "schedules/a.toml:3:8: `0 7pm * * *` is no cron expression: `7pm` is no hour: 0 to 23",
+            "  hint: `0 19 * * MON-FRI` stops at 19:00 on weekdays; `offhours next '0 19 * * MON-FRI' --timezone Europe/Berlin` shows when",
+        ]),
+        case("c70 an expression of AWS", &[InRules(STOP, "stop = \"0 19 * * ? *\"")], &[
+            "schedules/a.toml:3:8: `0 19 * * ? *` is no cron expression: it is written for AWS EventBridge (minute first, year last, 1 is Sunday)",
+            "  hint: write `0 19 * * *`",
+        ]),
+        case("c70 an interval of AWS", &[InRules(UNTIL, "until = \"rate(12 hours)\"")], &[
+            "schedules/a.toml:4:9: `rate(12 hours)` is no cron expression: it is written for AWS EventBridge (minute first, year last, 1 is Sunday)",
+            "  hint: `0 7 * * MON-FRI` ends the off window at 07:00 on weekdays; `offhours next '0 7 * * MON-FRI' --timezone Europe/Berlin` shows when",
+        ]),
+        case("c70 a systemd timer", &[InRules(STOP, "stop = \"Mon..Fri 19:00\"")], &[
+            "schedules/a.toml:3:8: `Mon..Fri 19:00` is no cron expression: it is written for systemd's OnCalendar",
+            "  hint: write `0 19 * * MON-FRI`",
         ]),
         case("c09 four fields", &[InRules(STOP, "stop = \"0 19 * *\"")], &[
             "schedules/a.toml:3:8: `0 19 * *` is no cron expression: a cron expression has 5 fields, or 6 with seconds first, not 4",

@@ -28,6 +28,11 @@ fn refused(row: &str) {
 }
 
 #[test]
+fn c70_a_schedule_in_another_programs_words() {
+    refused("c70");
+}
+
+#[test]
 fn c01_an_empty_file() {
     refused("c01");
 }
@@ -184,7 +189,8 @@ fn what_is_wrong_with_monitoring() {
 
 #[test]
 fn every_case_is_looked_at() {
-    let rows: Vec<String> = (1..=30).map(|n| format!("c{n:02}")).chain(["monitoring".to_owned()]).collect();
+    let rows: Vec<String> =
+        (1..=30).map(|n| format!("c{n:02}")).chain(["c70", "monitoring"].map(str::to_owned)).collect();
     for case in cases::all() {
         assert!(rows.iter().any(|row| case.name.split(' ').next() == Some(row)), "{}", case.name);
     }

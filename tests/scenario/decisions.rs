@@ -106,6 +106,61 @@ fn a_label_holds_until_its_instant_and_no_longer() {
     }
 }
 
+/// Whoever labels a group wants to keep something on; only three words mean that they do not.
+#[test]
+fn c73_a_group_whose_label_is_not_understood_is_left_and_the_value_is_named() {
+    let labelled = |key: &str, value: &str| {
+        let fleet = Fleet::new().group("dev-a").label(key, value).running("d001", "infer.s");
+        Scenario::evenings().fleet(fleet).fire()
+    };
+    for word in ["off", "OFF", " off ", "keep", "Keep"] {
+        let said = format!("opted out by label: `offhours` = `{}`", word.trim().to_lowercase());
+        labelled(OPT_OUT, word).patches(0).outcome("d001", "left", &said);
+    }
+    for word in ["on", "true", "yes", " Yes ", "TRUE"] {
+        labelled(OPT_OUT, word).stopped(["d001"]);
+    }
+    for doubt in ["false", "no", "never", "disabled", "\"off\"", "", "aus", "0", "offf"] {
+        let said = format!("opted out by label: `offhours` = `{doubt}` is not understood, which counts as `off`");
+        labelled(OPT_OUT, doubt).patches(0).outcome("d001", "left", &said);
+    }
+    labelled("ext.ai.sap.com/OffHours", "off").patches(0);
+    let long = labelled(OPT_OUT, &format!("\u{1b}[2J{}", "x".repeat(100)));
+    let reason = &long.patches(0).run().deployments[0].reason;
+    assert!(reason.contains("`\\u{1b}[2Jxxx") && reason.contains("xxx…` is not"), "{reason}");
+}
+
+#[test]
+fn c73_a_label_whose_value_is_no_text_is_a_doubt_and_no_missing_label() {
+    for value in [serde_json::json!(false), serde_json::Value::Null, serde_json::json!({ "off": true })] {
+        let fleet = Fleet::new().group("dev-a").running("d001", "infer.s");
+        let fault = Fault::on("GET", "/admin/resourceGroups").always().rewrites(move |answer| {
+            for group in answer["resources"].as_array_mut().into_iter().flatten() {
+                group["labels"] = serde_json::json!([{ "key": OPT_OUT, "value": value }]);
+            }
+        });
+        Scenario::evenings().fleet(fleet).fault(fault).fire().patches(0).outcome("d001", "left", "not understood");
+    }
+}
+
+#[test]
+fn c74_the_mail_of_a_run_says_that_a_calendar_runs_out() {
+    let calendar = "skip = [\"2026-04-03\", \"2026-04-06\"]\n";
+    let rule = EVENINGS.replace("max_stops", &format!("{calendar}max_stops"));
+    let fleet = Fleet::new().group("dev-a").running("d001", "infer.s");
+    let mails = |rule: &str| {
+        let fired = Scenario::new().rule(rule).fleet(fleet.clone()).fire();
+        fired.stage.deliver();
+        let files = std::fs::read_dir(fired.stage.mails()).unwrap();
+        let text: String = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+        text.replace("=\r\n", "").replace("\r\n", " ")
+    };
+    let said = mails(&rule);
+    assert!(said.contains("The calendar of `skip` of rule") && said.contains("2026-04-06: after that day"), "{said}");
+    assert!(!mails(EVENINGS).contains("The calendar of"));
+    assert!(!mails(&rule.replace("2026-04-06", "2027-04-06")).contains("The calendar of"));
+}
+
 #[test]
 fn a_group_that_is_named_in_full_can_opt_out_as_well() {
     let rule = EVENINGS.replace("\"dev-*\"", "\"dev-a\"");

@@ -72,6 +72,21 @@ fn a29_a_group_that_opts_out_while_stops_wait_is_left() {
 }
 
 #[test]
+fn a29_c73_a_label_that_is_not_understood_counts_right_before_the_stop_too() {
+    let label = || {
+        vec![Fault::on("GET", "/admin/resourceGroups").always().rewrites(|answer| {
+            for group in answer["resources"].as_array_mut().into_iter().flatten() {
+                group["labels"] = json!([{ "key": "ext.ai.sap.com/offhours", "value": "disabled" }]);
+            }
+        })]
+    };
+    let (fired, late) = sent_after_a_change(slow(false), None, label);
+    assert_eq!(late, 0, "stops that were sent although the group's label was in doubt");
+    let left = fired.run().deployments.iter().filter(|row| row.reason.contains("`disabled` is not understood")).count();
+    assert!((20..100).contains(&left), "{left} were left");
+}
+
+#[test]
 fn a29_what_is_changed_while_stops_wait_is_left() {
     let (fired, late) = sent_after_a_change(slow(false), None, are_changed);
     assert_eq!(late, 0, "stops that were sent although their deployments were changed");

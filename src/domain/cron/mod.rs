@@ -13,9 +13,11 @@ use std::fmt;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
 use croner::parser::{CronParser, Seconds, Year};
 
+pub use crate::domain::cron::dialect::Dialect;
 use crate::domain::cron::field::FIELDS;
 use crate::domain::zone::Zone;
 
+mod dialect;
 mod field;
 
 /// No zone has ever moved its clocks by more than a day (Samoa, 2011).
@@ -55,11 +57,28 @@ pub enum BadCron {
     /// No date ever matches.
     #[error("it never occurs: no date matches")]
     Never,
+    /// Another program's way to write a schedule.
+    #[error("it is written for {dialect}")]
+    Foreign {
+        /// Whose.
+        dialect: Dialect,
+        /// The same as a cron expression, where there is one.
+        instead: Option<String>,
+    },
 }
 
 impl Cron {
     /// Reads an expression. One that never occurs (`0 18 30 2 *`) is refused here, not waited for.
     pub fn parse(text: &str) -> Result<Self, BadCron> {
+        Self::read(text).map_err(|bad| match dialect::recognize(text).filter(|_| bad != BadCron::Never) {
+            Some((dialect, instead)) => {
+                BadCron::Foreign { dialect, instead: instead.filter(|cron| Self::read(cron).is_ok()) }
+            }
+            None => bad,
+        })
+    }
+
+    fn read(text: &str) -> Result<Self, BadCron> {
         let mut fields: Vec<&str> = text.split_whitespace().collect();
         match fields.len() {
             5 => fields.insert(0, "0"),
@@ -87,6 +106,13 @@ impl Cron {
     /// The expression as written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Day and weekday as written, where both are given, so that either is enough.
+    pub fn either_day(&self) -> Option<(&str, &str)> {
+        let fields: Vec<&str> = self.text.split_whitespace().collect();
+        let [.., day, _, weekday] = fields[..] else { return None };
+        (!day.starts_with('*') && !weekday.starts_with('*')).then_some((day, weekday))
     }
 
     /// True where each listed local time happens exactly once a day.

@@ -1,0 +1,105 @@
+//! Which patterns of a `[protect]` or `[rule.exclude]` cover something. One that covers nothing protects nothing, and
+//! is often a typing mistake.
+
+use std::fmt;
+
+use crate::domain::deployment::{Deployment, Group};
+use crate::domain::id::DeploymentId;
+use crate::domain::selection::{Exclusion, Glob};
+
+/// One pattern of an exclusion.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pattern<'a> {
+    /// Of `resource_groups`.
+    ResourceGroup(&'a Glob),
+    /// Of `labels`.
+    Label(&'a str, &'a str),
+    /// Of `scenarios`.
+    Scenario(&'a Glob),
+    /// Of `executables`.
+    Executable(&'a Glob),
+    /// Of `configurations`.
+    Configuration(&'a Glob),
+    /// Of `ids`.
+    Id(&'a DeploymentId),
+}
+
+/// The patterns of an exclusion, and whether each has covered something yet.
+#[derive(Debug)]
+pub struct Coverage<'a>(Vec<(Pattern<'a>, bool)>);
+
+impl<'a> Coverage<'a> {
+    /// The patterns of `exclusion`, none of which has met anything.
+    pub fn of(exclusion: &'a Exclusion) -> Self {
+        let Exclusion { resource_groups, labels, scenarios, executables, configurations, ids } = exclusion;
+        let patterns = resource_groups.iter().map(Pattern::ResourceGroup);
+        let patterns = patterns.chain(labels.iter().map(|(key, value)| Pattern::Label(key, value)));
+        let patterns = patterns.chain(scenarios.iter().map(Pattern::Scenario));
+        let patterns = patterns.chain(executables.iter().map(Pattern::Executable));
+        let patterns = patterns.chain(configurations.iter().map(Pattern::Configuration));
+        Self(patterns.chain(ids.iter().map(Pattern::Id)).map(|pattern| (pattern, false)).collect())
+    }
+
+    /// True where a deployment has to be seen before all patterns can be judged.
+    pub fn needs_deployments(&self) -> bool {
+        self.0.iter().any(|(pattern, _)| !pattern.is_of_group())
+    }
+
+    /// Notes what covers `group`.
+    pub fn meet_group(&mut self, group: &Group) {
+        self.note(|pattern| match *pattern {
+            Pattern::ResourceGroup(glob) => glob.matches(group.id.as_str()),
+            Pattern::Label(key, value) => group.labels.get(key).is_some_and(|found| found == value),
+            _ => false,
+        });
+    }
+
+    /// Notes what covers `deployment` by itself.
+    pub fn meet(&mut self, deployment: &Deployment) {
+        let fits = |glob: &Glob, name: Option<&str>| name.is_some_and(|name| glob.matches(name));
+        self.note(|pattern| match *pattern {
+            Pattern::Scenario(glob) => fits(glob, deployment.scenario_id.as_deref()),
+            Pattern::Executable(glob) => fits(glob, deployment.executable_id.as_deref()),
+            Pattern::Configuration(glob) => glob.matches(deployment.configuration()),
+            Pattern::Id(id) => *id == deployment.id,
+            Pattern::ResourceGroup(_) | Pattern::Label(..) => false,
+        });
+    }
+
+    fn note(&mut self, covers: impl Fn(&Pattern<'a>) -> bool) {
+        for (pattern, has_covered) in &mut self.0 {
+            *has_covered = *has_covered || covers(pattern);
+        }
+    }
+
+    /// Patterns that have covered nothing.
+    pub fn idle(&self) -> impl Iterator<Item = Pattern<'a>> + '_ {
+        self.0.iter().filter(|(_, has_covered)| !has_covered).map(|(pattern, _)| *pattern)
+    }
+}
+
+impl Pattern<'_> {
+    /// True for what is judged by resource groups alone.
+    pub fn is_of_group(&self) -> bool {
+        matches!(self, Self::ResourceGroup(_) | Self::Label(..))
+    }
+}
+
+impl fmt::Display for Pattern<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ResourceGroup(glob) => write!(f, "resource group `{glob}`"),
+            Self::Label(key, value) => write!(f, "label `{key}` = `{value}`"),
+            Self::Scenario(glob) => write!(f, "scenario `{glob}`"),
+            Self::Executable(glob) => write!(f, "executable `{glob}`"),
+            Self::Configuration(glob) => write!(f, "configuration `{glob}`"),
+            Self::Id(id) => write!(f, "id `{id}`"),
+        }
+    }
+}
+
+/// The full key that `key` was probably meant to be: groups carry `ext.ai.sap.com/env`, and `env` was written.
+pub fn full_key<'g>(groups: impl IntoIterator<Item = &'g Group>, key: &str) -> Option<&'g str> {
+    let is_full = |found: &&str| found.rsplit_once('/').is_some_and(|(_, name)| name == key);
+    groups.into_iter().flat_map(|group| group.labels.keys()).map(String::as_str).find(is_full)
+}
