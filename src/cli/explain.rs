@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::args::Explain;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::plan::{RuleSurvey, words};
+use crate::cli::when::Direction;
 use crate::cli::{Session, output, past, when};
 use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
@@ -21,7 +22,7 @@ pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure>
     let config = session.config()?;
     let id = DeploymentId::new(args.deployment.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
     let at = match &args.at {
-        Some(text) => when::instant(text, config.zone.as_ref())?,
+        Some(text) => when::instant(text, config.zone.as_ref(), session.now(), Direction::Future)?,
         None => session.now(),
     };
     if at < session.now() - past::OVER {

@@ -11,9 +11,9 @@ use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::instant::rfc3339;
 use crate::domain::zone::Zone;
 use crate::ledger::Ledger;
-use crate::report::clean::shorten;
+use crate::report::clean::{clean, shorten};
 use crate::report::form::Form;
-use crate::report::table;
+use crate::report::grid::Grid;
 
 const LONGEST_REASON: usize = 500;
 
@@ -64,17 +64,17 @@ async fn list(session: &Session, config: &Config) -> Result<Exit, Failure> {
     } else if holds.is_empty() {
         output::print("no holds are in force\n")?;
     } else {
-        let mut table = table::plain(&["HOLD", "WHAT", "UNTIL", "BY", "REASON"]);
+        let mut table = Grid::new(&["HOLD", "WHAT", "UNTIL", "BY", "REASON"]);
         for hold in &holds {
             table.add_row([
                 hold.id.to_string(),
-                shorten(&hold.target.to_string(), 60),
+                clean(&hold.target.to_string()),
                 form(config).instant(hold.until),
-                shorten(&hold.by, 30),
-                shorten(&hold.reason, 60),
+                clean(&hold.by),
+                clean(&hold.reason),
             ]);
         }
-        output::print(&table::finished(&table))?;
+        output::print(&table.draw(output::screen()))?;
     }
     Ok(Exit::Well)
 }
