@@ -381,3 +381,10 @@ fn of_what_came_due_one_runs_and_the_newest_of_the_rest_are_missed() {
     let all_of_them = hourly.due(utc("2026-11-16T08:30:00Z"), utc("2026-11-20T12:45:00Z")).missed;
     assert_eq!((all_of_them.len(), all_of_them[0]), (MOST_MISSED, utc("2026-11-16T09:00:00Z")), "as many as are named");
 }
+
+#[test]
+fn u05_what_was_not_in_the_plan_that_a_person_agreed_to_is_left() {
+    let agreed = |id: &str| changed(|asked| asked.rule.select.only = Some([DeploymentId::new(id).unwrap()].into()));
+    assert_eq!(agreed("d001"), "stop");
+    assert_eq!(agreed("d002"), "not selected: it was not in the plan that was agreed to");
+}

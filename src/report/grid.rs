@@ -135,7 +135,7 @@ impl Grid {
         self.right.extend(columns);
     }
 
-    /// These columns are never broken; the others share what is left of the line.
+    /// These columns are always shown and never broken; the others share what is left of the line.
     pub fn keep_whole(&mut self, columns: &[usize]) {
         self.whole.extend(columns);
     }
@@ -163,7 +163,8 @@ impl Grid {
         for (column, head) in self.heads.iter().enumerate() {
             let mut texts = self.rows.iter().map(|row| field(row, column));
             let first = texts.next().unwrap_or("");
-            if column == 0 || self.rows.len() < 2 || texts.any(|text| text != first) {
+            let is_kept = column == 0 || self.whole.contains(&column) || self.rows.len() < 2;
+            if is_kept || texts.any(|text| text != first) {
                 shown.push(column);
             } else if !first.is_empty() {
                 same.push(format!("{head} {first}"));
