@@ -25,13 +25,11 @@ pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
     let mut rule = rules::find(&config, &args.rule)?;
     let has_person = io::stdin().is_terminal() && io::stderr().is_terminal();
     if rule.mode == Mode::Enforce && has_person && !args.yes {
-        match ask(session, &config, &rule).await? {
-            Some(agreed) => rule = narrowed(&mut config, &rule, agreed),
-            None => {
-                output::print("nothing was fired\n")?;
-                return Ok(Exit::Problem);
-            }
-        }
+        let Some(agreed) = ask(session, &config, &rule).await? else {
+            output::print("nothing was fired\n")?;
+            return Ok(Exit::Problem);
+        };
+        rule = narrowed(&mut config, &rule, agreed);
     }
     let ledger = Ledger::open(&config.state_dir)?;
     let (executor, _lock) = executor(session, config, ledger)?;

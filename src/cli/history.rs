@@ -26,9 +26,8 @@ const DEFAULT_SPAN: TimeDelta = TimeDelta::days(7);
 
 pub async fn history(session: &Session, args: &History) -> Result<Exit, Failure> {
     let config = session.config()?;
-    let since = args.since.as_ref().map(|text| {
-        when::instant(text, config.zone.as_ref(), session.now(), Direction::Past)
-    });
+    let since =
+        args.since.as_ref().map(|text| when::instant(text, config.zone.as_ref(), session.now(), Direction::Past));
     let since = since.transpose()?;
     let rule = args.rule.as_deref().map(RuleName::new).transpose().map_err(|e| Failure::usage(e.to_string()))?;
     if let Some(firing) = &args.firing {
@@ -126,12 +125,7 @@ fn no_run(config: &Config, name: &str, at: Option<DateTime<Utc>>, rule: &RuleNam
 }
 
 /// What became of one deployment in the runs that met it.
-async fn of_deployment(
-    session: &Session,
-    config: &Config,
-    id: DeploymentId,
-    filter: Filter,
-) -> Result<Exit, Failure> {
+async fn of_deployment(session: &Session, config: &Config, id: DeploymentId, filter: Filter) -> Result<Exit, Failure> {
     let (wanted, json) = (id.clone(), session.json);
     let read = move |tx: &Tx<'_>| {
         let mut met = Met { id: wanted, row: None, runs: Vec::new() };

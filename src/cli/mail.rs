@@ -13,8 +13,8 @@ use crate::ledger::Ledger;
 use crate::ledger::outbox::QueuedMail;
 use crate::mail::settings::{Address, Settings};
 use crate::mail::transport::Courier;
-use crate::report::clean::clean;
 use crate::report::Content;
+use crate::report::clean::clean;
 use crate::report::grid::Grid;
 
 /// How far back sent mails are shown.

@@ -26,10 +26,10 @@ use crate::report::{Content, Context, period_report};
 
 pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
     let config = Arc::new(session.config()?);
-    let span = args.period.parse().map_err(|error: BadSpan| Failure::Usage {
-        message: error.to_string(),
-        hint: Some(SPANS.join(", ")),
-    })?;
+    let span = args
+        .period
+        .parse()
+        .map_err(|error: BadSpan| Failure::Usage { message: error.to_string(), hint: Some(SPANS.join(", ")) })?;
     let zone = config.zone_or_utc();
     let (ledger, notes) = prepared(session, &config, args).await?;
     let request = Request { span, zone: zone.clone(), now: session.now(), notes };

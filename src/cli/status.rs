@@ -350,7 +350,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let config = config(&directory);
         let status = Status::draw_up(&config, now(), DateTime::UNIX_EPOCH).await.unwrap();
-        let text = status.text(&config, ZONE_DATA, Screen::NARROW).replace(&directory.path().display().to_string(), "…");
+        let text =
+            status.text(&config, ZONE_DATA, Screen::NARROW).replace(&directory.path().display().to_string(), "…");
         insta::assert_snapshot!("status_of_nothing", text);
     }
 

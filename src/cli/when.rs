@@ -60,12 +60,7 @@ pub fn end_of_hold(text: &str, zone: Option<&Zone>, now: DateTime<Utc>) -> Resul
     }
 }
 
-fn read(
-    text: &str,
-    zone: Option<&Zone>,
-    now: DateTime<Utc>,
-    direction: Direction,
-) -> Result<(Named, Zone), Failure> {
+fn read(text: &str, zone: Option<&Zone>, now: DateTime<Utc>, direction: Direction) -> Result<(Named, Zone), Failure> {
     let text = text.trim();
     if let Some(at) = absolute(text, now, direction) {
         return Ok((Named::Instant(at), zone.cloned().unwrap_or_else(Zone::utc)));
@@ -220,7 +215,8 @@ mod tests {
             let both = (read(text, Direction::Past), read(text, Direction::Future));
             assert_eq!(both, (past.to_owned(), future.to_owned()), "{text}");
         }
-        for text in ["", "someday", "30M", "25:00", "monday 25:00", "2026-13-01", "9", "-2d", "last", "9999999999999d"] {
+        for text in ["", "someday", "30M", "25:00", "monday 25:00", "2026-13-01", "9", "-2d", "last", "9999999999999d"]
+        {
             let refused = instant(text, Some(&berlin()), now(), Direction::Past);
             assert!(matches!(refused, Err(Failure::Usage { hint: Some(_), .. })), "{text}");
         }

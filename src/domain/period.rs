@@ -233,7 +233,9 @@ mod tests {
             let dates = text.parse::<Span>().unwrap().dates(today);
             assert_eq!((dates.from.to_string(), dates.to.to_string()), (from.to_owned(), to.to_owned()), "{text}");
         }
-        for text in ["", "tomorrow", "2026-13", "2026-11-15..2026-11-01", "2026-11-31", "2026-Q5", "2025-W53", "+202", "20é"] {
+        for text in
+            ["", "tomorrow", "2026-13", "2026-11-15..2026-11-01", "2026-11-31", "2026-Q5", "2025-W53", "+202", "20é"]
+        {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
     }

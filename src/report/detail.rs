@@ -44,8 +44,7 @@ fn head(run: &Run, form: &Form<'_>) -> Vec<String> {
 }
 
 fn table(run: &Run, form: &Form<'_>) -> Grid {
-    let mut table =
-        Grid::new(&["DEPLOYMENT", "CONFIGURATION", "GROUP", "OUTCOME", "OFF SINCE", "AVOIDED", "REASON"]);
+    let mut table = Grid::new(&["DEPLOYMENT", "CONFIGURATION", "GROUP", "OUTCOME", "OFF SINCE", "AVOIDED", "REASON"]);
     let is_left = |row: &&Row| row.outcome == Outcome::Left && !row.would_stop();
     // What was stopped, or should have been, first.
     let rows = run.deployments.iter();
