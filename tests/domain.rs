@@ -435,3 +435,10 @@ fn c70_other_programs_schedules_are_named_and_are_right_as_they_are_translated()
         assert!(!said.contains("written for"), "{text}: {said}");
     }
 }
+
+#[test]
+fn u05_what_was_not_in_the_plan_that_a_person_agreed_to_is_left() {
+    let agreed = |id: &str| changed(|asked| asked.rule.select.only = Some([DeploymentId::new(id).unwrap()].into()));
+    assert_eq!(agreed("d001"), "stop");
+    assert_eq!(agreed("d002"), "not selected: it was not in the plan that was agreed to");
+}

@@ -16,11 +16,12 @@ const HEAD: &str = "\
 What can go wrong, what it comes to, and which tests provoke it. `cargo test a04` runs those of one row.
 ";
 /// The first letters of rows, each with what its rows are about.
-const SECTIONS: [(char, &str); 5] = [
+const SECTIONS: [(char, &str); 6] = [
     ('a', "AI Core and its tokens"),
     ('p', "The process and its disk"),
     ('t', "Time"),
     ('e', "Mail"),
+    ('u', "People at a terminal, and scripts"),
     ('c', "Configuration: refused by `check`, at start and at reload, with file, line and column"),
 ];
 

@@ -214,7 +214,7 @@ async fn a_backup_beside_a_writer_is_whole_private_and_overwrites_nothing() {
 
     assert!(matches!(backup(directory.path(), &copy), Err(LedgerError::Backup { .. })), "never over an older one");
     let nowhere = backup(Path::new("/nonexistent"), &directory.path().join("other"));
-    assert!(matches!(nowhere, Err(LedgerError::Directory { .. })), "{nowhere:?}");
+    assert!(matches!(nowhere, Err(LedgerError::Missing(_))), "{nowhere:?}");
     let left: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("part") || name == "other"), "{left:?}");
 
@@ -258,7 +258,7 @@ fn p41_a_state_directory_of_somebody_else_is_refused_and_nothing_is_written_ther
         told(ExecutorLock::take(&directory)),
         told(backup(&directory, &home.path().join("copy"))),
     ] {
-        assert!(refused.contains(&whose) && refused.contains("offhoursctl"), "{refused}");
+        assert!(refused.contains(&whose), "{refused}");
     }
     assert_eq!(names(&directory), before);
     // A link to a directory of one's own is what systemd makes of `StateDirectory=` for a user that it made up.

@@ -313,6 +313,25 @@ async fn metrics_are_what_prometheus_expects() {
     assert!(answer.ends_with("# EOF\n"));
 }
 
+/// A board or an alert that asks for a metric of another name is silent for ever.
+#[tokio::test]
+async fn alerts_and_board_ask_for_metrics_that_there_are() {
+    let vitals = Vitals::default();
+    vitals.ledger(Some(LedgerGauges::default()));
+    let told = vitals.metrics();
+    for name in ["docs/monitoring/alerts.yml", "docs/monitoring/grafana.json", "docs/configuration.md"] {
+        let text = fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+        let words =
+            text.split(|c: char| !(c.is_ascii_lowercase() || c == '_')).filter(|word| word.starts_with("offhours_"));
+        let unknown: Vec<&str> =
+            words.filter(|word| !told.contains(&format!("# TYPE {} ", word.trim_end_matches("_total")))).collect();
+        assert!(unknown.is_empty(), "{name}: {unknown:?}");
+    }
+    let board =
+        fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/monitoring/grafana.json"));
+    serde_json::from_str::<serde_json::Value>(&board.unwrap()).unwrap();
+}
+
 /// The configuration of three rules, in `directory`.
 fn three_rules(directory: &tempfile::TempDir) -> Config {
     let at = |name: &str| directory.path().join(name);

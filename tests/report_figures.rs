@@ -12,6 +12,7 @@ use offhours::domain::locale::Locale;
 use offhours::domain::rule::Mode;
 use offhours::domain::run::{Outcome, Row, Run, RunResult};
 use offhours::report::clean::LONGEST;
+use offhours::report::grid::Screen;
 use offhours::report::{
     Attachment, Content, Context, LARGEST_ATTACHMENTS, PeriodReport, Trend, period_report, run_report, run_summary,
 };
@@ -243,7 +244,7 @@ fn p36_what_was_left_without_a_row_is_counted_in_every_form_and_the_rows_called_
     assert_eq!(json["totals"]["left"], 100_013);
     let table = history_table(std::slice::from_ref(&run), &context);
     assert!(table.contains("100,013"), "{table}");
-    let summary = run_summary(&run, &context).replace('\n', " ");
+    let summary = run_summary(&run, &context, Screen::PIPE).replace('\n', " ");
     assert!(summary.contains("99,000 not selected") && summary.contains("100,013 left"), "{summary}");
 
     let runs = [run.clone(), run];

@@ -6,6 +6,7 @@ mod report_support;
 use chrono::TimeDelta;
 use offhours::domain::locale::Locale;
 use offhours::domain::run::{Run, RunResult};
+use offhours::report::grid::Screen;
 use offhours::report::{Attachment, CSV, Content, Context, PeriodReport, notice, period_report, run_report};
 use report_support::{
     berlin, blocked, context, csv, digest, good, history_table, hold, hostile, json_run, last_week, missed, observed,
@@ -113,9 +114,9 @@ fn tables_for_a_terminal() {
     let (zone, runs) = (berlin(), week());
     let context = context(&zone);
     insta::assert_snapshot!("history", history_table(&runs, &context));
-    insta::assert_snapshot!("summary", offhours::report::run_summary(&partial(), &context));
-    insta::assert_snapshot!("summary_observed", offhours::report::run_summary(&observed(), &context));
-    for text in [history_table(&runs, &context), offhours::report::run_summary(&hostile(), &context)] {
+    insta::assert_snapshot!("summary", offhours::report::run_summary(&partial(), &context, Screen::NARROW));
+    insta::assert_snapshot!("summary_observed", offhours::report::run_summary(&observed(), &context, Screen::NARROW));
+    for text in [history_table(&runs, &context), offhours::report::run_summary(&hostile(), &context, Screen::NARROW)] {
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");
             assert!(!line.chars().any(char::is_control), "{line:?}");

@@ -137,7 +137,7 @@ pub struct Plan {
 /// `explain`
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// Id of the deployment
+    /// Id of the deployment, or the name of its configuration
     pub deployment: String,
     /// As of this instant
     #[arg(long, value_name = "TIME")]
@@ -149,6 +149,9 @@ pub struct Explain {
 pub struct Fire {
     /// Name of the rule
     pub rule: String,
+    /// Do not ask on a terminal before deployments are stopped
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `hold`
@@ -182,7 +185,7 @@ pub struct HoldAdd {
     /// Everything a rule would stop
     #[arg(long, value_name = "RULE")]
     pub rule: Option<String>,
-    /// When the hold ends: RFC 3339, local time such as 2026-11-24T09:00, or a span such as 12h
+    /// When the hold ends: `19:00`, `tomorrow 9:00`, a span such as `12h`, RFC 3339; a day means its end
     #[arg(long, value_name = "TIME")]
     pub until: String,
     /// Why
@@ -202,9 +205,15 @@ pub struct HoldAdd {
 /// `history`
 #[derive(Debug, Args)]
 pub struct History {
-    /// Firings scheduled at or after this instant [default: a week ago]
+    /// One run in full: `RULE@TIME`, or a rule for its newest run
+    #[arg(conflicts_with_all = ["since", "rule", "deployment"])]
+    pub firing: Option<String>,
+    /// Firings scheduled at or after this instant, such as `yesterday` or `2d` [default: a week ago]
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
+    /// What became of this deployment [default: in all runs]
+    #[arg(long, value_name = "ID")]
+    pub deployment: Option<String>,
     /// Of this rule
     #[arg(long, value_name = "RULE")]
     pub rule: Option<String>,
@@ -213,7 +222,8 @@ pub struct History {
 /// `report`
 #[derive(Debug, Args)]
 pub struct Report {
-    /// today, yesterday, last-week, last-month, 2026-11, or 2026-11-01..2026-11-15 (both included)
+    /// today, yesterday, this- or last- with week, month, quarter or year, 2026, 2026-Q4, 2026-11, 2026-W47, or
+    /// 2026-11-01..2026-11-15 (both included)
     #[arg(long, default_value = "last-week")]
     pub period: String,
     /// In which form

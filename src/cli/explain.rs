@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::args::Explain;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::plan::{RuleSurvey, words};
+use crate::cli::when::Direction;
 use crate::cli::{Session, output, past, when};
 use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
@@ -18,17 +19,18 @@ use crate::executor::survey::Gaps;
 use crate::report::form::Form;
 
 pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure> {
-    let config = session.config()?;
+    let outline = session.outline()?;
+    let config = outline.for_reading();
     let id = DeploymentId::new(args.deployment.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
     let at = match &args.at {
-        Some(text) => when::instant(text, config.zone.as_ref())?,
+        Some(text) => when::instant(text, config.zone.as_ref(), session.now(), Direction::Future)?,
         None => session.now(),
     };
     if at < session.now() - past::OVER {
-        past::explain(session, &config, &id, at).await?;
+        past::explain(session, config, &id, at).await?;
         return Ok(Exit::Well);
     }
-    let mut survey = RuleSurvey::open(session, &config, at).await?;
+    let mut survey = RuleSurvey::open(session, config, at).await?;
     let mut said = Vec::new();
     for rule in &config.rules {
         let mut found = None;
@@ -50,9 +52,9 @@ pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure>
                 "no rule's resource groups hold a deployment `{id}`: is the id right, and does it still exist?"
             );
         }
-        let (traces, counted) = past::traces(&config, &id, at).await?;
+        let (traces, counted) = past::traces(config, &id, at).await?;
         if !traces.is_empty() {
-            let _ = write!(text, "\nBefore:\n{}", past::lines(&traces, &config));
+            let _ = write!(text, "\nBefore:\n{}", past::lines(&traces, config));
         }
         if let Some(counted) = counted {
             let _ = writeln!(text, "{}", past::may_be_among(&counted));

@@ -1,43 +1,56 @@
-//! `offhours history`: runs and what became of each deployment.
+//! `offhours history`: the runs of a time, one run in full, or what became of one deployment.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cli::args::History;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{Session, output, when};
-use crate::domain::id::RuleName;
-use crate::domain::instant::rfc3339;
-use crate::domain::locale::Locale;
-use crate::domain::zone::Zone;
+use crate::cli::when::Direction;
+use crate::cli::{Session, output, rules, when};
+use crate::config::Config;
+use crate::domain::id::{DeploymentId, RuleName};
+use crate::domain::run::{Firing, LeftOut, Row, Run};
+use crate::domain::visit::RunVisitor;
 use crate::ledger::runs::Filter;
 use crate::ledger::{Ledger, LedgerError, Tx};
-use crate::report::{Context, HistoryTable, JsonWriter};
+use crate::report::clean::clean;
+use crate::report::form::Form;
+use crate::report::grid::{Field, Grid};
+use crate::report::table::outcome_tone;
+use crate::report::{Context, HistoryTable, JsonWriter, run_detail};
 
 /// How far back runs are shown where nothing is said.
 const DEFAULT_SPAN: TimeDelta = TimeDelta::days(7);
 
 pub async fn history(session: &Session, args: &History) -> Result<Exit, Failure> {
-    let config = session.config()?;
-    let since = match &args.since {
-        Some(text) => when::instant(text, config.zone.as_ref())?,
-        None => session.now() - DEFAULT_SPAN,
-    };
+    let outline = session.outline()?;
+    let config = outline.for_reading();
+    let since =
+        args.since.as_ref().map(|text| when::instant(text, config.zone.as_ref(), session.now(), Direction::Past));
+    let since = since.transpose()?;
     let rule = args.rule.as_deref().map(RuleName::new).transpose().map_err(|e| Failure::usage(e.to_string()))?;
+    if let Some(firing) = &args.firing {
+        return of_firing(session, config, firing).await;
+    }
+    if let Some(id) = &args.deployment {
+        let id = DeploymentId::new(id.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
+        return of_deployment(session, config, id, Filter { since, before: None, rule }).await;
+    }
+    let since = since.unwrap_or(session.now() - DEFAULT_SPAN);
     let filter = Filter { since: Some(since), before: None, rule };
     let ledger = Ledger::open_to_read(&config.state_dir)?;
     let found = match (ledger, session.json) {
         (Some(ledger), true) => print_json(&ledger, filter).await?,
         (None, true) => JsonWriter::runs(output::stdout()).finish().map(|()| true),
-        (Some(ledger), false) => {
-            let zone = config.zone.clone().unwrap_or_else(Zone::utc);
-            print_table(&ledger, filter, config.locale(), zone, session.now()).await?
-        }
+        (Some(ledger), false) => print_table(&ledger, filter, config, session.now()).await?,
         (None, false) => Ok(false),
     };
     if let Ok(false) = found {
-        output::print(&format!("no runs since {}\n", rfc3339(since)))?;
+        let zone = config.zone_or_utc();
+        let form = Form { locale: config.locale(), zone: &zone };
+        output::print(&format!("no runs since {}\n", form.instant(since)))?;
     }
     output::judge(found.map(drop))?;
     Ok(Exit::Well)
@@ -57,14 +70,142 @@ async fn print_json(ledger: &Ledger, filter: Filter) -> Result<io::Result<bool>,
 async fn print_table(
     ledger: &Ledger,
     filter: Filter,
-    locale: Locale,
-    zone: Zone,
+    config: &Config,
     now: DateTime<Utc>,
 ) -> Result<io::Result<bool>, LedgerError> {
+    let (locale, zone) = (config.locale(), config.zone_or_utc());
     let print = move |tx: &Tx<'_>| {
-        let mut table = HistoryTable::new(output::stdout(), Context::new(locale, &zone, now));
+        let mut table = HistoryTable::new(output::stdout(), Context::new(locale, &zone, now), output::screen());
         tx.each_run(&filter, &mut table)?;
         Ok(table.finish())
     };
     ledger.read(print).await
+}
+
+/// One run, named `rule@time`, or by its rule alone: the newest.
+async fn of_firing(session: &Session, config: &Config, text: &str) -> Result<Exit, Failure> {
+    let (name, at) = text.split_once('@').map_or((text, None), |(name, at)| (name, Some(at)));
+    let rule = RuleName::new(name).map_err(|error| Failure::usage(error.to_string()))?;
+    // A rule that is no longer configured has a past all the same.
+    let rules = config.rules.iter().find(|known| known.name == rule);
+    let zone = rules.map_or_else(|| config.zone_or_utc(), |rule| rule.schedule.zone.clone());
+    let at = at.map(|at| when::instant(at, Some(&zone), session.now(), Direction::Past)).transpose()?;
+    let found = match Ledger::open_to_read(&config.state_dir)? {
+        Some(ledger) => {
+            let (rule, now) = (rule.clone(), session.now());
+            let read = move |tx: &Tx<'_>| {
+                let mut kept = Kept::default();
+                tx.run_before(&rule, at.unwrap_or(now), &mut kept)?;
+                Ok(kept.run.filter(|run| at.is_none_or(|at| run.firing.at.timestamp() == at.timestamp())))
+            };
+            ledger.read(read).await?
+        }
+        None => None,
+    };
+    let Some(run) = found else { return Err(no_run(config, name, at, &rule)) };
+    if session.json {
+        let mut json = JsonWriter::runs(output::stdout());
+        let _ = run.tell(&mut json);
+        output::judge(json.finish())?;
+    } else {
+        let context = Context::new(config.locale(), &zone, session.now());
+        output::print(&run_detail(&run, &context, output::screen()))?;
+    }
+    Ok(Exit::Well)
+}
+
+fn no_run(config: &Config, name: &str, at: Option<DateTime<Utc>>, rule: &RuleName) -> Failure {
+    let message = match at {
+        Some(at) => format!("there is no run {}", Firing { rule: rule.clone(), at }),
+        None => match rules::find(config, name) {
+            Err(unknown) => return unknown,
+            Ok(_) => format!("the rule `{name}` has not run yet"),
+        },
+    };
+    Failure::Usage { message, hint: Some(format!("`offhours history --rule {name} --json` names each `firing`")) }
+}
+
+/// What became of one deployment in the runs that met it.
+async fn of_deployment(session: &Session, config: &Config, id: DeploymentId, filter: Filter) -> Result<Exit, Failure> {
+    let (wanted, json) = (id.clone(), session.json);
+    let read = move |tx: &Tx<'_>| {
+        let mut met = Met { id: wanted, row: None, runs: Vec::new() };
+        tx.each_run(&filter, &mut met)?;
+        Ok(met.runs)
+    };
+    let runs = match Ledger::open_to_read(&config.state_dir)? {
+        Some(ledger) => ledger.read(read).await?,
+        None => Vec::new(),
+    };
+    if json {
+        let mut json = JsonWriter::runs(output::stdout());
+        let _ = runs.iter().try_for_each(|run| run.tell(&mut json));
+        output::judge(json.finish())?;
+    } else if runs.is_empty() {
+        output::print(&format!("no run kept a row of a deployment `{id}`\n"))?;
+    } else {
+        output::print(&table_of(&runs, config))?;
+    }
+    Ok(Exit::Well)
+}
+
+fn table_of(runs: &[Run], config: &Config) -> String {
+    let zone = config.zone_or_utc();
+    let form = Form { locale: config.locale(), zone: &zone };
+    let mut table = Grid::new(&["WHEN", "RULE", "GROUP", "CONFIGURATION", "OUTCOME", "OFF SINCE", "REASON"]);
+    for (run, row) in runs.iter().flat_map(|run| run.deployments.iter().map(move |row| (run, row))) {
+        table.add_row([
+            form.stamp(run.firing.at).into(),
+            run.firing.rule.to_string().into(),
+            clean(row.resource_group.as_str()).into(),
+            clean(row.configuration()).into(),
+            Field::new(row.outcome.as_str(), outcome_tone(row.outcome)),
+            row.confirmed_at.map_or_else(String::new, |at| form.stamp(at)).into(),
+            clean(row.why()).into(),
+        ]);
+    }
+    table.keep_whole(&[0, 4, 5]);
+    format!("{}Times in {}.\n", table.draw(output::screen()), zone.name())
+}
+
+/// Keeps the run that it is told.
+#[derive(Default)]
+struct Kept {
+    run: Option<Run>,
+    rows: Vec<Row>,
+}
+
+impl RunVisitor for Kept {
+    fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
+        self.rows.push(row.clone());
+        ControlFlow::Continue(())
+    }
+
+    fn end(&mut self, run: &Run) -> ControlFlow<()> {
+        self.run = Some(Run { deployments: std::mem::take(&mut self.rows), ..run.clone() });
+        ControlFlow::Continue(())
+    }
+}
+
+/// Keeps the runs that met one deployment, with nothing but its row.
+struct Met {
+    id: DeploymentId,
+    row: Option<Row>,
+    runs: Vec<Run>,
+}
+
+impl RunVisitor for Met {
+    fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
+        if row.id == self.id {
+            self.row = Some(row.clone());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn end(&mut self, run: &Run) -> ControlFlow<()> {
+        if let Some(row) = self.row.take() {
+            self.runs.push(Run { deployments: vec![row], left_out: LeftOut::new(), ..run.clone() });
+        }
+        ControlFlow::Continue(())
+    }
 }

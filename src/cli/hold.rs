@@ -15,9 +15,9 @@ use crate::domain::id::{BadId, DeploymentId, ResourceGroup, RuleName};
 use crate::domain::instant::rfc3339;
 use crate::ledger::Ledger;
 use crate::ledger::overview::daemon;
-use crate::report::clean::shorten;
+use crate::report::clean::{clean, shorten};
 use crate::report::form::Form;
-use crate::report::table;
+use crate::report::grid::Grid;
 
 const LONGEST_REASON: usize = 500;
 /// What is kept on for longer is asked for in so many words.
@@ -119,17 +119,17 @@ async fn list(session: &Session, outline: &Outline) -> Result<Exit, Failure> {
     } else {
         let zone = outline.zone_or_utc();
         let form = Form { locale: outline.locale(), zone: &zone };
-        let mut table = table::plain(&["HOLD", "WHAT", "UNTIL", "BY", "REASON"]);
+        let mut table = Grid::new(&["HOLD", "WHAT", "UNTIL", "BY", "REASON"]);
         for hold in &holds {
             table.add_row([
                 hold.id.to_string(),
-                shorten(&hold.target.to_string(), 60),
+                clean(&hold.target.to_string()),
                 form.instant(hold.until),
-                shorten(&hold.by, 30),
-                shorten(&hold.reason, 60),
+                clean(&hold.by),
+                clean(&hold.reason),
             ]);
         }
-        output::print(&table::finished(&table))?;
+        output::print(&table.draw(output::screen()))?;
     }
     Ok(Exit::Well)
 }

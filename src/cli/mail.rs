@@ -13,8 +13,9 @@ use crate::ledger::Ledger;
 use crate::ledger::outbox::QueuedMail;
 use crate::mail::settings::{Address, Settings};
 use crate::mail::transport::Courier;
-use crate::report::clean::shorten;
-use crate::report::{Content, table};
+use crate::report::Content;
+use crate::report::clean::clean;
+use crate::report::grid::Grid;
 
 /// How far back sent mails are shown.
 const SENT_SPAN: TimeDelta = TimeDelta::days(7);
@@ -64,18 +65,19 @@ async fn queue(session: &Session, outline: &Outline) -> Result<Exit, Failure> {
     } else if mails.is_empty() {
         output::print("the outbox is empty, and nothing was sent within a week\n")?;
     } else {
-        let mut table = table::plain(&["MAIL", "STATE", "RECIPIENT", "SUBJECT", "TRIES", "LAST ERROR"]);
+        let mut table = Grid::new(&["MAIL", "STATE", "RECIPIENT", "SUBJECT", "TRIES", "LAST ERROR"]);
         for mail in &mails {
             table.add_row([
                 mail.id.to_string(),
                 mail.state.as_str().to_owned(),
-                shorten(&mail.recipient, 40),
-                shorten(&mail.subject, 60),
+                clean(&mail.recipient),
+                clean(&mail.subject),
                 mail.attempts.to_string(),
-                shorten(mail.last_error.as_deref().unwrap_or(""), 80),
+                clean(mail.last_error.as_deref().unwrap_or("")),
             ]);
         }
-        output::print(&table::finished(&table))?;
+        table.align_right(&[4]);
+        output::print(&table.draw(output::screen()))?;
     }
     Ok(Exit::Well)
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::args::Next;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::when::Direction;
 use crate::cli::{Session, output, when};
 use crate::clock;
 use crate::domain::cron::{BadCron, Cron};
@@ -23,7 +24,7 @@ pub fn next(session: &Session, args: &Next) -> Result<Exit, Failure> {
         }),
     })?;
     let from = match &args.from {
-        Some(text) => when::instant(text, Some(&zone))?,
+        Some(text) => when::instant(text, Some(&zone), session.now(), Direction::Future)?,
         None => session.now(),
     };
     let count = usize::try_from(args.count).unwrap_or(usize::MAX);

@@ -1,20 +1,43 @@
 //! Standard output: text and JSON, and readers that close their end early.
 
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::os::fd::AsFd;
 
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
 use serde::{Serialize, Serializer as _};
 use serde_json::Serializer;
 use serde_json::ser::PrettyFormatter;
 
 use crate::cli::exit::Failure;
+use crate::report::grid::Screen;
 
 type Json = Serializer<Stdout, PrettyFormatter<'static>>;
 /// Standard output, for what is written while it is made.
 pub type Stdout = BufWriter<StdoutLock<'static>>;
 
+/// Of a terminal that does not say how wide it is.
+const USUAL_COLUMNS: usize = 80;
+/// In fewer no table can be read.
+const FEWEST_COLUMNS: usize = 40;
+
 /// Standard output of this process; on one thread at a time.
 pub fn stdout() -> Stdout {
     BufWriter::new(io::stdout().lock())
+}
+
+/// Where standard output goes: how wide it is, and whether colours are wanted (`NO_COLOR` says that they are not).
+pub fn screen() -> Screen {
+    screen_of(&io::stdout())
+}
+
+/// The same of another stream.
+pub fn screen_of(stream: &(impl RawStream + AsFd)) -> Screen {
+    let columns = || terminal_size::terminal_size_of(stream).map_or(USUAL_COLUMNS, |(width, _)| width.0.into());
+    Screen {
+        columns: stream.is_terminal().then(|| columns().max(FEWEST_COLUMNS)),
+        has_colour: AutoStream::choice(stream) != ColorChoice::Never,
+    }
 }
 
 /// Prints text.

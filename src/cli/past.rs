@@ -21,8 +21,9 @@ use crate::domain::visit::RunVisitor;
 use crate::ledger::left_out::Counted;
 use crate::ledger::traces::Trace;
 use crate::ledger::{Ledger, Tx};
-use crate::report::clean::shorten;
+use crate::report::clean::{clean, shorten};
 use crate::report::form::Form;
+use crate::report::grid::{Field, Grid, Tone};
 use crate::report::table;
 
 /// An instant this long ago is over; a shorter while ago still means now.
@@ -129,19 +130,19 @@ fn text(rule: &Rule, first: &FirstRows, locale: Locale) -> String {
     };
     let mut text = format!("{}: as it fired {} ({})\n", rule.name, form.instant(run.firing.at), run.result);
     if !rows.is_empty() {
-        let mut table = table::plain(&["DECISION", "GROUP", "DEPLOYMENT", "CONFIGURATION", "OUTCOME"]);
+        let mut table = Grid::new(&["DECISION", "GROUP", "DEPLOYMENT", "CONFIGURATION", "OUTCOME"]);
         for row in rows {
             let outcome = if row.reason.is_empty() { row.outcome.to_string() } else { row.reason.clone() };
             table.add_row([
-                decision(row).to_owned(),
-                shorten(row.resource_group.as_str(), 30),
-                row.id.to_string(),
-                shorten(row.configuration(), 30),
-                shorten(&outcome, 80),
+                Field::new(decision(row), if row.requested_at.is_some() { Tone::Change } else { Tone::Plain }),
+                clean(row.resource_group.as_str()).into(),
+                row.id.to_string().into(),
+                clean(row.configuration()).into(),
+                Field::new(clean(&outcome), table::outcome_tone(row.outcome)),
             ]);
         }
-        table::keep_whole(&mut table, &[0, 1, 2]);
-        text.push_str(&table::finished(&table));
+        table.keep_whole(&[0, 2]);
+        text.push_str(&table.draw(output::screen()));
     }
     if *more > 0 {
         let _ = writeln!(text, "and {more} more, which `--json` lists");

@@ -1,28 +1,35 @@
 //! `offhours plan`: what the rules would stop, and why the rest is left. Holds the reading half of the client only.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::aicore::{Options, Reader};
 use crate::cli::args::Plan;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::json_list::JsonList;
+use crate::cli::when::Direction;
 use crate::cli::{Session, output, past, rules, when};
 use crate::config::Config;
+use crate::domain::avoided::{Avoided, Basis, Money, State};
 use crate::domain::hold::Hold;
-use crate::domain::id::ConnectionName;
+use crate::domain::id::{ConnectionName, DeploymentId};
+use crate::domain::locale::Locale;
+use crate::domain::money::Charge;
 use crate::domain::plan::{Decision, Planned, Question};
 use crate::domain::rule::{Mode, Rule};
+use crate::domain::schedule::OffWindow;
 use crate::executor::survey::{Gaps, Surveyor};
 use crate::ledger::Ledger;
-use crate::report::clean::shorten;
+use crate::report::amount;
+use crate::report::clean::clean;
 use crate::report::form::Form;
-use crate::report::table;
+use crate::report::grid::{Field, Grid, Screen, Tone};
+use crate::report::sum::Sum;
 
 /// A table of more rows is no longer read; what would be stopped comes first.
 const MOST_ROWS: usize = 2_000;
@@ -30,7 +37,7 @@ const MOST_ROWS: usize = 2_000;
 pub async fn plan(session: &Session, args: &Plan) -> Result<Exit, Failure> {
     let config = session.config()?;
     let at = match &args.at {
-        Some(text) => when::instant(text, config.zone.as_ref())?,
+        Some(text) => when::instant(text, config.zone.as_ref(), session.now(), Direction::Future)?,
         None => session.now(),
     };
     let rules = rules::find_all(&config, &args.rules)?;
@@ -75,10 +82,9 @@ async fn print_tables(
     let mut complete = true;
     let mut survey = RuleSurvey::open(session, config, at).await?;
     for rule in rules {
-        let mut shown = Shown::default();
-        let gaps = survey.of(rule, |planned| shown.add(planned)).await?;
-        complete &= gaps.failed.is_empty();
-        texts.push(text(rule, &shown, &gaps, at, &Form { locale: config.locale(), zone: &rule.schedule.zone }));
+        let shown = survey.shown(rule).await?;
+        complete &= shown.gaps.failed.is_empty();
+        texts.push(shown.text(rule, at, config.locale(), output::screen()));
     }
     output::print(&texts.join("\n"))?;
     Ok(complete)
@@ -114,24 +120,48 @@ impl<'a> RuleSurvey<'a> {
         let surveyor = Surveyor { reader, clock: &self.session.clock, prices, question };
         Ok(surveyor.survey(|surveyed| surveyed.planned.into_iter().for_each(&mut each)).await?)
     }
+
+    /// The plan of `rule`, as far as a table shows it.
+    pub async fn shown(&mut self, rule: &Rule) -> Result<Shown, Failure> {
+        let (mut shown, window) = (Shown::default(), rule.schedule.off_window(self.at));
+        let gaps = self.of(rule, |planned| shown.add(planned, window)).await?;
+        Ok(Shown { gaps, ..shown })
+    }
 }
 
 /// What a table shows: what would be stopped first, and of the rest as much as there is room for.
 #[derive(Default)]
-struct Shown {
+pub struct Shown {
     stop: Vec<Planned>,
     leave: Vec<Planned>,
-    stops: usize,
+    /// How many would be stopped, and their ids.
+    pub stops: BTreeSet<DeploymentId>,
     left: usize,
+    /// What the stops would cost in an hour, and until the end of the off window.
+    hourly: Sum,
+    until_end: Sum,
+    unpriced: usize,
+    gaps: Gaps,
 }
 
 impl Shown {
-    fn add(&mut self, planned: Planned) {
-        let (count, rows) = match planned.decision {
-            Decision::Stop => (&mut self.stops, &mut self.stop),
-            Decision::Leave(_) => (&mut self.left, &mut self.leave),
+    fn add(&mut self, planned: Planned, window: OffWindow) {
+        if planned.decision == Decision::Stop {
+            self.stops.insert(planned.deployment.id.clone());
+            let hour = OffWindow { from: window.from, to: window.from + TimeDelta::hours(1) };
+            let count =
+                |window: OffWindow| Avoided::count(&planned.rate, window, window.from, window.to, Basis::Projected);
+            self.hourly.add(&count(hour));
+            self.until_end.add(&count(window));
+            self.unpriced += usize::from(count(hour).state == State::Unpriced);
+        }
+        let rows = match planned.decision {
+            Decision::Stop => &mut self.stop,
+            Decision::Leave(_) => {
+                self.left += 1;
+                &mut self.leave
+            }
         };
-        *count += 1;
         if rows.len() < MOST_ROWS {
             rows.push(planned);
         }
@@ -139,6 +169,82 @@ impl Shown {
 
     fn rows(&self) -> impl Iterator<Item = &Planned> {
         self.stop.iter().chain(&self.leave).take(MOST_ROWS)
+    }
+
+    /// True where the run would be blocked whole.
+    pub fn is_blocked(&self, rule: &Rule) -> bool {
+        self.stops.len() > usize::try_from(rule.max_stops).unwrap_or(usize::MAX)
+    }
+
+    /// The plan for people.
+    pub fn text(&self, rule: &Rule, at: DateTime<Utc>, locale: Locale, screen: Screen) -> String {
+        let form = Form { locale, zone: &rule.schedule.zone };
+        let window = rule.schedule.off_window(at);
+        let mut text = format!("{} ({}), off until {}\n", rule.name, rule.mode.as_str(), form.instant(window.to));
+        let all = self.stops.len() + self.left;
+        if all > 0 {
+            text.push_str(&self.table(&form).draw(screen));
+        }
+        let mut lines = Vec::new();
+        if let Some(more) = all.checked_sub(MOST_ROWS).filter(|more| *more > 0) {
+            lines.push(format!("and {more} more, which `--json` lists"));
+        }
+        lines.push(self.total(rule, window, &form));
+        if self.is_blocked(rule) {
+            let most = rule.max_stops;
+            let blocked = format!("blocked: that is more than max_stops = {most}, so that the run would stop nothing");
+            lines.push(blocked);
+        }
+        let failed = self.gaps.failed.iter();
+        lines.extend(failed.map(|(group, error)| format!("{} could not be listed: {error}", group.id)));
+        let date = rule.schedule.zone.wall_clock(at).date();
+        if rule.schedule.skip.contains(&date) {
+            lines.push(format!("note: {date} is in `skip`: the rule does not fire on that date by itself"));
+        }
+        lines.extend(self.gaps.notes.iter().map(|note| format!("note: {note}")));
+        for line in lines.iter().flat_map(|line| screen.lines(line)) {
+            let _ = writeln!(text, "{line}");
+        }
+        text
+    }
+
+    fn table(&self, form: &Form<'_>) -> Grid {
+        let mut table = Grid::new(&["DECISION", "GROUP", "DEPLOYMENT", "CONFIGURATION", "COST, OR WHY NOT"]);
+        for planned in self.rows() {
+            let (decision, reason) = words(&planned.decision);
+            let (tone, why) = match planned.decision {
+                Decision::Stop => (Tone::Change, per_hour(planned, form)),
+                Decision::Leave(_) => (Tone::Plain, reason),
+            };
+            table.add_row([
+                Field::new(decision, tone),
+                clean(planned.deployment.resource_group.as_str()).into(),
+                planned.deployment.id.to_string().into(),
+                clean(planned.deployment.configuration()).into(),
+                clean(&why).into(),
+            ]);
+        }
+        table.keep_whole(&[0, 2]);
+        table
+    }
+
+    /// `6 would be stopped: EUR 8.58 an hour, EUR 66.12 until Tue 24 Nov 2026, 07:00 CET (estimate); 3 left`.
+    fn total(&self, rule: &Rule, window: OffWindow, form: &Form<'_>) -> String {
+        let would = match rule.mode {
+            Mode::Enforce => "would be stopped",
+            Mode::Observe => "would be stopped, were the rule not in observe mode",
+        };
+        let mut line = format!("{} {would}", self.stops.len());
+        if !self.hourly.money().is_empty() {
+            let (hour, end) = (amount(&self.hourly, form), amount(&self.until_end, form));
+            let _ = write!(line, ": {hour} an hour, {end} until {} (estimate)", form.instant(window.to));
+        }
+        if self.unpriced > 0 {
+            let hours = form.quantity(self.until_end.unpriced_hours);
+            let _ = write!(line, "; {} of them without a price: {hours} node hours", self.unpriced);
+        }
+        let _ = write!(line, "; {} left", self.left);
+        line
     }
 }
 
@@ -180,59 +286,18 @@ pub fn words(decision: &Decision) -> (&'static str, String) {
     }
 }
 
-fn text(rule: &Rule, shown: &Shown, gaps: &Gaps, at: DateTime<Utc>, form: &Form<'_>) -> String {
-    let window = rule.schedule.off_window(at);
-    let mut text = format!("{} ({}), off until {}\n", rule.name, rule.mode.as_str(), form.instant(window.to));
-    let Shown { stops, left, .. } = *shown;
-    if stops + left > 0 {
-        let mut table = table::plain(&["DECISION", "GROUP", "DEPLOYMENT", "CONFIGURATION", "COST, OR WHY NOT"]);
-        for planned in shown.rows() {
-            let (decision, reason) = words(&planned.decision);
-            let why = if planned.decision == Decision::Stop { per_hour(planned) } else { reason };
-            table.add_row([
-                decision.to_owned(),
-                shorten(planned.deployment.resource_group.as_str(), 30),
-                planned.deployment.id.to_string(),
-                shorten(planned.deployment.configuration(), 30),
-                shorten(&why, 80),
-            ]);
-        }
-        table::keep_whole(&mut table, &[0, 1, 2]);
-        text.push_str(&table::finished(&table));
-        if let Some(more) = (stops + left).checked_sub(MOST_ROWS).filter(|more| *more > 0) {
-            let _ = writeln!(text, "and {more} more, which `--json` lists");
-        }
-    }
-    let would = match rule.mode {
-        Mode::Enforce => "would be stopped",
-        Mode::Observe => "would be stopped, were the rule not in observe mode",
-    };
-    let _ = writeln!(text, "{stops} {would}, {left} left");
-    if stops > usize::try_from(rule.max_stops).unwrap_or(usize::MAX) {
-        let most = rule.max_stops;
-        let _ = writeln!(text, "blocked: that is more than max_stops = {most}, so that the run would stop nothing");
-    }
-    for (group, error) in &gaps.failed {
-        let _ = writeln!(text, "{} could not be listed: {error}", group.id);
-    }
-    let date = rule.schedule.zone.wall_clock(at).date();
-    if rule.schedule.skip.contains(&date) {
-        let _ = writeln!(text, "note: {date} is in `skip`: the rule does not fire on that date by itself");
-    }
-    for note in &gaps.notes {
-        let _ = writeln!(text, "note: {note}");
-    }
-    text
-}
-
-fn per_hour(planned: &Planned) -> String {
-    use crate::domain::money::Charge;
+/// `EUR 2.57/h (2.7 CU): 3 × infer.s`.
+pub fn per_hour(planned: &Planned, form: &Form<'_>) -> String {
     let nodes = planned.deployment.nodes.iter().filter(|n| n.count > 0);
     let machines = nodes.map(|n| format!("{} × {}", n.count, n.plan)).collect::<Vec<_>>().join(", ");
-    match &planned.rate.charge {
-        Charge::Metered { capacity_units, .. } => format!("{} CU/h: {machines}", capacity_units.normalize()),
-        Charge::Unpriced { .. } => format!("no price: {machines}"),
-        Charge::TokenBilled => "billed by tokens: avoids nothing".to_owned(),
-        Charge::Nothing { reason } => (*reason).to_owned(),
+    match (&planned.rate.charge, planned.rate.cost()) {
+        (Charge::Metered { capacity_units, .. }, Some((amount, currency))) => {
+            let money = form.money(Money { amount: currency.round(amount), currency });
+            format!("{money}/h ({} CU): {machines}", capacity_units.normalize())
+        }
+        (Charge::Metered { capacity_units, .. }, None) => format!("{} CU/h: {machines}", capacity_units.normalize()),
+        (Charge::Unpriced { .. }, _) => format!("no price: {machines}"),
+        (Charge::TokenBilled, _) => "billed by tokens: avoids nothing".to_owned(),
+        (Charge::Nothing { reason }, _) => (*reason).to_owned(),
     }
 }

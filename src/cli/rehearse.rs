@@ -10,6 +10,7 @@ use crate::accounting::period::{Books, Request, WriteError};
 use crate::cli::args::Rehearse;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::simulator::read_fleet;
+use crate::cli::when::Direction;
 use crate::cli::{Session, in_virtual_time, on_runtime, output, when};
 use crate::config::Config;
 use crate::domain::period::Span;
@@ -30,7 +31,7 @@ const BANNER: &str = "A rehearsal on a simulated tenant: nothing was stopped, an
 pub fn rehearse(session: &Session, args: &Rehearse) -> Result<Exit, Failure> {
     let config = session.config()?;
     let from = match &args.from {
-        Some(text) => when::instant(text, config.zone.as_ref())?,
+        Some(text) => when::instant(text, config.zone.as_ref(), session.now(), Direction::Future)?,
         None => session.now(),
     };
     let output = match &args.output {

@@ -15,7 +15,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::new_file::NewFile;
 use crate::cli::{Session, mail, output};
 use crate::config::{Attachment, Config};
-use crate::domain::period::BadSpan;
+use crate::domain::period::{BadSpan, SPANS};
 use crate::executor::post;
 use crate::executor::tenants::Tenants;
 use crate::ledger::announced::Announcement;
@@ -26,10 +26,10 @@ use crate::report::{Content, Context, period_report};
 
 pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
     let config = Arc::new(session.config()?);
-    let span = args.period.parse().map_err(|error: BadSpan| Failure::Usage {
-        message: error.to_string(),
-        hint: Some("today, yesterday, last-week, last-month, 2026-11, or 2026-11-01..2026-11-15".to_owned()),
-    })?;
+    let span = args
+        .period
+        .parse()
+        .map_err(|error: BadSpan| Failure::Usage { message: error.to_string(), hint: Some(SPANS.join(", ")) })?;
     let zone = config.zone_or_utc();
     let (ledger, notes) = prepared(session, &config, args).await?;
     let request = Request { span, zone: zone.clone(), now: session.now(), notes };

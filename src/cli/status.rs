@@ -21,10 +21,8 @@ use crate::ledger::overview::{Daemon, MailCounts, RECENT, RunHead, daemon};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::report::clean::shorten;
 use crate::report::form::Form;
-use crate::report::table;
+use crate::report::grid::{Grid, Screen};
 
-/// The most of a rule's name that is shown in the table.
-const LONGEST_NAME: usize = 28;
 /// The most of an error that is shown.
 const LONGEST_ERROR: usize = 200;
 
@@ -63,7 +61,7 @@ pub async fn status(session: &Session) -> Result<Exit, Failure> {
     if session.json {
         output::print_json(&status.json(&outline, &zone_data))?;
     } else {
-        output::print(&status.text(&outline, &zone_data))?;
+        output::print(&status.text(&outline, &zone_data, output::screen()))?;
     }
     Ok(if status.amiss().is_empty() { Exit::Well } else { Exit::Problem })
 }
@@ -145,7 +143,7 @@ impl Status {
         self.rules.iter().filter_map(barren).chain(calendars).collect()
     }
 
-    fn text(&self, outline: &Outline, zone_data: &str) -> String {
+    fn text(&self, outline: &Outline, zone_data: &str, screen: Screen) -> String {
         let zone = outline.zone_or_utc();
         let form = Form { locale: outline.locale(), zone: &zone };
         let mut text = match self.daemon {
@@ -153,26 +151,26 @@ impl Status {
             Daemon::Runs(None) => "the daemon runs\n".to_owned(),
             Daemon::Absent => "the daemon does not run: nothing fires\n".to_owned(),
         };
-        for line in self.clock.iter().flat_map(|fault| table::broken(&format!("RULES DO NOT FIRE: {fault}"))) {
+        for line in self.clock.iter().flat_map(|fault| screen.lines(&format!("RULES DO NOT FIRE: {fault}"))) {
             let _ = writeln!(text, "{line}");
         }
-        for line in self.on_disk.iter().filter_map(not_in_force).flat_map(|line| table::broken(&line)) {
+        for line in self.on_disk.iter().filter_map(not_in_force).flat_map(|line| screen.lines(&line)) {
             let _ = writeln!(text, "{line}");
         }
         let _ = writeln!(text, "time zone data {zone_data}");
         if !self.has_ledger {
             let _ = writeln!(text, "no ledger yet in {}", outline.state_dir().display());
         }
-        let _ = write!(text, "\n{}", self.table(&form));
+        let _ = write!(text, "\n{}", self.table(&form, screen));
         let _ = writeln!(text, "Times in {}.\n", zone.name());
-        for line in self.lines(&form).iter().flat_map(|line| table::broken(line)) {
+        for line in self.lines(&form).iter().flat_map(|line| screen.lines(line)) {
             let _ = writeln!(text, "{line}");
         }
         text
     }
 
-    fn table(&self, form: &Form<'_>) -> String {
-        let mut table = table::plain(&["RULE", "LAST RUN", "RESULT", "NEXT FIRING"]);
+    fn table(&self, form: &Form<'_>, screen: Screen) -> String {
+        let mut table = Grid::new(&["RULE", "LAST RUN", "RESULT", "NEXT FIRING"]);
         for rule in &self.rules {
             let (at, result) = match &rule.last {
                 Some(last) => (form.stamp(last.firing.at), result(last)),
@@ -181,10 +179,10 @@ impl Status {
             let silent = self.clock.as_ref().is_some_and(Implausible::silences_all);
             let never = if silent { "not now" } else { "never" };
             let next = rule.next_firing.map_or_else(|| never.to_owned(), |at| form.stamp(at));
-            table.add_row([shorten(rule.rule.as_str(), LONGEST_NAME), at, result.to_owned(), next]);
+            table.add_row([rule.rule.to_string(), at, result.to_owned(), next]);
         }
-        table::keep_whole(&mut table, &[0, 1, 2, 3]);
-        table::finished(&table)
+        table.keep_whole(&[1, 2, 3]);
+        table.draw(screen)
     }
 
     fn lines(&self, form: &Form<'_>) -> Vec<String> {
@@ -287,6 +285,7 @@ mod tests {
     use crate::ledger::lock::DaemonLock;
     use crate::ledger::outbox::{Letter, NewMail};
     use crate::ledger::runs::{Claim, NewRun};
+    use crate::report::grid::Screen;
 
     const ZONE_DATA: &str = "2026a from /usr/share/zoneinfo";
 
@@ -365,7 +364,7 @@ mod tests {
         fill(&ledger).await;
         let lock = DaemonLock::take(outline.state_dir()).unwrap();
         let status = Status::draw_up(&outline, now(), DateTime::UNIX_EPOCH).await.unwrap();
-        let text = status.text(&outline, ZONE_DATA).replace(&std::process::id().to_string(), "4711");
+        let text = status.text(&outline, ZONE_DATA, Screen::NARROW).replace(&std::process::id().to_string(), "4711");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!("status", text);
         let json = status.json(&outline, ZONE_DATA);
@@ -387,7 +386,7 @@ mod tests {
         fs::write(&rules, text).unwrap();
         let outline = config::outline(outline.path(), now()).unwrap();
         let status = Status::draw_up(&outline, now(), DateTime::UNIX_EPOCH).await.unwrap();
-        let text = status.text(&outline, ZONE_DATA).split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = status.text(&outline, ZONE_DATA, Screen::NARROW).split_whitespace().collect::<Vec<_>>().join(" ");
         let said = "warning: the calendar of `skip` of rule `dev-evenings` ends on 2026-12-02: after that day";
         assert!(text.contains(said), "{text}");
         assert_eq!(status.json(&outline, ZONE_DATA)["warnings"].as_array().unwrap().len(), 1);
@@ -398,7 +397,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let outline = outline(&directory);
         let status = Status::draw_up(&outline, now(), DateTime::UNIX_EPOCH).await.unwrap();
-        let text = status.text(&outline, ZONE_DATA).replace(&directory.path().display().to_string(), "…");
+        let text =
+            status.text(&outline, ZONE_DATA, Screen::NARROW).replace(&directory.path().display().to_string(), "…");
         insta::assert_snapshot!("status_of_nothing", text);
     }
 
@@ -424,7 +424,7 @@ mod tests {
         let days = ahead(&outline, now() + TimeDelta::days(200)).await;
         assert_eq!(next(&days), [None, None, None]);
         assert!(days.amiss().iter().any(|line| line.starts_with("rules do not fire")));
-        let text = days.text(&outline, ZONE_DATA).replace(&std::process::id().to_string(), "4711");
+        let text = days.text(&outline, ZONE_DATA, Screen::NARROW).replace(&std::process::id().to_string(), "4711");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!("status_under_a_clock_that_was_ahead", text);
         assert!(days.json(&outline, ZONE_DATA)["clock"].as_str().unwrap().contains("trust-clock"));

@@ -15,7 +15,6 @@ use crate::domain::plausible::{Implausible, plausible};
 use crate::ledger::Ledger;
 use crate::ledger::clock::Ahead;
 use crate::report::form::plural;
-use crate::report::table;
 
 pub async fn trust_clock(session: &Session, yes: bool) -> Result<Exit, Failure> {
     let (config, now) = (session.config()?, session.now());
@@ -48,7 +47,7 @@ fn text(ahead: &Ahead, fault: Option<&Implausible>, now: DateTime<Utc>, is_trust
         return format!("the clock shows {}, and nothing in the ledger speaks against it\n", rfc3339(now));
     }
     let mut text = String::new();
-    for line in fault.iter().flat_map(|fault| table::broken(&fault.to_string())) {
+    for line in fault.iter().flat_map(|fault| output::screen().lines(&fault.to_string())) {
         let _ = writeln!(text, "{line}");
     }
     if !ahead.is_nothing() {

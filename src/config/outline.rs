@@ -44,6 +44,12 @@ impl Outline {
         self.faults.as_ref().map_or(Ok(&self.config), Err)
     }
 
+    /// All that was understood, for commands that only show. Nothing is stopped by it: `run` and `fire` take what
+    /// [`load`](crate::config::load()) gives.
+    pub fn for_reading(&self) -> &Config {
+        &self.config
+    }
+
     /// The directory of the ledger.
     pub fn state_dir(&self) -> &Path {
         &self.config.state_dir

@@ -70,6 +70,7 @@ pub(super) fn select(section: &Section<'_, SelectKeys>) -> Selection {
         executables: section.get(|k| k.executables).unwrap_or_default(),
         configurations: section.get(|k| k.configurations).unwrap_or_default(),
         include_token_billed: section.get(|k| k.include_token_billed).unwrap_or_default(),
+        only: None,
     };
     let place = |key: &str| match key {
         "resource_groups" => section.place_of(|k| k.resource_groups),

@@ -94,6 +94,8 @@ pub struct Selection {
     pub configurations: Vec<Glob>,
     /// Also stop deployments that are billed by tokens, although that avoids no cost.
     pub include_token_billed: bool,
+    /// Nothing but these, where a person has agreed to a plan that named them.
+    pub only: Option<BTreeSet<DeploymentId>>,
 }
 
 impl Selection {
@@ -120,6 +122,10 @@ impl Selection {
             .or_else(|| named("scenario", &self.scenarios, deployment.scenario_id.as_deref()))
             .or_else(|| named("executable", &self.executables, deployment.executable_id.as_deref()))
             .or_else(|| named("configuration", &self.configurations, Some(deployment.configuration())))
+            .or_else(|| {
+                let is_new = self.only.as_ref().is_some_and(|only| !only.contains(&deployment.id));
+                is_new.then(|| "it was not in the plan that was agreed to".to_owned())
+            })
     }
 
     fn mismatch_group(&self, group: &Group) -> Option<String> {

@@ -7,9 +7,10 @@ use crate::domain::rule::Mode;
 use crate::domain::run::{Row, Run};
 use crate::domain::visit::RunVisitor;
 use crate::report::Context;
+use crate::report::grid::{Field, Grid, Screen};
 use crate::report::parts::amount;
 use crate::report::sum::{Sum, Tally};
-use crate::report::table::{align_right, finished, keep_whole, plain};
+use crate::report::table::result_tone;
 
 /// After so many lines a table begins anew, with its heads: a longer one would have to be in memory whole before the
 /// widths of its columns are known.
@@ -19,7 +20,8 @@ const MOST_LINES: usize = 1_000;
 pub struct HistoryTable<'a, W> {
     out: W,
     context: Context<'a>,
-    lines: Vec<[String; 7]>,
+    screen: Screen,
+    lines: Vec<[Field; 7]>,
     tally: Tally,
     sum: Sum,
     is_empty: bool,
@@ -28,9 +30,9 @@ pub struct HistoryTable<'a, W> {
 
 impl<'a, W: Write> HistoryTable<'a, W> {
     /// Nothing is written before there is a run.
-    pub fn new(out: W, context: Context<'a>) -> Self {
+    pub fn new(out: W, context: Context<'a>, screen: Screen) -> Self {
         let (tally, sum) = (Tally::default(), Sum::default());
-        Self { out, context, lines: Vec::new(), tally, sum, is_empty: true, failure: None }
+        Self { out, context, screen, lines: Vec::new(), tally, sum, is_empty: true, failure: None }
     }
 
     /// Writes what is left. False where no run was told.
@@ -45,20 +47,20 @@ impl<'a, W: Write> HistoryTable<'a, W> {
         Ok(true)
     }
 
-    fn line(&self, run: &Run) -> [String; 7] {
+    fn line(&self, run: &Run) -> [Field; 7] {
         let form = self.context.form();
         let result = match run.mode {
             Mode::Observe => format!("{} (observe)", run.result),
             Mode::Enforce => run.result.to_string(),
         };
         [
-            form.stamp(run.firing.at),
-            run.firing.rule.to_string(),
-            result,
-            form.count(self.tally.stopped),
-            form.count(self.tally.not_confirmed),
-            form.count(self.tally.left + run.without_row()),
-            amount(&self.sum, &form),
+            form.stamp(run.firing.at).into(),
+            run.firing.rule.to_string().into(),
+            Field::new(result, result_tone(run.result, run.mode)),
+            form.count(self.tally.stopped).into(),
+            form.count(self.tally.not_confirmed).into(),
+            form.count(self.tally.left + run.without_row()).into(),
+            amount(&self.sum, &form).into(),
         ]
     }
 
@@ -66,11 +68,11 @@ impl<'a, W: Write> HistoryTable<'a, W> {
         if self.lines.is_empty() {
             return Ok(());
         }
-        let mut table = plain(&["WHEN", "RULE", "RESULT", "STOPPED", "NOT CONF.", "LEFT", "AVOIDED"]);
-        table.add_rows(self.lines.drain(..));
-        keep_whole(&mut table, &[0, 3, 4, 5, 6]);
-        align_right(&mut table, &[3, 4, 5, 6]);
-        self.out.write_all(finished(&table).as_bytes())
+        let mut table = Grid::new(&["WHEN", "RULE", "RESULT", "STOPPED", "NOT CONF.", "LEFT", "AVOIDED"]);
+        self.lines.drain(..).for_each(|line| table.add_row(line));
+        table.keep_whole(&[0]);
+        table.align_right(&[3, 4, 5, 6]);
+        self.out.write_all(table.draw(self.screen).as_bytes())
     }
 }
 

@@ -14,8 +14,10 @@
 pub mod clean;
 mod counting;
 mod csv;
+mod detail;
 mod digest;
 pub mod form;
+pub mod grid;
 mod history;
 mod holds;
 mod html;
@@ -47,11 +49,13 @@ use crate::report::form::Form;
 use crate::report::page::Page;
 
 pub use crate::report::csv::CsvWriter;
+pub use crate::report::detail::run_detail;
 pub use crate::report::digest::Digest;
 pub use crate::report::history::HistoryTable;
 pub use crate::report::json::JsonWriter;
 pub use crate::report::notice::notice;
 pub use crate::report::parcel::{LARGEST_ATTACHMENTS, Parcel};
+pub use crate::report::parts::amount;
 pub use crate::report::period::{Period, PeriodReport, period_report};
 pub use crate::report::run::{headline, run_report};
 pub use crate::report::table::run_summary;

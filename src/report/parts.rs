@@ -12,7 +12,7 @@ use crate::report::page::{Cell, Table};
 use crate::report::sum::Sum;
 
 /// `EUR 10.00 and USD 5.00`; node hours where nothing has a price.
-pub(super) fn amount(sum: &Sum, form: &Form<'_>) -> String {
+pub fn amount(sum: &Sum, form: &Form<'_>) -> String {
     let money = sum.money();
     if money.is_empty() {
         return unpriced_amount(sum.node_hours, form);

@@ -48,7 +48,11 @@ fn two_for_a_command_line_that_means_nothing() {
     for line in [
         &["nonsense"][..],
         &["plan", "evenin"],
-        &["plan", "--at", "tomorrow"],
+        &["plan", "--at", "someday"],
+        &["history", "--since", "30M"],
+        &["history", "evening"],
+        &["history", "evening@2026-11-23T18:00:00Z"],
+        &["history", "evening", "--rule", "evening"],
         &["next", "* * * * *"],
         &["hold", "add", "--until", "12h", "--reason", "x"],
         &["hold", "add", "--rule", "evening", "--deployment", "d001", "--until", "12h", "--reason", "x"],

@@ -29,7 +29,7 @@ fn bench() -> (Bench, Daemon) {
 }
 
 #[test]
-fn h01_a_command_that_holds_or_reads_makes_no_ledger_and_a_hold_that_nobody_would_read_is_refused() {
+fn u21_a_command_that_holds_or_reads_makes_no_ledger_and_a_hold_that_nobody_would_read_is_refused() {
     let bench = Bench::new(fleet(1), &idle_rule("evening"));
     let said = bench.run(&hold(["--rule", "evening"], "12h")).ends(5);
     assert!(said.err.contains("there is no ledger in") && said.err.contains("offhours run"), "{}", said.err);
@@ -51,7 +51,7 @@ fn h01_a_command_that_holds_or_reads_makes_no_ledger_and_a_hold_that_nobody_woul
 }
 
 #[test]
-fn h02_whoever_holds_something_learns_what_stays_on_when_at_what_cost_and_what_comes_next() {
+fn u22_whoever_holds_something_learns_what_stays_on_when_at_what_cost_and_what_comes_next() {
     let (bench, daemon) = bench();
     let one = bench.transcript(&hold(["--deployment", "d11invoice"], "5d"));
     assert_snapshot!("hold_one", masked(&one));
@@ -64,7 +64,7 @@ fn h02_whoever_holds_something_learns_what_stays_on_when_at_what_cost_and_what_c
 }
 
 #[test]
-fn h03_a_name_with_a_typing_error_holds_nothing_and_the_right_one_is_named() {
+fn u23_a_name_with_a_typing_error_holds_nothing_and_the_right_one_is_named() {
     let (bench, daemon) = bench();
     for (target, right) in [
         (["--deployment", "d11invioce"], "d11invoice"),
@@ -83,7 +83,7 @@ fn h03_a_name_with_a_typing_error_holds_nothing_and_the_right_one_is_named() {
 }
 
 #[test]
-fn h03_a_name_that_cannot_be_looked_up_is_held() {
+fn u23_a_name_that_cannot_be_looked_up_is_held() {
     let (bench, daemon) = bench();
     bench.simulator.inject(Fault::on("GET", "").always().answers(403));
     let said = bench.run(&hold(["--deployment", "d13later"], "5d")).ends(0);
@@ -93,7 +93,7 @@ fn h03_a_name_that_cannot_be_looked_up_is_held() {
 }
 
 #[test]
-fn h04_a_hold_that_changes_nothing_says_so() {
+fn u24_a_hold_that_changes_nothing_says_so() {
     let (bench, daemon) = bench();
     let said = bench.run(&hold(["--deployment", "d11invoice"], "2d")).ends(0);
     assert!(said.out.contains("no rule fires before this hold ends"), "{}", said.out);
@@ -104,7 +104,7 @@ fn h04_a_hold_that_changes_nothing_says_so() {
 }
 
 #[test]
-fn h05_more_than_thirty_days_are_asked_for_in_so_many_words() {
+fn u25_more_than_thirty_days_are_asked_for_in_so_many_words() {
     let (bench, daemon) = bench();
     let said = bench.run(&hold(["--deployment", "d11invoice"], "31d")).ends(2);
     assert!(said.err.contains("`--long`"), "{}", said.err);
@@ -116,7 +116,7 @@ fn h05_more_than_thirty_days_are_asked_for_in_so_many_words() {
 }
 
 #[test]
-fn h06_a_broken_file_of_another_team_keeps_nobody_from_holding_and_reading() {
+fn u26_a_broken_file_of_another_team_keeps_nobody_from_holding_and_reading() {
     let (bench, daemon) = bench();
     bench.write("schedules/another-team.toml", "[[rule]]\nname = \"broken\"\nstop = \"0 25 * * *\"\n");
     let said = bench.run(&hold(["--deployment", "d11invoice"], "5d")).ends(0);
@@ -134,7 +134,7 @@ fn h06_a_broken_file_of_another_team_keeps_nobody_from_holding_and_reading() {
 }
 
 #[test]
-fn h06_where_the_ledgers_place_cannot_be_told_nothing_is_held_in_another() {
+fn u26_where_the_ledgers_place_cannot_be_told_nothing_is_held_in_another() {
     let (bench, daemon) = bench();
     bench.write("offhours.toml", "this is = not toml at all\n");
     bench.run(&hold(["--deployment", "d11invoice"], "5d")).ends(3);
@@ -143,7 +143,7 @@ fn h06_where_the_ledgers_place_cannot_be_told_nothing_is_held_in_another() {
 }
 
 #[test]
-fn h07_a_configuration_that_is_not_in_force_is_said_by_status_and_by_each_mail() {
+fn u27_a_configuration_that_is_not_in_force_is_said_by_status_and_by_each_mail() {
     let bench = Bench::new(fleet(1), &fires_soon("evening"));
     let daemon = bench.daemon();
     assert_eq!(bench.run(&["status", "--json"]).ends(0).json()["amiss"], serde_json::json!([]));
@@ -161,7 +161,7 @@ fn h07_a_configuration_that_is_not_in_force_is_said_by_status_and_by_each_mail()
 }
 
 #[test]
-fn h08_what_a_notice_prints_holds_from_any_directory() {
+fn u28_what_a_notice_prints_holds_from_any_directory() {
     let bench = Bench::new(
         fleet(2),
         &fires_at("evening", now() + TimeDelta::hours(2)).replace("[rule.select]", "notice = \"3h\"\n[rule.select]"),
@@ -181,7 +181,7 @@ fn h08_what_a_notice_prints_holds_from_any_directory() {
 }
 
 #[test]
-fn b02_a_demo_takes_the_place_of_an_earlier_one_and_of_nothing_else() {
+fn u29_a_demo_takes_the_place_of_an_earlier_one_and_of_nothing_else() {
     let bench = Bench::new(fleet(1), &idle_rule("evening"));
     bench.run(&["demo"]).ends(0);
     let mails = names(&bench.path("offhours-demo/mails")).len();

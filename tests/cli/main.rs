@@ -22,3 +22,4 @@ mod secrets;
 #[path = "../support/smtp.rs"]
 mod smtp;
 mod starttls;
+mod terminal;

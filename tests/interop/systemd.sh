@@ -94,7 +94,7 @@ Type=oneshot
 ExecStart=/proof/proof.sh
 StandardOutput=append:/proof/log
 StandardError=append:/proof/log
-TimeoutStartSec=170
+TimeoutStartSec=230
 UNIT
 
 root=$image/root
@@ -105,7 +105,7 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$up,workdir=$image/wk" "$root" 
 # What this machine runs and keeps is none of the proof's business.
 rm -rf "$root"/etc/systemd/system/*.wants "$root/var/lib/private/offhours" "$root/var/lib/offhours"
 boot=0
-timeout --kill-after=10 200 systemd-nspawn --quiet --register=no --keep-unit --machine="offhours-proof-$$" \
+timeout --kill-after=10 260 systemd-nspawn --quiet --register=no --keep-unit --machine="offhours-proof-$$" \
     --directory="$root" --private-network --boot systemd.unit=proof.target systemd.show_status=no \
     </dev/null >"$work/console" 2>&1 || boot=$?
 if [ ! -s "$root/proof/log" ]; then

@@ -134,7 +134,7 @@ fn p12_a_ledger_of_a_newer_version_is_refused_and_not_changed() {
     for command in [&["run"][..], &["history"], &["plan"], &["fire", "evening"], &["hold", "list"], &["mail", "queue"]]
     {
         let said = bench.run(command).ends(5);
-        assert!(said.err.contains("has format 99, this offhours knows formats up to 2"), "{said:?}");
+        assert!(said.err.contains("has format 99, this offhours knows formats up to 3"), "{said:?}");
     }
     assert_eq!(fs::read(&file).unwrap(), before);
     assert!(bench.asked().is_empty());

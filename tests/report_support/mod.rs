@@ -15,6 +15,7 @@ use offhours::domain::run::{EndedBy, Firing, Leak, OBSERVED, Outcome, Row, Run, 
 use offhours::domain::schedule::OffWindow;
 use offhours::domain::visit::RunVisitor;
 use offhours::domain::zone::Zone;
+use offhours::report::grid::Screen;
 use offhours::report::{Context, CsvWriter, Digest, HistoryTable, JsonWriter, Period, PeriodReport, Trend, TrendPoint};
 use rust_decimal::Decimal;
 
@@ -330,7 +331,7 @@ pub fn json_period(report: &PeriodReport<'_>, runs: &[Run]) -> serde_json::Value
 
 pub fn history_table(runs: &[Run], context: &Context<'_>) -> String {
     let mut bytes = Vec::new();
-    let mut table = HistoryTable::new(&mut bytes, *context);
+    let mut table = HistoryTable::new(&mut bytes, *context, Screen::NARROW);
     tell(runs, &mut table);
     table.finish().unwrap();
     String::from_utf8(bytes).unwrap()

@@ -91,7 +91,7 @@ fn p37_a_rule_set_to_observe_before_it_asked_for_anything_shows_one_conditional_
     let mail = run_report(&run, &context);
     assert_eq!(mail.subject, "offhours: nothing was stopped, 20 would have been · dev-evenings");
     assert!(mail.text.contains("Nothing was stopped; 20 deployments would have been."), "{}", mail.text);
-    let summary = run_summary(&run, &context);
+    let summary = run_summary(&run, &context, offhours::report::grid::Screen::PIPE);
     assert!(summary.replace('\n', " ").contains("observed: 20 would have been stopped, EUR "), "{summary}");
 }
 

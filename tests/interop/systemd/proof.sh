@@ -139,6 +139,66 @@ holds 15 "and the old rules go on firing" status_says '^2 rules'
 [ "$(main_pid)" = "$pid" ] && [ "$(property ActiveState)" = active ] || broken "it is still the same process"
 rm /etc/offhours/schedules/second.toml
 
+# --- what a person writes to keep something on is heard, or the person learns that it is not
+cat >/etc/offhours/schedules/later.toml <<RULE
+[[rule]]
+name   = "later"
+stop   = "$(TZ=Europe/Berlin date -d '+2 hours' '+%-M %-H %-d %-m') *"
+until  = "0 0 1 1 *"
+notice = "3h"
+[rule.select]
+resource_groups = ["later"]
+RULE
+systemctl reload offhours.service
+notice() {
+    python3 - "$@" <<'PYTHON'
+import email, email.policy, glob, sys
+for path in sorted(glob.glob("/proof/mails/*.eml")):
+    mail = email.message_from_binary_file(open(path, "rb"), policy=email.policy.default)
+    for line in mail.get_body(("plain",)).get_content().splitlines():
+        if "hold add --deployment" in line and "later" in mail["Subject"]:
+            print(line.strip())
+            sys.exit(0)
+sys.exit(1)
+PYTHON
+}
+holds 60 "a notice arrives" notice
+command=$(notice)
+[[ $command = "sudo offhoursctl hold add --deployment "* ]] || broken "the notice's command: $command"
+# `sudo` says who called it; here nobody else is there.
+elsewhere=$(mktemp -d)
+(cd "$elsewhere" && eval "SUDO_USER=ada PATH=/usr/local/bin:$PATH ${command#sudo }") >/proof/held 2>&1 ||
+    broken "the notice's own command holds: $(cat /proof/held)"
+grep -q 'keeps on   1 deployment' /proof/held && grep -q 'daemon     runs, pid' /proof/held ||
+    broken "and its effect is said: $(cat /proof/held)"
+"${ctl[@]}" hold list --json | python3 -c 'import json, sys; sys.exit(json.load(sys.stdin)[0]["by"] != "ada")' ||
+    broken "and is ada's: $("${ctl[@]}" hold list --json)"
+"${ctl[@]}" plan later | grep -q 'held' || broken "and the daemon's rules keep to it: $("${ctl[@]}" plan later)"
+"${ctl[@]}" hold remove 1 >/dev/null || broken "it removes a hold"
+ok "the command of a notice holds, from any directory, and knows who wanted it"
+# refused_by_plain WHO…: `offhours` itself finds the service's ledger, and says which command works there.
+refused_by_plain() {
+    local code=0
+    (cd "$elsewhere" && "$@" /usr/local/bin/offhours hold add --rule later --until 1h --reason 'not tonight') >/proof/plain 2>&1 || code=$?
+    [ "$code" = 5 ] || broken "$*: exit 5, not $code: $(cat /proof/plain)"
+    grep -qF "\`sudo offhoursctl hold add --rule later --until 1h --reason 'not tonight'\`" /proof/plain ||
+        broken "$*: it names the command that works: $(cat /proof/plain)"
+}
+refused_by_plain env HOME=/root
+refused_by_plain env HOME=/tmp setpriv --reuid=nobody --regid=nogroup --clear-groups
+if [ -e /root/.local/state/offhours ] || [ -e /tmp/.local ]; then broken "no second ledger was made"; fi
+ok "offhours itself makes no second ledger, and names the command that works"
+code=0
+"${ctl[@]}" ledger backup "$elsewhere/copy" >/proof/backup 2>&1 || code=$?
+[ "$code" = 2 ] && [ ! -e "$elsewhere/copy" ] || broken "a backup that would be lost is refused: $(cat /proof/backup)"
+"${ctl[@]}" ledger backup - >"$elsewhere/copy" 2>/proof/backup || broken "a backup by a pipe: $(cat /proof/backup)"
+[ "$(head -c 15 "$elsewhere/copy")" = "SQLite format 3" ] || broken "the backup is a ledger"
+"${ctl[@]}" ledger backup /var/lib/offhours/copy >/dev/null || broken "a backup in the state directory"
+rm /var/lib/private/offhours/copy
+ok "a backup arrives where it was named, or is refused"
+rm -r "$elsewhere" /etc/offhours/schedules/later.toml
+systemctl reload offhours.service
+
 # --- one instance only
 code=0
 "${ctl[@]}" run 2>/proof/second || code=$?
@@ -243,7 +303,7 @@ grep -q "^$named: no faults" /proof/check || broken "the caller's environment is
 "${ctl[@]}" hold add --rule proof --until 1h --reason 'for $CANARY ${CANARY} $$ %n' >/dev/null || broken "it adds a hold"
 "${ctl[@]}" hold list --json | grep -qF '"for $CANARY ${CANARY} $$ %n"' ||
     broken "the service's environment is not read out: $("${ctl[@]}" hold list --json)"
-"${ctl[@]}" hold remove 1 >/dev/null || broken "it removes a hold"
+"${ctl[@]}" hold remove 2 >/dev/null || broken "it removes a hold"
 "${ctl[@]}" ledger verify >/dev/null || broken "the ledger is whole"
 ok "offhoursctl takes no --config, no file of the caller's and nothing of his environment"
 rm /run/systemd/system/offhours.service.d/command.conf
