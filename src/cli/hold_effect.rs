@@ -148,14 +148,12 @@ fn keep(kept: &mut Vec<KeptOn>, planned: Planned, windows: &[crate::domain::sche
     let same = |one: &&mut KeptOn| {
         one.deployment.id == deployment.id && one.deployment.resource_group == deployment.resource_group
     };
-    match kept.iter_mut().find(same) {
-        Some(one) => one.add(windows),
-        None => {
-            let mut one = KeptOn { deployment, rate, windows: Vec::new() };
-            one.add(windows);
-            kept.push(one);
-        }
+    if let Some(known) = kept.iter_mut().find(same) {
+        return known.add(windows);
     }
+    let mut one = KeptOn { deployment, rate, windows: Vec::new() };
+    one.add(windows);
+    kept.push(one);
 }
 
 fn name_of_group(target: &Target, surveyed: &Surveyed) -> Option<String> {

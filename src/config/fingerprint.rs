@@ -1,7 +1,7 @@
 //! Which text was read: by it two processes tell whether they speak of the same configuration.
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use ring::digest::{Context, SHA256, digest};
@@ -31,7 +31,11 @@ impl Prints {
             all.update(b"\0");
             all.update(print);
         }
-        Fingerprint(all.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+        let mut text = String::new();
+        for byte in all.finish().as_ref() {
+            let _ = write!(text, "{byte:02x}");
+        }
+        Fingerprint(text)
     }
 }
 

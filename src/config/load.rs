@@ -29,19 +29,19 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), Faults> {
 
 /// As [`load`], without a look at keys and passwords: for a machine that has the rules and must not have the secrets.
 pub fn load_without_secrets(path: &Path) -> Result<(Config, Vec<Warning>), Faults> {
-    let Outline { config, faults, warnings } = read(path, Reading::new(Clock::System.now(), false)).outline;
+    let Outline { config, faults, warnings } = read(path, &Reading::new(Clock::System.now(), false)).outline;
     faults.map_or(Ok((config, warnings)), Err)
 }
 
 /// As [`load`], with warnings as they are at `now`.
 pub fn load_at(path: &Path, now: DateTime<Utc>) -> Result<(Config, Vec<Warning>), Faults> {
-    let Outline { config, faults, warnings } = read(path, Reading::new(now, true)).outline;
+    let Outline { config, faults, warnings } = read(path, &Reading::new(now, true)).outline;
     faults.map_or(Ok((config, warnings)), Err)
 }
 
 /// Reads as much as can be told of files that may have faults. Fails where not even the place of the ledger can be told.
 pub fn outline(path: &Path, now: DateTime<Utc>) -> Result<Outline, Faults> {
-    let Read { outline, knows_state_dir } = read(path, Reading::new(now, true));
+    let Read { outline, knows_state_dir } = read(path, &Reading::new(now, true));
     match outline.faults {
         Some(faults) if !knows_state_dir => Err(faults),
         _ => Ok(outline),
@@ -55,11 +55,11 @@ struct Read {
     knows_state_dir: bool,
 }
 
-fn read(path: &Path, reading: Reading) -> Read {
-    let main = read_main(path, &reading);
+fn read(path: &Path, reading: &Reading) -> Read {
+    let main = read_main(path, reading);
     let directory =
         main.schedules.clone().unwrap_or_else(|| path.parent().unwrap_or(Path::new("")).join(DEFAULT_SCHEDULES));
-    let rules = read_rules(path, &directory, &main, &reading);
+    let rules = read_rules(path, &directory, &main, reading);
     let named = main.state_dir.clone();
     let is_named = named.is_some() || (reading.understood.get() && !main.has_state_dir);
     let state_dir = named.or_else(|| state_dir::default_for(path));

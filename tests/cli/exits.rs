@@ -74,7 +74,7 @@ fn three_for_a_configuration_with_faults_or_none_at_all() {
     let bench = Bench::new(fleet(1), &idle_rule("evening"));
     bench.run(&["--config", "nowhere.toml", "plan"]).ends(3);
     bench.write("offhours.toml", "timezone = \"CET\"\n");
-    for command in ["run", "check", "plan", "history"] {
+    for command in ["run", "check", "plan", "report"] {
         let said = bench.run(&[command]).ends(3);
         assert!(said.err.contains("offhours.toml:1:"), "{}", said.err);
     }
