@@ -10,7 +10,7 @@ use crate::cli::hold_answer::Answer;
 use crate::cli::hold_effect::{Effect, effect};
 use crate::cli::{Session, output, when};
 use crate::config::{Outline, nearest};
-use crate::domain::hold::{Hold as DomainHold, Target};
+use crate::domain::hold::{Hold as DomainHold, LONG, Target};
 use crate::domain::id::{BadId, DeploymentId, ResourceGroup, RuleName};
 use crate::domain::instant::rfc3339;
 use crate::ledger::Ledger;
@@ -20,9 +20,6 @@ use crate::report::form::Form;
 use crate::report::grid::Grid;
 
 const LONGEST_REASON: usize = 500;
-/// What is kept on for longer is asked for in so many words.
-const LONG: TimeDelta = TimeDelta::days(30);
-
 /// Nobody remembers a hold for longer.
 const LONGEST: TimeDelta = TimeDelta::days(366);
 const FOR_GOOD: &str =

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
@@ -12,6 +12,9 @@ use crate::domain::instant::rfc3339;
 pub const OPT_OUT_LABEL: &str = "ext.ai.sap.com/offhours";
 /// The label by which a resource group opts out until an instant (RFC 3339).
 pub const HOLD_UNTIL_LABEL: &str = "ext.ai.sap.com/offhours-hold-until";
+
+/// What is kept on for longer is asked for in so many words.
+pub const LONG: TimeDelta = TimeDelta::days(30);
 
 /// What a hold covers.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::domain::hold::HOLD_UNTIL_LABEL;
+use crate::domain::hold::{HOLD_UNTIL_LABEL, LONG};
 use crate::domain::id::RuleName;
 use crate::domain::plan::{Decision, Planned};
 use crate::domain::schedule::OffWindow;
@@ -42,13 +42,20 @@ pub fn notice(
         calm: "",
         figure: None,
         facts: Vec::new(),
-        sections: sections(&stops, rule, off_window, context.command, most),
+        sections: sections(&stops, rule, off_window, context, most),
         footer: vec!["Sent by offhours. What is held, opted out or new by then is left on.".to_owned()],
     };
     fitted(build, Vec::new())
 }
 
-fn sections(stops: &[&Planned], rule: &RuleName, off_window: OffWindow, command: &str, most: usize) -> Vec<Section> {
+fn sections(
+    stops: &[&Planned],
+    rule: &RuleName,
+    off_window: OffWindow,
+    context: &Context<'_>,
+    most: usize,
+) -> Vec<Section> {
+    let command = context.command;
     let rows = stops.iter().map(|planned| {
         let deployment = &planned.deployment;
         let nodes: Vec<String> =
@@ -63,7 +70,9 @@ fn sections(stops: &[&Planned], rule: &RuleName, off_window: OffWindow, command:
         .more
         .map(|_| format!("{} more; `{command} plan {rule}` shows them all.", stops.len().saturating_sub(most)));
     let until = off_window.to.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let hold = |flag: &str, name: &str| format!("{command} hold add --{flag} {name} --until {until} --reason \"WHY\"");
+    let long = if off_window.to - context.now > LONG { " --long" } else { "" };
+    let hold =
+        |flag: &str, name: &str| format!("{command} hold add --{flag} {name} --until {until}{long} --reason \"WHY\"");
     let shown = stops.iter().take(MOST_COMMANDS);
     let mut lines: Vec<String> = shown.map(|planned| hold("deployment", planned.deployment.id.as_str())).collect();
     if stops.len() > MOST_COMMANDS {

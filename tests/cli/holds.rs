@@ -173,7 +173,7 @@ fn u28_what_a_notice_prints_holds_from_any_directory() {
     let elsewhere = tempfile::tempdir().unwrap();
     let words = shlex::split(&command.replace("WHY", "training")).unwrap();
     assert_eq!(words[0], "offhours");
-    let mut held = bench.command(&words[1..].iter().map(String::as_str).chain(["--long"]).collect::<Vec<_>>());
+    let mut held = bench.command(&words[1..].iter().map(String::as_str).collect::<Vec<_>>());
     let held = crate::bench::Said::of(held.current_dir(elsewhere.path()).output().unwrap()).ends(0);
     assert!(held.out.contains("keeps on   1 deployment"), "{}", held.out);
     assert_eq!(names(elsewhere.path()), Vec::<String>::new());

@@ -184,8 +184,8 @@ refused_by_plain() {
     grep -qF "\`sudo offhoursctl hold add --rule later --until 1h --reason 'not tonight'\`" /proof/plain ||
         broken "$*: it names the command that works: $(cat /proof/plain)"
 }
-refused_by_plain env HOME=/root
-refused_by_plain env HOME=/tmp setpriv --reuid=nobody --regid=nogroup --clear-groups
+refused_by_plain env HOME=/root USER=root
+refused_by_plain env HOME=/tmp USER=nobody setpriv --reuid=nobody --regid=nogroup --clear-groups
 if [ -e /root/.local/state/offhours ] || [ -e /tmp/.local ]; then broken "no second ledger was made"; fi
 ok "offhours itself makes no second ledger, and names the command that works"
 code=0
