@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::run::built;
 use crate::cli::{Session, aside, output};
-use crate::config::{Fingerprint, OnDisk, Outline};
+use crate::config::{Fingerprint, Outline};
 use crate::domain::agenda::Agenda;
 use crate::domain::calendar_end::{CalendarEnd, calendar_ends};
 use crate::domain::id::RuleName;
@@ -40,8 +40,8 @@ struct Status {
     holds: usize,
     unsettled: u32,
     put_aside: Vec<Chore>,
-    /// How the files compare with what the daemon goes by.
-    on_disk: Option<OnDisk>,
+    /// What is to be done where the files are not what the daemon goes by.
+    not_in_force: Option<String>,
     calendar_ends: Vec<CalendarEnd>,
 }
 
@@ -84,7 +84,8 @@ impl Status {
             None => Default::default(),
         };
         let in_force = in_force.filter(|_| status.daemon != Daemon::Absent);
-        status.on_disk = in_force.map(|known| outline.compared_with(&Fingerprint::new(known.fingerprint)));
+        let on_disk = in_force.map(|known| outline.compared_with(&Fingerprint::new(known.fingerprint)));
+        status.not_in_force = on_disk.and_then(|on_disk| not_in_force(&on_disk, outline.command()));
         let known = cursors.into_iter().map(|(rule, cursor)| (rule, (cursor.schedule, cursor.after)));
         let agenda = Agenda::new(outline.rules(), &known.collect(), now);
         status.look_at_clock(&agenda, plausible(now, built, newest), now);
@@ -110,7 +111,7 @@ impl Status {
             amiss.push("no daemon runs: nothing fires".to_owned());
         }
         amiss.extend(self.clock.iter().map(|fault| format!("rules do not fire: {fault}")));
-        amiss.extend(self.on_disk.as_ref().and_then(not_in_force));
+        amiss.extend(self.not_in_force.clone());
         for rule in &self.rules {
             let failed = rule.last.as_ref().filter(|last| last.result.is_some_and(RunResult::needs_a_person));
             amiss.extend(failed.map(|last| format!("the last run of rule {} ended {}", rule.rule, result(last))));
@@ -154,7 +155,7 @@ impl Status {
         for line in self.clock.iter().flat_map(|fault| screen.lines(&format!("RULES DO NOT FIRE: {fault}"))) {
             let _ = writeln!(text, "{line}");
         }
-        for line in self.on_disk.iter().filter_map(not_in_force).flat_map(|line| screen.lines(&line)) {
+        for line in self.not_in_force.iter().flat_map(|line| screen.lines(line)) {
             let _ = writeln!(text, "{line}");
         }
         let _ = writeln!(text, "time zone data {zone_data}");

@@ -60,6 +60,11 @@ impl Outline {
         &self.config.path
     }
 
+    /// How people type a command that reaches the ledger, without the command itself.
+    pub fn command(&self) -> &str {
+        &self.config.command
+    }
+
     /// The rules that were understood.
     pub fn rules(&self) -> &[Arc<Rule>] {
         &self.config.rules

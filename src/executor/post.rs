@@ -21,7 +21,7 @@ pub fn run_mails(
     on_disk: &OnDisk,
     now: DateTime<Utc>,
 ) -> Vec<NewMail> {
-    let needs: Vec<String> = not_in_force(on_disk).into_iter().collect();
+    let needs: Vec<String> = not_in_force(on_disk, &config.command).into_iter().collect();
     let wanted = match rule.map_or(MailWhen::Always, |rule| rule.mail) {
         MailWhen::Always => true,
         MailWhen::Problems => run.needs_action() || !needs.is_empty(),
@@ -39,17 +39,16 @@ pub fn run_mails(
 
 /// What is to be done where the files are not what offhours goes by: somebody may have written down there what is to be kept
 /// on.
-pub fn not_in_force(on_disk: &OnDisk) -> Option<String> {
+pub fn not_in_force(on_disk: &OnDisk, command: &str) -> Option<String> {
     let why = match on_disk {
         OnDisk::Same => return None,
-        OnDisk::Changed => {
-            "it was changed and not read since. `systemctl reload offhours` (or SIGHUP) reads it, `offhours check` says whether \
-             it can be read"
-                .to_owned()
-        }
-        OnDisk::Faulty(1, first) => format!("it has a fault: {first}. Mend it, run `offhours check`, then reload"),
+        OnDisk::Changed => format!(
+            "it was changed and not read since. `systemctl reload offhours` (or SIGHUP) reads it, `{command} check` says \
+             whether it can be read"
+        ),
+        OnDisk::Faulty(1, first) => format!("it has a fault: {first}. Mend it, run `{command} check`, then reload"),
         OnDisk::Faulty(count, first) => {
-            format!("it has {count} faults, the first: {first}. Mend them, run `offhours check`, then reload")
+            format!("it has {count} faults, the first: {first}. Mend them, run `{command} check`, then reload")
         }
     };
     Some(format!("The configuration on disk is not the one in force: {why}."))

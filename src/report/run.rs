@@ -33,7 +33,8 @@ pub fn run_report(run: &Run, context: &Context<'_>) -> Content {
     let rows = match &attachment {
         Some(_) => counting::ATTACHED.to_owned(),
         None => format!(
-            "Its CSV is too large for a mail; `offhours history --since {} --rule {} --json` prints each row.",
+            "Its CSV is too large for a mail; `{} history --since {} --rule {} --json` prints each row.",
+            context.command,
             rfc3339(run.firing.at),
             run.firing.rule
         ),
@@ -234,7 +235,7 @@ fn needs(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
             "{count} may still be running{cost}. Look at them in AI Core, and stop by hand what should be off."
         ));
     }
-    let again = format!("`offhours fire {}`", run.firing.rule);
+    let again = format!("`{} fire {}`", context.command, run.firing.rule);
     let open = context.now < run.off_window.to;
     let until = form.instant(run.off_window.to);
     match run.result {
@@ -243,7 +244,10 @@ fn needs(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
         }
         RunResult::Missed => needs.push("Find out why the daemon was not running at that time.".to_owned()),
         RunResult::Blocked => {
-            needs.push(format!("Read what it would have stopped: `offhours plan {}`. If that is right, raise `max_stops` and run {again}.", run.firing.rule));
+            needs.push(format!(
+                "Read what it would have stopped: `{} plan {}`. If that is right, raise `max_stops` and run {again}.",
+                context.command, run.firing.rule
+            ));
         }
         RunResult::Interrupted => {
             needs.push(format!("See that the daemon runs again: it finishes this run if it is back before {until}."));
@@ -312,7 +316,7 @@ fn sections(facts: &Facts<'_>, context: &Context<'_>, most: usize, rows: &str) -
         facts.left.section(&form),
         held.section(&[], &form),
         unpriced.section(&form),
-        tries(run, &form),
+        tries(run, context.command, &form),
         notes(context.notes),
     ];
     let mut sections: Vec<Section> = sections.into_iter().flatten().collect();
@@ -348,11 +352,12 @@ fn figures(figures: &Figures<'_>, conditional: bool, form: &Form<'_>, most: usiz
 }
 
 /// When something was in the way, and what; none where the first try went through.
-fn tries(run: &Run, form: &Form<'_>) -> Option<Section> {
+fn tries(run: &Run, command: &str, form: &Form<'_>) -> Option<Section> {
     let item = |one: &Try| format!("{}: {}", form.time(one.at), shorten(&one.reason, LONGEST_REASON));
     let mut items: Vec<String> = run.tries.iter().take(MOST_TRIES).map(item).collect();
     if run.tries.len() > MOST_TRIES {
-        items.push(format!("{} more; `offhours history --json` has them all.", run.tries.len() - MOST_TRIES));
+        let more = run.tries.len() - MOST_TRIES;
+        items.push(format!("{more} more; `{command} history --json` has them all."));
     }
     (!items.is_empty()).then(|| Section::new("Tried again", Body::List { items }))
 }
