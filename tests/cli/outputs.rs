@@ -166,7 +166,7 @@ fn fire_and_what_it_leaves_behind() {
         "d# chat stopped EUR #",
         "d# search stopped # node hours",
         "left: # excluded, # opted out by label, # protected, # token-billed, # younger than min_age",
-        "evenings@#-#-#T#:#:#Z done: # stopped, # not confirmed, # left, EUR # avoided (estimate)",
+        "evenings@#-#-#T#:#Z done: # stopped, # not confirmed, # left, EUR # avoided (estimate)",
         "evenings: listing deployments # to stop, # left confirming # of #",
     ] {
         assert!(flowing.contains(part), "`{part}` is not in: {flowing}");

@@ -25,8 +25,8 @@ pub fn masked(text: &str) -> String {
                     c => out.push(c),
                 }
             }
-            // On the hour, 6.999 node hours are 7.
-            out.replace("#,#", "#").replace("#.#", "#")
+            // On the hour, 6.999 node hours are 7; on the minute, seconds are not shown.
+            out.replace("#,#", "#").replace("#.#", "#").replace("#:#:#", "#:#")
         });
         let indent = line.len() - line.trim_start().len();
         masked.push_str(&" ".repeat(indent.min(2)));
