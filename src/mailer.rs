@@ -60,6 +60,11 @@ impl Mailer {
             if tried_any && is_of_backlog(&mail, began) && !self.pause(PAUSE_IN_BACKLOG).await {
                 break None;
             }
+            if mail.useless_from.is_some_and(|useless_from| useless_from <= now) {
+                drop(message);
+                self.let_go(&mail, now).await?;
+                continue;
+            }
             let attempt = match Address::parse(&mail.recipient) {
                 Ok(recipient) => caught(courier.deliver(settings, &recipient, &message)).await,
                 Err(error) => Err(DeliveryError::Address(error)),
@@ -71,6 +76,15 @@ impl Mailer {
         courier.rest().await;
         self.drop_old_words().await;
         Ok(next)
+    }
+
+    /// Gives up a notice that could not be sent before what it announces.
+    async fn let_go(&self, mail: &QueuedMail, now: DateTime<Utc>) -> Result<(), LedgerError> {
+        let (id, last) = (mail.id, mail.last_error.as_deref());
+        let why = last.map_or_else(String::new, |error| format!("; at the last attempt {error}"));
+        let reason = format!("too late: what it announces is about to begin or has begun{why}");
+        warn!(mail = id, "mail {id} to {} is not sent any more: {reason}", mail.recipient);
+        self.ledger.write(move |tx| tx.mail_useless(id, &reason, now)).await
     }
 
     /// Drops what nobody looks at any more. A failure costs nothing but room.

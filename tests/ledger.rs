@@ -79,6 +79,7 @@ fn mail(n: u32) -> NewMail {
         message_id: format!("<{n}@offhours>"),
         head: format!("To: {n}\r\n").into_bytes(),
         letter: Letter { id: n.to_string(), bytes: b"From: x\r\n"[..].into() },
+        useless_from: None,
     }
 }
 

@@ -51,6 +51,7 @@ fn mail() -> NewMail {
         message_id: "<1@offhours>".to_owned(),
         head: Vec::new(),
         letter: Letter { id: "1".to_owned(), bytes: vec![b'x'; 10_000].into() },
+        useless_from: None,
     }
 }
 

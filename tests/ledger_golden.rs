@@ -142,6 +142,7 @@ fn fill(tx: &Tx<'_>) -> Result<(), LedgerError> {
             message_id: format!("<{n}@offhours.invalid>"),
             head: format!("Subject: {n}\r\n").into_bytes(),
             letter: Letter { id: n.to_string(), bytes: b"\r\nbody\r\n"[..].into() },
+            useless_from: None,
         })
         .collect();
     tx.enqueue(&mails, evening())?;

@@ -258,6 +258,7 @@ async fn p46_a_run_that_the_backup_shows_under_way_is_not_resumed_and_its_stops_
                 message_id: "<1@offhours>".to_owned(),
                 head: Vec::new(),
                 letter: Letter { id: "1".to_owned(), bytes: b"x".as_slice().into() },
+                useless_from: None,
             };
             tx.enqueue(&[mail], evening())
         })

@@ -389,6 +389,7 @@ async fn e10_a_backlog_leaves_oldest_first_and_one_mail_a_second() {
             message_id: format!("<{n}@offhours>"),
             head: Vec::new(),
             letter: Letter { id: n.to_string(), bytes: mail("finops@example.com", "12 stopped").into() },
+            useless_from: None,
         })
         .collect();
     ledger.write(move |tx| tx.enqueue(&queued, start - TimeDelta::hours(5))).await.unwrap();

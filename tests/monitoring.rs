@@ -431,6 +431,7 @@ async fn e03_a_mail_that_was_given_up_is_a_note_in_the_report_of_the_period() {
             message_id: format!("<{id}@offhours>"),
             head: Vec::new(),
             letter: Letter { id: id.to_string(), bytes: b"From: x\r\n"[..].into() },
+            useless_from: None,
         };
         ledger.write(move |tx| tx.enqueue(&[mail], at)).await.unwrap();
         ledger.write(move |tx| tx.mail_failed(id, "554 looks like spam", None, at)).await.unwrap();

@@ -134,6 +134,7 @@ impl Stage {
             message_id: format!("<{n:04}@offhours>"),
             head: format!("bytes of <{n:04}@offhours>").into_bytes(),
             letter: letter.clone(),
+            useless_from: None,
         };
         let mails: Vec<NewMail> = (first..first + recipients).map(mail).collect();
         let seen = |mail: &NewMail| Seen { message: mail.message(), ..Seen::default() };

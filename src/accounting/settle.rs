@@ -113,7 +113,7 @@ fn write_down(tx: &Tx<'_>, batch: &[Unsettled], listed: &Listed, now: DateTime<U
 /// The first look that sees a late stop is the one that counts: it is noted at once, because AI Core may not say when it
 /// was, and the deployment may be deleted before the window ends.
 fn note_late_stop(tx: &Tx<'_>, one: &Unsettled, evidence: Evidence<'_>) -> Result<(), LedgerError> {
-    match came_true(&one.row, evidence) {
+    match came_true(&one.row, one.off_window, evidence) {
         Some(since) if tx.counted_elsewhere(one)? == Elsewhere::Not => tx.came_true(one, since),
         _ => Ok(()),
     }

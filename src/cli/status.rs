@@ -333,6 +333,7 @@ mod tests {
             message_id: n.to_string(),
             head: Vec::new(),
             letter: Letter { id: n.to_string(), bytes: vec![b'x'; 100_000].into() },
+            useless_from: None,
         };
         ledger
             .write(move |tx| {

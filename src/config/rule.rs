@@ -69,8 +69,8 @@ section! {
         min_age: TimeDelta, Default r#""30m""#;
         /// How long a run waits until AI Core reports STOPPED.
         verify_timeout: TimeDelta, Default r#""15m""#;
-        /// How long before a firing its recipients are told what will be stopped and how to hold it.
-        notice: TimeDelta, Optional r#""30m""#;
+        /// How long before a firing its recipients are told what will be stopped and how to hold it; at least 5m.
+        notice: Notice, Optional r#""30m""#;
         /// Which runs are mailed: all, those that did not end `done`, or none.
         mail: MailWhen, Default r#""always""#;
         /// Recipients in addition to those of `[mail]`.
@@ -149,7 +149,7 @@ fn resolve(section: &Section<'_, RuleKeys>, name: Option<RuleName>, defaults: &D
     let max_stops = section.get(|k| k.max_stops).map_or(DEFAULT_MAX_STOPS, |MaxStops(n)| n);
     let min_age = section.get(|k| k.min_age).unwrap_or(DEFAULT_MIN_AGE);
     let verify_timeout = section.get(|k| k.verify_timeout).unwrap_or(DEFAULT_VERIFY_TIMEOUT);
-    let notice = section.get(|k| k.notice);
+    let notice = section.get(|k| k.notice).map(|Notice(notice)| notice);
     let mail = section.get(|k| k.mail).unwrap_or(MailWhen::Always);
     let to = section.get(|k| k.to).map_or_else(Vec::new, |Recipients(to)| to);
     let select = section.need_section(|k| k.select).map(|section| select(&section));
@@ -277,6 +277,31 @@ impl Value for MaxStops {
                 node.refuse(format!("`{}` is out of range 1-{}: {shown}", node.key, Self::MOST))
             }
         }
+    }
+}
+
+/// `notice`: at least five minutes, so that who reads it can still hold something.
+pub(super) struct Notice(TimeDelta);
+
+impl Notice {
+    const LEAST: TimeDelta = TimeDelta::minutes(5);
+}
+
+impl Typed for Notice {
+    const WHAT: &'static str = TimeDelta::WHAT;
+
+    fn schema() -> Json {
+        TimeDelta::schema()
+    }
+}
+
+impl Value for Notice {
+    fn read(node: Node<'_>) -> Option<Self> {
+        let notice = TimeDelta::read(node)?;
+        if notice < Self::LEAST {
+            return node.refuse("`notice` is shorter than five minutes: nobody could hold anything in time".to_owned());
+        }
+        Some(Self(notice))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod calendar_end;
 pub mod coverage;
 pub mod cron;
 pub mod deployment;
+pub mod earlier;
 pub mod hold;
 pub mod id;
 pub mod instant;

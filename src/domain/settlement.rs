@@ -34,7 +34,7 @@ pub fn settle(row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option<Se
     }
     match row.outcome {
         Outcome::Stopped => settle_stopped(row, window, row.confirmed_at?, evidence),
-        Outcome::Unconfirmed => match row.confirmed_at.or_else(|| came_true(row, evidence)) {
+        Outcome::Unconfirmed => match row.confirmed_at.or_else(|| came_true(row, window, evidence)) {
             Some(confirmed_at) => settle_stopped(row, window, confirmed_at, evidence),
             None if evidence.now < window.to => None,
             None => Some(Settlement {
@@ -49,13 +49,13 @@ pub fn settle(row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option<Se
 }
 
 /// A stop that was not seen in time and has come true since: from when on it counts, for the first look that saw it. Noted
-/// in the row's `confirmed_at`, it is what later looks go by.
-pub fn came_true(row: &Row, evidence: Evidence<'_>) -> Option<DateTime<Utc>> {
+/// in the row's `confirmed_at`, it is what later looks go by. What an earlier run had asked for counts in this window only.
+pub fn came_true(row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option<DateTime<Utc>> {
     if row.outcome != Outcome::Unconfirmed || row.confirmed_at.is_some() {
         return None;
     }
     let own = evidence.listed.get(&row.id).filter(|own| own.status == Status::Stopped)?;
-    Some(confirmed_at(own, row.requested_at?, evidence.now))
+    Some(confirmed_at(own, row.requested_at.unwrap_or(window.from), evidence.now))
 }
 
 /// What is settled stays, but for the leak: a replacement that was stopped or deleted in its turn leaks no longer. One that

@@ -165,8 +165,10 @@ impl Account {
         let GroupTickets { group: Group { id: name, .. }, tickets, .. } = group;
         for (id, ticket) in tickets {
             let again = matches!(&ticket.progress, Progress::Over(fate) if fate.again);
+            let was_asked_before = matches!(&ticket.progress, Progress::Over(fate) if fate.found.is_some());
             let row = ticket.into_row(window);
-            if self.blocked.as_ref() == Some(&row.reason) {
+            let is_only_counted = was_asked_before && row.outcome == Outcome::Left;
+            if is_only_counted || self.blocked.as_ref() == Some(&row.reason) {
                 self.take_left(row);
                 continue;
             }

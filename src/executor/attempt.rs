@@ -103,6 +103,7 @@ impl<'a> Attempt<'a> {
             this.verify_group(group).await
         });
         join_all(work).await.into_iter().collect::<Result<Vec<()>, Interrupted>>()?;
+        self.name_askers(&mut groups).await;
         let window = self.task.window();
         for group in groups {
             self.account.take(group, window);
@@ -161,6 +162,11 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// True where the run asks for nothing: its rule observes, or did when it was claimed.
+    pub(super) fn observes(&self) -> bool {
+        self.task.open.claim.mode == Mode::Observe || self.task.rule.mode == Mode::Observe
+    }
+
     /// The guards over a whole run: `max_stops`, then observe mode. An observing rule is blocked as it would be in earnest:
     /// what it would not stop it would not avoid either. What the run has asked for before counts as well.
     fn guard(&mut self, found: &mut Found) {
@@ -184,7 +190,7 @@ impl<'a> Attempt<'a> {
                 self.account.leave_out(group, keyword(&reason), *count);
             }
             self.account.blocked = Some(reason);
-        } else if self.task.open.claim.mode == Mode::Observe || self.task.rule.mode == Mode::Observe {
+        } else if self.observes() {
             found.leave(OBSERVED);
         }
     }
@@ -218,7 +224,8 @@ impl Found {
             let counts = is_held && self.held <= most;
             let ticket = Ticket::new(planned, earlier.map(Box::new));
             match &ticket.progress {
-                Progress::Over(fate) if fate.outcome == Outcome::Left && !counts => {
+                // Who asked for what was asked to stop before is looked up later.
+                Progress::Over(fate) if fate.outcome == Outcome::Left && fate.found.is_none() && !counts => {
                     account.take_left(ticket.into_row(task.window()));
                 }
                 _ => drop(tickets.insert(id, ticket)),

@@ -9,13 +9,14 @@ use tracing::{info, warn};
 
 use crate::config::OnDisk;
 use crate::domain::agenda::{Agenda, fires_by};
+use crate::domain::earlier::Precedents;
 use crate::domain::id::RuleName;
 use crate::domain::plausible::{Implausible, plausible};
 use crate::domain::rule::Rule;
 use crate::domain::run::{Firing, Run, RunResult, Trigger};
 use crate::domain::schedule::Due;
 use crate::executor::Executor;
-use crate::executor::post;
+use crate::executor::post::{self, Told};
 use crate::ledger::LedgerError;
 use crate::ledger::cursors::Cursor;
 use crate::ledger::outbox::NewMail;
@@ -153,7 +154,8 @@ impl Executor {
     }
 
     fn mails(&self, rule: &Rule, run: &Run) -> Vec<NewMail> {
-        post::run_mails(&self.config, Some(rule), run, &OnDisk::Same, self.clock.now())
+        let told = Told { run, precedents: &Precedents::default(), on_disk: &OnDisk::Same };
+        post::run_mails(&self.config, Some(rule), told, self.clock.now())
     }
 }
 

@@ -17,9 +17,11 @@ use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::config::{Config, OnDisk, on_disk};
+use crate::domain::earlier::Precedents;
 use crate::domain::rule::Rule;
 use crate::domain::run::{Row, Run, RunResult, Trigger};
 use crate::executor::ended::{Ended, Interrupted};
+use crate::executor::post::Told;
 use crate::executor::progress::Observer;
 use crate::executor::task::Task;
 use crate::executor::tenants::Tenants;
@@ -29,6 +31,7 @@ use crate::ledger::runs::{Claim, OpenRun, RunId};
 use crate::ledger::{Ledger, LedgerError};
 
 mod account;
+mod asker;
 mod attempt;
 pub mod beat;
 mod clearance;
@@ -185,7 +188,9 @@ impl Executor {
     /// Writes result and mails in one transaction, again and again until it is on the disk or offhours is stopped.
     async fn conclude(&self, open: &OpenRun, rule: Option<&Rule>, run: &Run) {
         let on_disk = self.on_disk().await;
-        let render = AssertUnwindSafe(|| post::run_mails(&self.config, rule, run, &on_disk, self.clock.now()));
+        let precedents = self.precedents(open.id, run).await;
+        let told = Told { run, precedents: &precedents, on_disk: &on_disk };
+        let render = AssertUnwindSafe(|| post::run_mails(&self.config, rule, told, self.clock.now()));
         let mails = std::panic::catch_unwind(render).unwrap_or_else(|_| {
             // The result must be written all the same: an open run would keep its rule from firing again.
             error!(
@@ -223,6 +228,12 @@ impl Executor {
             "{} ended {}: {} stopped, {} unconfirmed, {} failed, {} left", run.firing, run.result,
             totals.stopped, totals.unconfirmed, totals.failed, totals.left
         );
+    }
+
+    /// What earlier runs say about `run`; nothing where they cannot be read, because its mail must leave all the same.
+    async fn precedents(&self, id: RunId, run: &Run) -> Precedents {
+        let run = run.clone();
+        self.ledger.read(move |tx| tx.precedents(id, &run)).await.unwrap_or_default()
     }
 
     /// How the files compare with the configuration that this executor goes by.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{info, warn};
 
 use crate::domain::plan::{Decision, Planned, Question};
@@ -12,7 +12,12 @@ use crate::executor::post;
 use crate::executor::survey::{Surveyed, Surveyor};
 use crate::ledger::LedgerError;
 use crate::ledger::announced::Announcement;
+use crate::ledger::outbox::NewMail;
 use crate::report::{self, Context};
+
+/// A notice that would leave later than this before its firing is not sent: nobody can act on it, and the mail of the run
+/// follows.
+const LEAST_WARNING: TimeDelta = TimeDelta::minutes(1);
 
 impl Executor {
     /// The firings whose notice is due and was not sent.
@@ -44,6 +49,15 @@ impl Executor {
             let content = report::notice(&rule.name, at, rule.schedule.off_window(at), &planned, &context);
             post::mails(settings, &post::recipients(settings, &rule.to), &content, now)
         };
+        let useless_from = at - LEAST_WARNING;
+        // To look at a tenant takes its time.
+        let now = self.clock.now();
+        if now >= useless_from {
+            warn!(rule = %rule.name, "the stop of rule {} at {} was not announced: it is too near", rule.name, at.to_rfc3339());
+            return Ok(());
+        }
+        let mails: Vec<NewMail> =
+            mails.into_iter().map(|mail| NewMail { useless_from: Some(useless_from), ..mail }).collect();
         let name = rule.name.to_string();
         info!(rule = %rule.name, "announced the stop of rule {} at {}", rule.name, at.to_rfc3339());
         self.ledger

@@ -5,6 +5,7 @@ use tracing::error;
 
 use crate::config::{Config, OnDisk};
 use crate::domain::calendar_end::{CalendarEnd, calendar_ends};
+use crate::domain::earlier::Precedents;
 use crate::domain::rule::{MailWhen, Rule};
 use crate::domain::run::Run;
 use crate::domain::zone::Zone;
@@ -13,14 +14,20 @@ use crate::mail::message::{self, Attachment, Body, MailError};
 use crate::mail::settings::{Address, Settings};
 use crate::report::{Content, Context};
 
+/// What the mails of a run tell of.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// The run.
+    pub run: &'a Run,
+    /// What earlier runs say about it.
+    pub precedents: &'a Precedents,
+    /// How the files compare with the configuration in force.
+    pub on_disk: &'a OnDisk,
+}
+
 /// The mails of one run, one per recipient; none where the rule or the configuration wants none.
-pub fn run_mails(
-    config: &Config,
-    rule: Option<&Rule>,
-    run: &Run,
-    on_disk: &OnDisk,
-    now: DateTime<Utc>,
-) -> Vec<NewMail> {
+pub fn run_mails(config: &Config, rule: Option<&Rule>, told: Told<'_>, now: DateTime<Utc>) -> Vec<NewMail> {
+    let Told { run, precedents, on_disk } = told;
     let needs: Vec<String> = not_in_force(on_disk, &config.command).into_iter().collect();
     let wanted = match rule.map_or(MailWhen::Always, |rule| rule.mail) {
         MailWhen::Always => true,
@@ -31,7 +38,8 @@ pub fn run_mails(
     let zone = rule.map(|rule| &rule.schedule.zone).or(config.zone.as_ref()).cloned().unwrap_or_else(Zone::utc);
     let notes: Vec<String> = calendar_ends(rule, now).iter().map(CalendarEnd::sentence).collect();
     let context = Context::new(settings.locale, &zone, now);
-    let context = Context { command: &config.command, needs: &needs, notes: &notes, ..context };
+    let context =
+        Context { command: &config.command, needs: &needs, notes: &notes, precedents: Some(precedents), ..context };
     let content = crate::report::run_report(run, &context);
     let own = rule.map_or(&[][..], |rule| &rule.to);
     mails(settings, &recipients(settings, own), &content, now)
@@ -80,7 +88,10 @@ pub fn mails(settings: &Settings, to: &[Address], content: &Content, now: DateTi
         let message_id = format!("<{}@offhours.invalid>", uuid::Uuid::new_v4().simple());
         let (subject, letter) = (content.subject.clone(), letter.clone());
         match message::head(recipient, &message_id) {
-            Ok(head) => Some(NewMail { subject, recipient: recipient.as_str().to_owned(), message_id, head, letter }),
+            Ok(head) => {
+                let recipient = recipient.as_str().to_owned();
+                Some(NewMail { subject, recipient, message_id, head, letter, useless_from: None })
+            }
             Err(failure) => {
                 error!(error = &failure as &dyn std::error::Error, "the mail to {recipient} could not be made");
                 None

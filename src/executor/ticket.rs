@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::aicore::Error;
 use crate::domain::avoided::{Avoided, Basis};
-use crate::domain::deployment::{Deployment, Group};
+use crate::domain::deployment::{Deployment, Group, Status};
 use crate::domain::id::DeploymentId;
 use crate::domain::plan::{Decision, Planned, Reason};
 use crate::domain::run::{Outcome, Row};
@@ -24,12 +24,14 @@ pub struct Fate {
     pub confirmed_at: Option<DateTime<Utc>>,
     /// True where a later try may go better: what was in the way passes by itself.
     pub again: bool,
+    /// The status of what was asked to stop before, by whomever.
+    pub found: Option<Status>,
 }
 
 impl Fate {
     /// An outcome without a confirmed stop.
     pub fn new(outcome: Outcome, reason: impl Into<String>) -> Self {
-        Self { outcome, reason: reason.into(), confirmed_at: None, again: false }
+        Self { outcome, reason: reason.into(), confirmed_at: None, again: false, found: None }
     }
 
     /// Failed by something that may have passed at a later try.
@@ -50,8 +52,8 @@ impl Fate {
 
     /// Off without our doing.
     pub fn already_off(deployment: &Deployment) -> Self {
-        let reason = format!("already {}: not this run's doing", deployment.status);
-        Self::new(Outcome::AlreadyOff, reason)
+        let reason = format!("already {}: not asked for by offhours", deployment.status);
+        Self { found: Some(deployment.status.clone()), ..Self::new(Outcome::AlreadyOff, reason) }
     }
 
     /// Deleted by somebody else.
@@ -108,6 +110,9 @@ impl Ticket {
             }
             Decision::Stop => Progress::ToStop,
             Decision::Leave(Reason::Status(status)) if status.is_off() => Progress::Over(Fate::already_off(deployment)),
+            Decision::Leave(Reason::AlreadyAsked) => {
+                Progress::Over(Fate { found: Some(deployment.status.clone()), ..Fate::left(&Reason::AlreadyAsked) })
+            }
             Decision::Leave(reason) => Progress::Over(Fate::left(reason)),
         };
         Self { requested_at: earlier.as_ref().and_then(|row| row.requested_at), planned, progress, earlier }

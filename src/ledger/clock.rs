@@ -170,7 +170,14 @@ mod tests {
     fn mail(id: &str) -> NewMail {
         let text = |text: &str| text.to_owned();
         let letter = Letter { id: text(id), bytes: b"m".as_slice().into() };
-        NewMail { subject: text("s"), recipient: text("a@example.com"), message_id: text(id), head: Vec::new(), letter }
+        NewMail {
+            subject: text("s"),
+            recipient: text("a@example.com"),
+            message_id: text(id),
+            head: Vec::new(),
+            letter,
+            useless_from: None,
+        }
     }
 
     /// What a clock that was 200 days ahead for a moment leaves behind, beside what is as it should be.

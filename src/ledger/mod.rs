@@ -20,6 +20,7 @@ pub mod backup;
 pub mod chores;
 pub mod clock;
 pub mod cursors;
+mod earlier;
 pub mod error;
 pub mod gauges;
 mod history;
@@ -49,7 +50,12 @@ use place::Presence;
 /// Name of the database in the state directory.
 pub const FILE: &str = "ledger.sqlite3";
 /// One script a version, never changed once released.
-const MIGRATIONS: [&str; 3] = [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 /// Nothing is made, and no link is followed, in whatever part of the path.
 const FLAGS: OpenFlags =
     OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX).union(OpenFlags::SQLITE_OPEN_NOFOLLOW);

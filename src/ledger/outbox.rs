@@ -26,6 +26,8 @@ pub struct NewMail {
     pub head: Vec<u8>,
     /// The rest of it.
     pub letter: Letter,
+    /// From when on it must not be sent any more; none where it is worth reading at any time.
+    pub useless_from: Option<DateTime<Utc>>,
 }
 
 /// What several recipients are sent. Clones share the bytes.
@@ -89,6 +91,8 @@ pub struct QueuedMail {
     pub last_error: Option<String>,
     /// When it was sent or given up.
     pub done_at: Option<DateTime<Utc>>,
+    /// From when on it must not be sent any more.
+    pub useless_from: Option<DateTime<Utc>>,
 }
 
 impl Tx<'_> {
@@ -98,16 +102,16 @@ impl Tx<'_> {
         let mut letter =
             self.0.prepare_cached("INSERT INTO letter (id, bytes) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING")?;
         let mut insert = self.0.prepare_cached(
-            "INSERT INTO mail (subject, recipient, message_id, bytes, letter, created_at, state, next_attempt_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?6) ON CONFLICT (message_id) DO NOTHING",
+            "INSERT INTO mail (subject, recipient, message_id, bytes, letter, created_at, state, next_attempt_at, useless_from)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?6, ?7) ON CONFLICT (message_id) DO NOTHING",
         )?;
         let mut written = None;
-        for NewMail { subject, recipient, message_id, head, letter: Letter { id, bytes } } in mails {
+        for NewMail { subject, recipient, message_id, head, letter: Letter { id, bytes }, useless_from } in mails {
             // Handing its bytes over for each of its mails would copy them each time.
             if written.replace(id) != Some(id) {
                 letter.execute(params![id, &bytes[..]])?;
             }
-            insert.execute(params![subject, recipient, message_id, head, id, to_ms(now)])?;
+            insert.execute(params![subject, recipient, message_id, head, id, to_ms(now), useless_from.map(to_ms)])?;
         }
         Ok(())
     }
@@ -162,10 +166,20 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// It is given up without an attempt: nobody needs it any more.
+    pub fn mail_useless(&self, id: i64, why: &str, now: DateTime<Utc>) -> Result<(), LedgerError> {
+        self.0.execute(
+            "UPDATE mail SET state = 'dead', last_error = ?2, done_at = ?3 WHERE id = ?1",
+            params![id, why, to_ms(now)],
+        )?;
+        Ok(())
+    }
+
     /// The outbox: everything queued or given up, and what was sent since `since`, oldest first.
     pub fn outbox(&self, since: DateTime<Utc>) -> Result<Vec<QueuedMail>, LedgerError> {
         let mut statement = self.0.prepare_cached(
-            "SELECT id, subject, recipient, message_id, created_at, state, attempts, next_attempt_at, last_error, done_at
+            "SELECT id, subject, recipient, message_id, created_at, state, attempts, next_attempt_at, last_error, done_at,
+                    useless_from
              FROM mail WHERE id IN (SELECT id FROM mail WHERE state = 'queued'
                                     UNION ALL SELECT id FROM mail WHERE state = 'dead'
                                     UNION ALL SELECT id FROM mail WHERE state = 'sent' AND done_at >= ?1)
@@ -230,5 +244,6 @@ fn mail(columns: &Columns<'_>) -> Result<QueuedMail, LedgerError> {
         next_attempt_at: instant(columns, "next_attempt_at")?,
         last_error: columns.get("last_error")?,
         done_at: optional_instant(columns, "done_at")?,
+        useless_from: optional_instant(columns, "useless_from")?,
     })
 }

@@ -132,6 +132,18 @@ pub fn plural(count: usize, shown: &str, noun: &str) -> String {
     if count == 1 { format!("{shown} {noun}") } else { format!("{shown} {noun}s") }
 }
 
+/// `2nd`, `11th`, `23rd`.
+pub fn ordinal(number: u32) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, Utc};

@@ -43,6 +43,7 @@ mod unpriced;
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::earlier::Precedents;
 use crate::domain::locale::Locale;
 use crate::domain::zone::Zone;
 use crate::report::form::Form;
@@ -83,6 +84,8 @@ pub struct Context<'a> {
     pub command: &'a str,
     /// What a person has to do besides what the figures themselves ask for.
     pub needs: &'a [String],
+    /// What earlier runs say about the run that is told of.
+    pub precedents: Option<&'a Precedents>,
     /// Said near the end: reports that could not be delivered, reserved nodes that go on costing.
     pub notes: &'a [String],
 }
@@ -90,7 +93,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Without banner and notes.
     pub fn new(locale: Locale, zone: &'a Zone, now: DateTime<Utc>) -> Self {
-        Self { locale, zone, now, banner: None, command: "offhours", needs: &[], notes: &[] }
+        Self { locale, zone, now, banner: None, command: "offhours", needs: &[], precedents: None, notes: &[] }
     }
 
     fn form(&self) -> Form<'a> {

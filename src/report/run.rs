@@ -1,13 +1,16 @@
 //! The mail of one run.
 
+use std::collections::BTreeMap;
+
 use crate::domain::avoided::Avoided;
+use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
 use crate::domain::rule::Mode;
 use crate::domain::run::{Outcome, Row, Run, RunResult, Try};
 use crate::report::clean::{clean, shorten};
 use crate::report::counting::Prices;
 use crate::report::csv::CsvWriter;
-use crate::report::form::{Form, plural};
+use crate::report::form::{Form, ordinal, plural};
 use crate::report::holds::Held;
 use crate::report::leaks::{CutShort, Leaks};
 use crate::report::left::Left;
@@ -97,7 +100,8 @@ impl<'a> Facts<'a> {
         let rows = || run.deployments.iter();
         let counts = |row: &&Row| row.outcome == Outcome::Stopped || row.avoided().from.is_some();
         let (mut still_on, mut left) = (StillOn::default(), Left::default());
-        rows().for_each(|row| still_on.meet(row));
+        let precedent = |row: &Row| context.precedents.and_then(|precedents| precedents.of(row));
+        rows().for_each(|row| still_on.meet_again(row, precedent(row), Some(context.now)));
         rows().for_each(|row| left.add(row));
         left.add_counts(&run.left_out);
         Self {
@@ -130,7 +134,7 @@ fn page(run: &Run, context: &Context<'_>, most: usize, rows: &str) -> Page {
     let facts = Facts::of(run, context);
     let form = facts.form;
     let needs = needs(&facts, context);
-    let lead = lead(&facts);
+    let lead = lead(&facts, context);
     let caption = if facts.observed { "would have been avoided (estimate)" } else { counting::CAPTION };
     let figure = counting::figure(&facts.figures().sum, caption, &form).map(|mut figure| {
         if !facts.observed {
@@ -188,7 +192,7 @@ fn headline_of(facts: &Facts<'_>) -> String {
     }
 }
 
-fn lead(facts: &Facts<'_>) -> Vec<String> {
+fn lead(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
     let (run, form) = (facts.run, facts.form);
     let mut lead = Vec::new();
     if run.mode == Mode::Observe {
@@ -206,12 +210,7 @@ fn lead(facts: &Facts<'_>) -> Vec<String> {
             form.count(facts.would.sum.rows)
         ));
     }
-    if facts.tally.off_anyway > 0 {
-        lead.push(format!(
-            "{} more had been switched off or deleted by somebody else.",
-            form.count(facts.tally.off_anyway)
-        ));
-    }
+    lead.extend(off_before(facts, context));
     if !run.reason.is_empty() {
         lead.push(sentence(&run.reason));
     }
@@ -224,10 +223,28 @@ fn lead(facts: &Facts<'_>) -> Vec<String> {
     lead
 }
 
+/// What was off before it could be asked, and by whom.
+fn off_before(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
+    let mut by_rule: BTreeMap<&RuleName, usize> = BTreeMap::new();
+    let off = facts.run.deployments.iter().filter(|row| row.outcome == Outcome::AlreadyOff);
+    let asked = off.filter_map(|row| context.precedents?.of(row)?.asked.as_ref());
+    asked.for_each(|asked| *by_rule.entry(&asked.rule).or_default() += 1);
+    let others = facts.tally.off_anyway.saturating_sub(by_rule.values().sum());
+    let count = |count: usize| facts.form.count(count);
+    let by_rule =
+        by_rule.into_iter().map(|(rule, off)| format!("{} more had been asked to stop by rule `{rule}`.", count(off)));
+    let others =
+        (others > 0).then(|| format!("{} more had been switched off or deleted by somebody else.", count(others)));
+    by_rule.chain(others).collect()
+}
+
 /// What a person has to do, if anything.
 fn needs(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
     let (run, form) = (facts.run, facts.form);
     let mut needs: Vec<String> = context.needs.iter().map(|need| clean(need)).collect();
+    if let Some(times) = context.precedents.map(|precedents| precedents.bad_runs).filter(|times| *times > 1) {
+        needs.push(format!("This is the {} run of this rule in a row that did not end well.", ordinal(times)));
+    }
     if facts.still_on.count() > 0 {
         let count = facts.deployments(facts.still_on.count());
         let cost = facts.still_on.at_what_cost(&form);

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
 use crate::domain::avoided::{Avoided, Money};
+use crate::domain::earlier::{Asked, Precedent};
 use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::run::{Outcome, Row};
 use crate::report::clean::{clean, shorten};
-use crate::report::form::Form;
+use crate::report::form::{Form, ordinal};
 use crate::report::page::{Body, Cell, Section};
 use crate::report::parts::{amounts, table};
-use crate::report::sum::{Sum, cost_per_hour, is_still_on};
+use crate::report::sum::{Sum, cost_between, cost_per_hour, is_still_on};
 
 /// Of more than these, name and reason are not kept: the CSV has them.
 const MOST_TOLD: usize = 10_000;
@@ -25,7 +28,15 @@ pub(super) struct StillOn {
 struct Doubt {
     outcome: Outcome,
     cost_per_hour: Option<Money>,
+    /// What it has cost since it was first asked to stop.
+    so_far: Option<SoFar>,
     told: Option<Box<Told>>,
+}
+
+#[derive(Debug)]
+struct SoFar {
+    since: DateTime<Utc>,
+    cost: Option<Money>,
 }
 
 #[derive(Debug)]
@@ -34,16 +45,36 @@ struct Told {
     why: String,
 }
 
+impl Doubt {
+    /// `an hour; EUR 12.34 since Mon 23 Nov 19:00`.
+    fn since(&self, form: &Form<'_>) -> String {
+        let Some(SoFar { since, cost }) = &self.so_far else { return "an hour".to_owned() };
+        let cost = cost.map_or_else(String::new, |cost| format!("{} ", form.money(cost)));
+        format!("an hour; {cost}since {}", form.instant(*since))
+    }
+}
+
 impl StillOn {
     /// Takes note of a row. Of a deployment that is met several times, the last time says whether it is on; but what is
     /// STOPPING, for whatever reason, is not off yet.
     pub(super) fn meet(&mut self, row: &Row) {
+        self.meet_again(row, None, None);
+    }
+
+    /// The same, with what earlier runs say about it: since when it is asked to stop, what it has cost by `now`, and how
+    /// often in a row it did not come off.
+    pub(super) fn meet_again(&mut self, row: &Row, precedent: Option<&Precedent>, now: Option<DateTime<Utc>>) {
         let key = || (row.resource_group.clone(), row.id.clone());
         if is_still_on(row) {
             let told = (self.doubts.len() < MOST_TOLD).then(|| {
-                Box::new(Told { configuration: clean(row.configuration()), why: shorten(row.why(), LONGEST_REASON) })
+                let again = precedent.map(|precedent| precedent.times).filter(|times| *times > 1);
+                let again = again.map_or_else(String::new, |times| format!("{} time in a row: ", ordinal(times)));
+                let why = format!("{again}{}", shorten(row.why(), LONGEST_REASON));
+                Box::new(Told { configuration: clean(row.configuration()), why })
             });
-            self.doubts.insert(key(), Doubt { outcome: row.outcome, cost_per_hour: cost_per_hour(row), told });
+            let since = precedent.and_then(|precedent| precedent.asked.as_ref()).and_then(Asked::at);
+            let so_far = since.zip(now).map(|(since, now)| SoFar { since, cost: cost_between(row, since, now) });
+            self.doubts.insert(key(), Doubt { outcome: row.outcome, cost_per_hour: cost_per_hour(row), so_far, told });
         } else if !row.was_stopping() && !self.doubts.is_empty() {
             self.doubts.remove(&key());
         }
@@ -85,7 +116,7 @@ impl StillOn {
             vec![
                 Cell::new(configuration, format!("{group} · {id}")),
                 Cell::new(doubt.outcome.as_str(), why),
-                Cell::new(cost, "an hour"),
+                Cell::new(cost, doubt.since(form)),
             ]
         });
         let mut table = table(vec!["Deployment", "What happened", "Costs"], cells, self.doubts.len(), most);

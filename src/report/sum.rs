@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use crate::domain::avoided::{Avoided, Money, State};
+use crate::domain::avoided::{Avoided, Basis, Money, State};
 use crate::domain::run::{EndedBy, Outcome, Row, Run};
+use crate::domain::schedule::OffWindow;
 
 /// What a set of avoided costs comes to. Money is kept by currency: amounts of two currencies are never added up.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -159,6 +161,12 @@ pub fn is_still_on(row: &Row) -> bool {
 /// True where it came off after all, by the stop of another run.
 fn is_counted_elsewhere(row: &Row) -> bool {
     row.settlement.as_ref().is_some_and(|settlement| settlement.ended_by == EndedBy::CountedElsewhere)
+}
+
+/// What `row` costs from `since` to `until`, rounded to the cent; none where it has no price.
+pub fn cost_between(row: &Row, since: DateTime<Utc>, until: DateTime<Utc>) -> Option<Money> {
+    let window = OffWindow { from: since, to: until };
+    Avoided::count(&row.rate, window, since, until, Basis::Projected).cost
 }
 
 /// What an hour of `row` costs, rounded to the cent; none where it has no price.

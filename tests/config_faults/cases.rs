@@ -261,6 +261,10 @@ fn durations() -> Vec<Case> {
             "schedules/a.toml:5:10: `30` is no duration: write numbers with `s`, `m`, `h` or `d`",
             r#"  hint: for example `notice = "30m"`"#,
         ]),
+        case("c20 a notice that comes too late to act on", &[AddRule("notice = \"4m\"")], &[
+            "schedules/a.toml:5:10: `notice` is shorter than five minutes: nobody could hold anything in time",
+            r#"  hint: for example `notice = "30m"`"#,
+        ]),
         case("c20 a number as a duration", &[AddRule("min_age = 30")], &[
             "schedules/a.toml:5:11: `min_age` takes a duration in quotes, not a whole number",
             r#"  hint: for example `min_age = "30m"`"#,

@@ -19,6 +19,7 @@ mod fleets;
 #[path = "../support/given.rs"]
 mod given;
 mod invariants;
+mod notices;
 mod observed;
 mod old_lists;
 mod oracle;
@@ -30,6 +31,7 @@ mod reports;
 mod scenario;
 mod settling;
 mod stage;
+mod stuck;
 mod taken_away;
 mod time;
 mod year;

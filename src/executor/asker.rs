@@ -1,0 +1,57 @@
+//! Who asked for the stop of what a run finds off, or on its way off: offhours itself, or somebody else.
+
+use tracing::warn;
+
+use crate::domain::deployment::Status;
+use crate::domain::earlier::Asked;
+use crate::domain::id::{DeploymentId, ResourceGroup};
+use crate::domain::instant::rfc3339;
+use crate::domain::run::Outcome;
+use crate::executor::attempt::Attempt;
+use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
+
+impl Attempt<'_> {
+    /// Says of each deployment that was asked to stop before, by whom. What an earlier run asked for and AI Core still does
+    /// not call STOPPED is not off: it is unconfirmed again.
+    pub(super) async fn name_askers(&self, groups: &mut [GroupTickets]) {
+        let found_off = |ticket: &&mut Ticket| matches!(&ticket.progress, Progress::Over(fate) if fate.found.is_some());
+        let tickets = groups.iter_mut().flat_map(|group| group.tickets.values_mut()).filter(found_off);
+        let tickets: Vec<&mut Ticket> = tickets.collect();
+        let places: Vec<(ResourceGroup, DeploymentId)> = tickets
+            .iter()
+            .map(|ticket| (ticket.deployment().resource_group.clone(), ticket.deployment().id.clone()))
+            .collect();
+        if places.is_empty() {
+            return;
+        }
+        let run = self.task.open.id;
+        let asked = self.task.ledger.read(move |tx| {
+            places.iter().map(|(group, id)| tx.last_asked(run, group, id)).collect::<Result<Vec<_>, _>>()
+        });
+        match asked.await {
+            Ok(asked) => {
+                let observes = self.observes();
+                tickets.into_iter().zip(asked).for_each(|(ticket, asked)| name(ticket, asked, observes));
+            }
+            // The reason stays what it is: not asked for by this run.
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "who asked for earlier stops cannot be read"),
+        }
+    }
+}
+
+/// A rule that observes has asked for nothing, and what is not confirmed is told by the rule that asked.
+fn name(ticket: &mut Ticket, asked: Option<Asked>, observes: bool) {
+    let Progress::Over(fate) = &mut ticket.progress else { return };
+    let (Some(status), Some(asked)) = (&fate.found, asked) else { return };
+    let rule = &asked.rule;
+    let at = asked.at().map_or_else(String::new, |at| format!(" at {}", rfc3339(at)));
+    if asked.is_watched || observes || *status == Status::Stopped {
+        fate.reason = format!("already {status}: rule `{rule}` asked for it{at}");
+        return;
+    }
+    let reason = format!("still {status}: rule `{rule}` asked for its stop{at}, and AI Core has not confirmed it");
+    *fate = Fate { found: Some(status.clone()), ..Fate::new(Outcome::Unconfirmed, reason) };
+    // What is on its way off may not say any more what it runs on.
+    ticket.planned.rate = asked.row.rate;
+    ticket.planned.deployment.nodes = asked.row.nodes;
+}
