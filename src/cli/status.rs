@@ -14,6 +14,7 @@ use crate::domain::calendar_end::{CalendarEnd, calendar_ends};
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
 use crate::domain::plausible::{Implausible, plausible};
+use crate::domain::rule::Mode;
 use crate::domain::run::RunResult;
 use crate::executor::post::not_in_force;
 use crate::ledger::chores::Chore;
@@ -174,13 +175,16 @@ impl Status {
         let mut table = Grid::new(&["RULE", "LAST RUN", "RESULT", "NEXT FIRING"]);
         for rule in &self.rules {
             let (at, result) = match &rule.last {
-                Some(last) => (form.stamp(last.firing.at), result(last)),
-                None => ("never".to_owned(), ""),
+                Some(last) if last.mode == Mode::Observe => {
+                    (form.stamp(last.firing.at), format!("{} (observe)", result(last)))
+                }
+                Some(last) => (form.stamp(last.firing.at), result(last).to_owned()),
+                None => ("never".to_owned(), String::new()),
             };
             let silent = self.clock.as_ref().is_some_and(Implausible::silences_all);
             let never = if silent { "not now" } else { "never" };
             let next = rule.next_firing.map_or_else(|| never.to_owned(), |at| form.stamp(at));
-            table.add_row([rule.rule.to_string(), at, result.to_owned(), next]);
+            table.add_row([rule.rule.to_string(), at, result, next]);
         }
         table.keep_whole(&[1, 2, 3]);
         table.draw(screen)
@@ -259,6 +263,7 @@ fn json_head(run: &RunHead) -> Value {
     json!({
         "firing": run.firing.to_string(),
         "scheduled_for": rfc3339(run.firing.at),
+        "mode": run.mode.as_str(),
         "trigger": run.trigger.as_str(),
         "finished_at": run.finished_at.map(rfc3339),
         "result": run.result.map(|result| result.as_str()),

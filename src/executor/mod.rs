@@ -18,8 +18,8 @@ use tracing::{error, info};
 use crate::clock::Clock;
 use crate::config::{Config, OnDisk, on_disk};
 use crate::domain::earlier::Precedents;
-use crate::domain::rule::Rule;
-use crate::domain::run::{Row, Run, RunResult, Trigger};
+use crate::domain::rule::{Mode, Rule};
+use crate::domain::run::{Firing, Row, Run, RunResult, Trigger};
 use crate::executor::ended::{Ended, Interrupted};
 use crate::executor::post::Told;
 use crate::executor::progress::Observer;
@@ -27,8 +27,9 @@ use crate::executor::task::Task;
 use crate::executor::tenants::Tenants;
 use crate::ledger::in_force::InForce;
 use crate::ledger::lock;
-use crate::ledger::runs::{Claim, OpenRun, RunId};
+use crate::ledger::runs::{Claim, Filter, OpenRun, RunId};
 use crate::ledger::{Ledger, LedgerError};
+use crate::report::{self, Observed};
 
 mod account;
 mod asker;
@@ -189,7 +190,8 @@ impl Executor {
     async fn conclude(&self, open: &OpenRun, rule: Option<&Rule>, run: &Run) {
         let on_disk = self.on_disk().await;
         let precedents = self.precedents(open.id, run).await;
-        let told = Told { run, precedents: &precedents, on_disk: &on_disk };
+        let observed = self.observed(run).await;
+        let told = Told { run, precedents: &precedents, observed: observed.as_ref(), on_disk: &on_disk };
         let render = AssertUnwindSafe(|| post::run_mails(&self.config, rule, told, self.clock.now()));
         let mails = std::panic::catch_unwind(render).unwrap_or_else(|_| {
             // The result must be written all the same: an open run would keep its rule from firing again.
@@ -234,6 +236,27 @@ impl Executor {
     async fn precedents(&self, id: RunId, run: &Run) -> Precedents {
         let run = run.clone();
         self.ledger.read(move |tx| tx.precedents(id, &run)).await.unwrap_or_default()
+    }
+
+    /// The week of a rule that has observed for so long, this run included.
+    async fn observed(&self, run: &Run) -> Option<Observed> {
+        if run.mode != Mode::Observe || run.trigger == Trigger::Manual {
+            return None;
+        }
+        let Firing { rule, at } = run.firing.clone();
+        let week = self.ledger.read(move |tx| {
+            if tx.observes_since(&rule, at)?.is_none_or(|since| at - since < report::LONG_ENOUGH) {
+                return Ok(None);
+            }
+            let mut observed = Observed::default();
+            let since = Some(at - report::LONG_ENOUGH);
+            tx.each_run(&Filter { since, before: Some(at), rule: Some(rule) }, &mut observed)?;
+            Ok(Some(observed))
+        });
+        let mut observed = week.await.ok().flatten()?;
+        // It never breaks off.
+        let _ = run.tell(&mut observed);
+        Some(observed)
     }
 
     /// How the files compare with the configuration that this executor goes by.

@@ -12,7 +12,7 @@ use crate::domain::zone::Zone;
 use crate::ledger::outbox::{Letter, NewMail};
 use crate::mail::message::{self, Attachment, Body, MailError};
 use crate::mail::settings::{Address, Settings};
-use crate::report::{Content, Context};
+use crate::report::{Content, Context, Observed};
 
 /// What the mails of a run tell of.
 #[derive(Debug, Clone, Copy)]
@@ -21,13 +21,15 @@ pub struct Told<'a> {
     pub run: &'a Run,
     /// What earlier runs say about it.
     pub precedents: &'a Precedents,
+    /// What a rule that has observed for a week would have done in it.
+    pub observed: Option<&'a Observed>,
     /// How the files compare with the configuration in force.
     pub on_disk: &'a OnDisk,
 }
 
 /// The mails of one run, one per recipient; none where the rule or the configuration wants none.
 pub fn run_mails(config: &Config, rule: Option<&Rule>, told: Told<'_>, now: DateTime<Utc>) -> Vec<NewMail> {
-    let Told { run, precedents, on_disk } = told;
+    let Told { run, precedents, observed, on_disk } = told;
     let needs: Vec<String> = not_in_force(on_disk, &config.command).into_iter().collect();
     let wanted = match rule.map_or(MailWhen::Always, |rule| rule.mail) {
         MailWhen::Always => true,
@@ -38,8 +40,14 @@ pub fn run_mails(config: &Config, rule: Option<&Rule>, told: Told<'_>, now: Date
     let zone = rule.map(|rule| &rule.schedule.zone).or(config.zone.as_ref()).cloned().unwrap_or_else(Zone::utc);
     let notes: Vec<String> = calendar_ends(rule, now).iter().map(CalendarEnd::sentence).collect();
     let context = Context::new(settings.locale, &zone, now);
-    let context =
-        Context { command: &config.command, needs: &needs, notes: &notes, precedents: Some(precedents), ..context };
+    let context = Context {
+        command: &config.command,
+        needs: &needs,
+        notes: &notes,
+        precedents: Some(precedents),
+        observed,
+        ..context
+    };
     let content = crate::report::run_report(run, &context);
     let own = rule.map_or(&[][..], |rule| &rule.to);
     mails(settings, &recipients(settings, own), &content, now)

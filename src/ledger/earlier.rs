@@ -10,7 +10,7 @@ use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::rows::row;
 use crate::ledger::runs::RunId;
-use crate::ledger::values::{parsed, to_ms};
+use crate::ledger::values::{from_ms, parsed, to_ms};
 
 /// CROSS keeps the order: the few rows of an id first.
 const LAST_ASKED: &str = "SELECT d.*, r.rule, (r.open AND d.outcome IS NULL) AS is_watched, NULL AS ended_by
@@ -30,6 +30,9 @@ const BAD_RUNS: &str = "SELECT count(*) FROM run
      WHERE rule = ?1 AND scheduled_at < ?2 AND result NOT IN ('done', 'skipped')
        AND scheduled_at > coalesce(
          (SELECT max(scheduled_at) FROM run WHERE rule = ?1 AND scheduled_at < ?2 AND result = 'done'), -1)";
+const OBSERVES_SINCE: &str = "SELECT min(scheduled_at) FROM run
+     WHERE rule = ?1 AND scheduled_at <= ?2 AND mode = 'observe' AND scheduled_at > coalesce(
+       (SELECT max(scheduled_at) FROM run WHERE rule = ?1 AND scheduled_at <= ?2 AND mode = 'enforce'), -1)";
 
 impl Tx<'_> {
     /// The newest stop of a deployment that any other run than `run` asked for. By whatever name it knows the tenant: an id
@@ -75,6 +78,15 @@ impl Tx<'_> {
         Ok(precedents)
     }
 
+    /// Since when `rule` only observes: its first run after the newest that enforced. None where it has not observed yet.
+    pub fn observes_since(&self, rule: &RuleName, at: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, LedgerError> {
+        let since: Option<i64> = self
+            .0
+            .prepare_cached(OBSERVES_SINCE)?
+            .query_row(params![rule.as_str(), to_ms(at)], |columns| columns.get(0))?;
+        since.map(from_ms).transpose()
+    }
+
     fn times_before(
         &self,
         rule: &RuleName,
@@ -96,7 +108,7 @@ impl Tx<'_> {
 mod tests {
     use rusqlite::Connection;
 
-    use super::{BAD_RUNS, LAST_ASKED, TIMES};
+    use super::{BAD_RUNS, LAST_ASKED, OBSERVES_SINCE, TIMES};
     use crate::ledger::MIGRATIONS;
 
     /// Asked once for each row of a large night.
@@ -104,7 +116,7 @@ mod tests {
     fn no_question_about_one_row_walks_through_a_table() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(&MIGRATIONS.concat()).unwrap();
-        for question in [LAST_ASKED, TIMES, BAD_RUNS] {
+        for question in [LAST_ASKED, TIMES, BAD_RUNS, OBSERVES_SINCE] {
             let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {question}")).unwrap();
             let values = plan.parameter_count();
             let lines =

@@ -6,10 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{OptionalExtension, Row as Columns, params};
 
 use crate::domain::id::RuleName;
+use crate::domain::rule::Mode;
 use crate::domain::run::{Firing, RunResult, Trigger};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::lock;
+use crate::ledger::runs::mode;
 use crate::ledger::values::{from_ms, instant, optional_instant, parsed, to_ms};
 
 /// Mails that were given up longer ago, and problems that are older, are history.
@@ -23,6 +25,8 @@ const LONGEST_ATTEMPTS: TimeDelta = TimeDelta::days(7);
 pub struct RunHead {
     /// Its identity.
     pub firing: Firing,
+    /// Whether it was allowed to stop anything.
+    pub mode: Mode,
     /// What set it off.
     pub trigger: Trigger,
     /// How it ended; none while it is going on.
@@ -182,6 +186,7 @@ fn head(columns: &Columns<'_>) -> Result<RunHead, LedgerError> {
             rule: parsed(columns, "rule", "a rule name", str::parse)?,
             at: instant(columns, "scheduled_at")?,
         },
+        mode: mode(columns)?,
         trigger: parsed(columns, "trigger", "a trigger", str::parse)?,
         result: result.map(|_| parsed(columns, "result", "a result", str::parse)).transpose()?,
         reason: columns.get("reason")?,

@@ -9,7 +9,7 @@ use crate::report::form::Form;
 use crate::report::grid::{Field, Grid, Screen, Tone};
 use crate::report::parts::{amount, avoided_cell};
 use crate::report::sum::{Sum, Tally};
-use crate::report::table::{left_without_row, outcome_tone, result_tone};
+use crate::report::table::{left_without_row, outcome_tone, result_tone, would_line, would_of};
 
 /// Everything that the ledger knows of a run.
 pub fn run_detail(run: &Run, context: &Context<'_>, screen: Screen) -> String {
@@ -73,14 +73,17 @@ fn table(run: &Run, form: &Form<'_>) -> Grid {
 
 fn tail(run: &Run, form: &Form<'_>) -> Vec<String> {
     let mut lines: Vec<String> = left_without_row(&run.left_out, form).into_iter().collect();
-    let tally = Tally::of(run);
+    let (tally, would) = (Tally::of(run), would_of(run));
     lines.push(format!(
         "{} stopped, {} not confirmed, {} left, {} avoided (estimate); times in {}",
         form.count(tally.stopped),
         form.count(tally.not_confirmed),
-        form.count(tally.left),
+        form.count(tally.left.saturating_sub(would.rows)),
         amount(&Sum::of(&run.deployments), form),
         form.zone.name()
     ));
+    if would.rows > 0 {
+        lines.push(would_line(&would, form));
+    }
     lines
 }

@@ -7,7 +7,8 @@ use crate::domain::rule::Mode;
 use crate::domain::run::{Row, Run};
 use crate::domain::visit::RunVisitor;
 use crate::report::Context;
-use crate::report::grid::{Field, Grid, Screen};
+use crate::report::grid::{Field, Grid, Screen, Tone};
+use crate::report::once::Once;
 use crate::report::parts::amount;
 use crate::report::sum::{Sum, Tally};
 use crate::report::table::result_tone;
@@ -24,6 +25,9 @@ pub struct HistoryTable<'a, W> {
     lines: Vec<[Field; 7]>,
     tally: Tally,
     sum: Sum,
+    /// What observing rules would have avoided, each hour once.
+    would: Sum,
+    once: Once,
     is_empty: bool,
     failure: Option<io::Error>,
 }
@@ -31,8 +35,18 @@ pub struct HistoryTable<'a, W> {
 impl<'a, W: Write> HistoryTable<'a, W> {
     /// Nothing is written before there is a run.
     pub fn new(out: W, context: Context<'a>, screen: Screen) -> Self {
-        let (tally, sum) = (Tally::default(), Sum::default());
-        Self { out, context, screen, lines: Vec::new(), tally, sum, is_empty: true, failure: None }
+        Self {
+            out,
+            context,
+            screen,
+            lines: Vec::new(),
+            tally: Tally::default(),
+            sum: Sum::default(),
+            would: Sum::default(),
+            once: Once::default(),
+            is_empty: true,
+            failure: None,
+        }
     }
 
     /// Writes what is left. False where no run was told.
@@ -57,11 +71,22 @@ impl<'a, W: Write> HistoryTable<'a, W> {
             form.stamp(run.firing.at).into(),
             run.firing.rule.to_string().into(),
             Field::new(result, result_tone(run.result, run.mode)),
-            form.count(self.tally.stopped).into(),
+            self.with_would(form.count(self.tally.stopped), form.count(self.would.rows), run),
             form.count(self.tally.not_confirmed).into(),
-            form.count(self.tally.left + run.without_row()).into(),
-            amount(&self.sum, &form).into(),
+            form.count((self.tally.left + run.without_row()).saturating_sub(self.would.rows)).into(),
+            self.with_would(amount(&self.sum, &form), amount(&self.would, &form), run),
         ]
+    }
+
+    /// What a run did, and what it would have done where its rule observed: `7`, `would 7`.
+    fn with_would(&self, did: String, would: String, run: &Run) -> Field {
+        match run.mode {
+            Mode::Enforce if self.would.rows == 0 => did.into(),
+            Mode::Enforce => format!("{did}, would {would}").into(),
+            // What had been asked for before the rule was set to observe is real.
+            Mode::Observe if self.tally.stopped > 0 => format!("{did}, would {would}").into(),
+            Mode::Observe => Field::new(format!("would {would}"), Tone::Faint),
+        }
     }
 
     fn write_lines(&mut self) -> io::Result<()> {
@@ -77,16 +102,19 @@ impl<'a, W: Write> HistoryTable<'a, W> {
 }
 
 impl<W: Write> RunVisitor for HistoryTable<'_, W> {
-    fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
+    fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
         self.tally.add(row);
         self.sum.add(row.avoided());
+        if row.would_stop() {
+            self.would.add(&self.once.count(run, row));
+        }
         ControlFlow::Continue(())
     }
 
     fn end(&mut self, run: &Run) -> ControlFlow<()> {
         self.is_empty = false;
         self.lines.push(self.line(run));
-        (self.tally, self.sum) = (Tally::default(), Sum::default());
+        (self.tally, self.sum, self.would) = (Tally::default(), Sum::default(), Sum::default());
         if self.lines.len() == MOST_LINES {
             self.failure = self.write_lines().err();
         }

@@ -23,6 +23,8 @@ pub struct JsonWriter<W> {
     ending: Ending,
     once: Once,
     totals: Totals,
+    /// What an observing run would have stopped and avoided.
+    would: Sum,
     failure: Option<io::Error>,
 }
 
@@ -78,7 +80,7 @@ impl<W: Write> JsonWriter<W> {
     fn begun(out: W, ending: Ending, begin: impl FnOnce(&mut Pieces<W>) -> io::Result<()>) -> Self {
         let mut json = Pieces::new(out);
         let failure = begin(&mut json).err();
-        Self { json, ending, once: Once::default(), totals: Totals::default(), failure }
+        Self { json, ending, once: Once::default(), totals: Totals::default(), would: Sum::default(), failure }
     }
 
     /// The document is complete, unless something could not be written.
@@ -123,7 +125,8 @@ impl<W: Write> JsonWriter<W> {
         self.json.field("rule", &run.firing.rule.as_str())?;
         self.json.field("scheduled_for", &instant(run.firing.at))?;
         self.json.field("started_at", &instant(run.started_at))?;
-        self.json.field("totals", &json_totals(&totals))?;
+        let would = std::mem::take(&mut self.would);
+        self.json.field("totals", &json_totals(&totals, &would))?;
         let tries = run.tries.iter().map(|one| json!({ "at": instant(one.at), "reason": one.reason }));
         self.json.field("tries", &tries.collect::<Vec<_>>())?;
         self.json.field("trigger", &run.trigger.as_str())?;
@@ -144,6 +147,7 @@ impl<W: Write> RunVisitor for JsonWriter<W> {
     fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
         self.totals.add(row);
         let would = row.would_stop().then(|| self.once.count(run, row));
+        would.iter().for_each(|would| self.would.add(would));
         let written = self.json.value(&json_row(row, would.as_ref()));
         self.noted(written)
     }
@@ -154,7 +158,7 @@ impl<W: Write> RunVisitor for JsonWriter<W> {
     }
 }
 
-fn json_totals(totals: &Totals) -> Value {
+fn json_totals(totals: &Totals, would: &Sum) -> Value {
     json!({
         "stopped": totals.stopped,
         "already_off": totals.already_off,
@@ -166,6 +170,13 @@ fn json_totals(totals: &Totals) -> Value {
         "capacity_units": totals.capacity_units.to_string(),
         "cost": totals.cost.map(|money| money.amount.to_string()),
         "currency": totals.cost.map(|money| money.currency.code()),
+        "would_stop": would.rows,
+        "would_avoid": {
+            "node_hours": would.node_hours.to_string(),
+            "capacity_units": would.capacity_units.to_string(),
+            "cost": would.only_money().map(|money| money.amount.to_string()),
+            "currency": would.only_money().map(|money| money.currency.code()),
+        },
     })
 }
 

@@ -25,6 +25,7 @@ mod json;
 mod leaks;
 mod left;
 mod notice;
+mod observed;
 mod once;
 mod page;
 mod parcel;
@@ -55,6 +56,7 @@ pub use crate::report::digest::Digest;
 pub use crate::report::history::HistoryTable;
 pub use crate::report::json::JsonWriter;
 pub use crate::report::notice::notice;
+pub use crate::report::observed::{LONG_ENOUGH, Observed};
 pub use crate::report::parcel::{LARGEST_ATTACHMENTS, Parcel};
 pub use crate::report::parts::amount;
 pub use crate::report::period::{Period, PeriodReport, period_report};
@@ -86,6 +88,8 @@ pub struct Context<'a> {
     pub needs: &'a [String],
     /// What earlier runs say about the run that is told of.
     pub precedents: Option<&'a Precedents>,
+    /// The week of a rule that has observed for so long.
+    pub observed: Option<&'a Observed>,
     /// Said near the end: reports that could not be delivered, reserved nodes that go on costing.
     pub notes: &'a [String],
 }
@@ -93,7 +97,17 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Without banner and notes.
     pub fn new(locale: Locale, zone: &'a Zone, now: DateTime<Utc>) -> Self {
-        Self { locale, zone, now, banner: None, command: "offhours", needs: &[], precedents: None, notes: &[] }
+        Self {
+            locale,
+            zone,
+            now,
+            banner: None,
+            command: "offhours",
+            needs: &[],
+            precedents: None,
+            observed: None,
+            notes: &[],
+        }
     }
 
     fn form(&self) -> Form<'a> {

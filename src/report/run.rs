@@ -330,6 +330,7 @@ fn sections(facts: &Facts<'_>, context: &Context<'_>, most: usize, rows: &str) -
         cut_short.section(&form),
         figures(&facts.avoided, false, &form, room),
         figures(&facts.would, true, &form, room),
+        context.observed.and_then(|observed| observed.section(context.command, &form)),
         facts.left.section(&form),
         held.section(&[], &form),
         unpriced.section(&form),

@@ -61,13 +61,8 @@ pub fn run_summary(run: &Run, context: &Context<'_>, screen: Screen) -> String {
 
 fn last_line(run: &Run, form: &Form<'_>) -> String {
     let said = format!("{} {}", run.firing, run.result);
-    let mut would = Sum::default();
-    run.deployments.iter().filter(|row| row.would_stop()).for_each(|row| would.add(&row.would_avoid(run)));
-    let conditional = format!(
-        "observed: {} would have been stopped, {} would have been avoided (estimate)",
-        form.count(would.rows),
-        amount(&would, form)
-    );
+    let would = would_of(run);
+    let conditional = would_line(&would, form);
     if run.mode == Mode::Observe {
         return format!("{said}, {conditional}");
     }
@@ -80,6 +75,22 @@ fn last_line(run: &Run, form: &Form<'_>) -> String {
         amount(&Sum::of(&run.deployments), form)
     );
     if would.rows == 0 { line } else { format!("{line}; {conditional}") }
+}
+
+/// What a run would have avoided, had its rule not observed.
+pub(super) fn would_of(run: &Run) -> Sum {
+    let mut would = Sum::default();
+    run.deployments.iter().filter(|row| row.would_stop()).for_each(|row| would.add(&row.would_avoid(run)));
+    would
+}
+
+/// The same in words.
+pub(super) fn would_line(would: &Sum, form: &Form<'_>) -> String {
+    format!(
+        "observed: {} would have been stopped, {} would have been avoided (estimate)",
+        form.count(would.rows),
+        amount(would, form)
+    )
 }
 
 /// The colour of an outcome.

@@ -9,14 +9,15 @@ use offhours::domain::period::Span;
 use offhours::domain::rule::{Mode, Rule};
 use offhours::domain::run::{Outcome, Run};
 use offhours::report::form::Form;
-use offhours::report::{Context, JsonWriter, period_report, run_report, run_summary};
+use offhours::report::grid::Screen;
+use offhours::report::{Context, HistoryTable, JsonWriter, period_report, run_report, run_summary};
 use offhours::simulator::{Entry, Fleet};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::books::{runs_of, with_books};
 use crate::fired::words;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, instant};
 use crate::stage::Stage;
 
 fn stage() -> Stage {
@@ -114,4 +115,72 @@ fn p37_a_rule_set_to_observe_in_the_middle_keeps_what_is_real_and_what_is_not_ap
     let text = mail.text.replace('\n', " ");
     assert!(text.contains("4 more would have been stopped: the rule was set to observe before it asked"), "{text}");
     assert!(text.contains("16 stopped · 0 not confirmed · 4 would be stopped · 0 left on"), "{text}");
+}
+
+/// All runs of a stage as the history table shows them in a pipe.
+fn history_table(stage: &Stage) -> String {
+    let zone = stage.config.zone.clone().unwrap();
+    let mut out = Vec::new();
+    let mut table = HistoryTable::new(&mut out, Context::new(stage.config.locale(), &zone, stage.now()), Screen::PIPE);
+    for run in stage.history() {
+        let _ = run.tell(&mut table);
+    }
+    table.finish().unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn p92_what_an_observing_rule_would_do_is_shown_in_history_and_json() {
+    let fleet = Fleet::new().group("dev-a").running_many("d", 6, "infer.s").group("dev-b").running("late", "infer.s");
+    let mut stage = Scenario::evenings_with("mode = \"observe\"").fleet(fleet).start();
+    let runs = stage.claim();
+    let runs = stage.carry_out(runs);
+    let table = history_table(&stage);
+    assert!(table.contains("would 7") && table.contains("would EUR"), "{table}");
+    let mut json = Vec::new();
+    let mut writer = JsonWriter::run(&mut json);
+    let _ = runs[0].tell(&mut writer);
+    writer.finish().unwrap();
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    let totals = &json["totals"];
+    assert_eq!((totals["would_stop"].as_u64(), totals["stopped"].as_u64()), (Some(7), Some(0)));
+    let rows = json["deployments"].as_array().unwrap();
+    let by_row: Decimal = sum(rows.iter().filter_map(|row| row["would_avoid"]["cost"].as_str()));
+    assert_eq!(totals["would_avoid"]["cost"].as_str().unwrap().parse::<Decimal>().unwrap(), by_row);
+    assert!(by_row > Decimal::ZERO);
+}
+
+/// The text of the newest mail as one line.
+fn newest_mail(stage: &Stage) -> String {
+    stage.deliver();
+    let files = std::fs::read_dir(stage.mails()).unwrap().map(|file| file.unwrap().path());
+    let mail = std::fs::read_to_string(files.max().unwrap()).unwrap();
+    mail.replace("=\r\n", "").replace("=3D", "=").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn p92_after_a_week_of_observing_the_mail_says_whether_the_rule_is_ready_to_enforce() {
+    let observing = |max_stops: u32| {
+        let fleet = Fleet::new().group("dev-a").running_many("d", 6, "infer.s");
+        Scenario::evenings_with(&format!("mode = \"observe\"\nmax_stops = {max_stops}"))
+            .fleet(fleet)
+            .at("2026-03-16T19:00:00+01:00")
+            .start()
+    };
+    let mut stage = observing(50);
+    stage.play_until(instant("2026-03-22T12:00:00+01:00"));
+    assert!(!newest_mail(&stage).contains("week of observing"), "six days are no week");
+    stage.play_until(instant("2026-03-23T20:00:00+01:00"));
+    let mail = newest_mail(&stage);
+    let said = |text: &str| assert!(mail.to_lowercase().contains(&text.to_lowercase()), "{text} in {mail}");
+    said("A week of observing: ready to enforce");
+    said("take `mode = \"observe\"` out of the rule, run `offhours");
+    said("check` and `systemctl reload offhours`. From then on it stops them.");
+    said("The week EUR 554.04");
+    said("The week");
+
+    let mut stage = observing(5);
+    stage.play_until(instant("2026-03-23T20:00:00+01:00"));
+    let mail = newest_mail(&stage);
+    assert!(mail.contains("Not ready: 5 of 5 runs were blocked. Raise `max_stops`, or select less."), "{mail}");
 }
