@@ -63,14 +63,10 @@ impl<'a, W: Write> HistoryTable<'a, W> {
 
     fn line(&self, run: &Run) -> [Field; 7] {
         let form = self.context.form();
-        let result = match run.mode {
-            Mode::Observe => format!("{} (observe)", run.result),
-            Mode::Enforce => run.result.to_string(),
-        };
         [
             form.stamp(run.firing.at).into(),
             run.firing.rule.to_string().into(),
-            Field::new(result, result_tone(run.result, run.mode)),
+            Field::new(run.result.as_str(), result_tone(run.result, run.mode)),
             self.with_would(form.count(self.tally.stopped), form.count(self.would.rows), run),
             form.count(self.tally.not_confirmed).into(),
             form.count((self.tally.left + run.without_row()).saturating_sub(self.would.rows)).into(),
