@@ -20,7 +20,8 @@ use offhours::domain::schedule::OffWindow;
 use offhours::ledger::cursors::Cursor;
 use offhours::ledger::outbox::{Letter, MailState, NewMail};
 use offhours::ledger::runs::{Claim, Filter, NewRun};
-use offhours::ledger::{Ledger, LedgerError};
+use offhours::ledger::verify::verify;
+use offhours::ledger::{FILE, Ledger, LedgerError};
 
 fn utc(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -176,6 +177,26 @@ async fn p02_an_interrupted_run_is_adopted_by_one_successor_only() {
     let (first, second) = (open.clone(), open);
     assert!(ledger.write(move |tx| tx.adopt(&first, "fire-1")).await.unwrap());
     assert!(!ledger.write(move |tx| tx.adopt(&second, "fire-2")).await.unwrap());
+}
+
+/// Written down, and then something came in between before its request was sent: nothing of it stays.
+#[tokio::test]
+async fn what_was_written_down_and_never_asked_for_leaves_no_row_without_an_outcome() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let new = firing();
+    let Claim::Taken(id) = claim(&ledger, &new).await else { panic!("not taken") };
+    let unsent = Row { id: DeploymentId::new("d002").unwrap(), ..row(&new) };
+    let run = finished(&new);
+    let conclude = ledger.write(move |tx| {
+        tx.request(id, &[unsent])?;
+        tx.finish(id, &run)
+    });
+    assert!(conclude.await.unwrap());
+    let rows = history(&ledger).await.remove(0).deployments;
+    assert_eq!(rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["d001"]);
+    drop(ledger);
+    assert!(verify(&directory.path().join(FILE)).unwrap().is_whole());
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use offhours::domain::schedule::OffWindow;
 use offhours::ledger::announced::Announcement;
 use offhours::ledger::backup::backup;
 use offhours::ledger::cursors::Cursor;
+use offhours::ledger::lock::DaemonLock;
 use offhours::ledger::outbox::{Letter, NewMail};
 use offhours::ledger::runs::{Claim, Filter, NewRun};
 use offhours::ledger::verify::verify;
@@ -226,6 +227,23 @@ async fn the_ledger_of_version_one_is_read_for_ever() {
     insta::assert_snapshot!("golden_ledger_v1", ledger.read(read).await.unwrap());
     drop(ledger);
     assert!(verify(&directory.path().join(FILE)).unwrap().is_whole());
+}
+
+/// A command of the new version must not change the format under a daemon that goes on writing the old one.
+#[test]
+fn the_ledger_of_an_earlier_version_is_left_alone_while_its_daemon_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(FILE);
+    std::fs::copy(golden(), &file).unwrap();
+    let before = std::fs::read(&file).unwrap();
+    let daemon = DaemonLock::take(directory.path()).unwrap();
+    let (writes, reads) = (Ledger::open(directory.path()), Ledger::open_to_read(directory.path()));
+    for refused in [writes.map(drop).unwrap_err(), reads.map(drop).unwrap_err()] {
+        assert!(refused.to_string().contains("the daemon of that version still runs: restart it first"), "{refused}");
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    drop(daemon);
+    assert!(Ledger::open(directory.path()).is_ok());
 }
 
 // Until version 1 is released its form may change, and then the file is written anew.

@@ -51,6 +51,9 @@ pub enum Failure {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The disk was full when the daemon started: it starts once there is room.
+    #[error(transparent)]
+    NoRoom(LedgerError),
     /// A value on the command line.
     #[error("{message}")]
     Usage {
@@ -149,7 +152,12 @@ impl Failure {
             Self::Ledger(LedgerError::Held { .. }) => Exit::Held,
             Self::Ledger(_) => Exit::Ledger,
             Self::Usage { .. } => Exit::Usage,
-            Self::Io { .. } | Self::Rehearsal(_) | Self::Daemon(_) | Self::Fire(_) | Self::Mail { .. } => Exit::Problem,
+            Self::NoRoom(_)
+            | Self::Io { .. }
+            | Self::Rehearsal(_)
+            | Self::Daemon(_)
+            | Self::Fire(_)
+            | Self::Mail { .. } => Exit::Problem,
         }
     }
 

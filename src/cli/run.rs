@@ -1,10 +1,12 @@
 //! `offhours run`: the daemon.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::aicore::Options;
 use crate::cli::Session;
@@ -16,7 +18,36 @@ use crate::executor::tenants::Tenants;
 use crate::ledger::lock::{DaemonLock, ExecutorLock};
 use crate::ledger::{Ledger, LedgerError};
 
+/// How long a daemon that finds its disk full waits for room before it ends. Together with the pause of the unit that is
+/// more than a minute: systemd starts it again for as long as it takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE_BEFORE_NEXT_LOOK: Duration = Duration::from_secs(5);
+
 pub async fn run(session: &Session) -> Result<Exit, Failure> {
+    once_there_is_room(|| work(session)).await
+}
+
+/// Calls `work`, again and again while it fails for a full disk: nothing is wrong that a person must put right here.
+async fn once_there_is_room<T, W>(mut work: impl FnMut() -> W) -> Result<T, Failure>
+where
+    W: Future<Output = Result<T, Failure>>,
+{
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match work().await {
+            Err(Failure::Ledger(full @ LedgerError::Full(_))) => {
+                if Instant::now() >= until {
+                    return Err(Failure::NoRoom(full));
+                }
+                error!("{full}; looking again in {} seconds", PAUSE_BEFORE_NEXT_LOOK.as_secs());
+                tokio::time::sleep(PAUSE_BEFORE_NEXT_LOOK).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+async fn work(session: &Session) -> Result<Exit, Failure> {
     let config = session.config()?;
     info!("time zone data {}", crate::clock::zone_data());
     let ledger = Ledger::open(&config.state_dir)?;
@@ -50,4 +81,34 @@ pub fn executor(session: &Session, config: Config, ledger: Ledger) -> Result<(Ex
 pub fn built() -> DateTime<Utc> {
     let seconds = env!("OFFHOURS_BUILT").parse().unwrap_or(0);
     DateTime::from_timestamp(seconds, 0).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::{PATIENCE, once_there_is_room};
+    use crate::cli::exit::{Exit, Failure};
+    use crate::ledger::LedgerError;
+
+    fn full() -> Failure {
+        Failure::Ledger(LedgerError::Full("/var/lib/offhours".into()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p13_a_disk_that_is_full_at_the_start_is_waited_for_and_then_left_to_systemd() {
+        let mut looks = 0;
+        let started = once_there_is_room(|| {
+            looks += 1;
+            let has_room = looks > 3;
+            async move { if has_room { Ok(()) } else { Err(full()) } }
+        });
+        assert!(started.await.is_ok());
+
+        let began = Instant::now();
+        let failure = once_there_is_room(|| async { Err::<(), _>(full()) }).await.unwrap_err();
+        assert!(began.elapsed() >= PATIENCE, "five ends within five minutes would be the last");
+        assert_eq!(failure.exit(), Exit::Problem, "the unit is not started again after 2, 3 and 5");
+        assert!(failure.to_string().starts_with("the disk is full"), "{failure}");
+    }
 }

@@ -15,6 +15,9 @@ pub enum LedgerError {
         /// Why.
         source: std::io::Error,
     },
+    /// Nothing more can be written.
+    #[error("the disk is full: nothing can be written in the state directory `{}`, and nothing is stopped until there is room on it", .0.display())]
+    Full(PathBuf),
     /// Anybody could change the history.
     #[error("the state directory `{}` can be written by group or others: run `chmod 700 {}`", .0.display(), .0.display())]
     Exposed(PathBuf),
@@ -132,6 +135,21 @@ impl LedgerError {
         }
     }
 
+    /// The same error, or the plainer one where `directory` cannot be written because its disk is full.
+    pub(super) fn or_full(self, directory: &Path) -> Self {
+        use rusqlite::ErrorCode::{CannotOpen, DiskFull, SystemIoFailure};
+        let may_be = match &self {
+            Self::Directory { .. } => has_no_room(directory),
+            Self::Sqlite(source) => match source.sqlite_error_code() {
+                Some(DiskFull) => true,
+                Some(CannotOpen | SystemIoFailure) => has_no_room(directory),
+                _ => false,
+            },
+            _ => false,
+        };
+        if may_be { Self::Full(directory.to_owned()) } else { self }
+    }
+
     /// The same error, or the plainer one where it shows that the file at `path` is damaged.
     pub(super) fn of_file(self, path: &Path) -> Self {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
@@ -139,7 +157,7 @@ impl LedgerError {
             Self::Sqlite(source) if matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) => {
                 Self::Damaged { path: path.to_owned(), source }
             }
-            other => other,
+            other => other.or_full(path.parent().unwrap_or(path)),
         }
     }
 
@@ -153,4 +171,15 @@ impl LedgerError {
         };
         matches!(code, Some(CannotOpen | DiskFull | NotADatabase | SystemIoFailure))
     }
+}
+
+/// True where the disk of `directory`, or of the nearest directory above it that exists, has no room for a page more. Asked
+/// only after a failure: SQLite calls a full disk by several names, some of them "I/O error".
+fn has_no_room(directory: &Path) -> bool {
+    const PAGE: u64 = 4096;
+    let Some(existing) = directory.ancestors().find(|path| path.exists()) else { return false };
+    rustix::fs::statvfs(existing).is_ok_and(|disk| {
+        // A file system that does not count its files says that there are none.
+        disk.f_bavail.saturating_mul(disk.f_frsize) < PAGE || (disk.f_files > 0 && disk.f_favail == 0)
+    })
 }

@@ -138,7 +138,7 @@ struct Held {
 }
 
 fn lock(directory: &Path, name: &str) -> Result<Held, LedgerError> {
-    let unusable = |source| LedgerError::Directory { path: directory.to_owned(), source };
+    let unusable = |source| LedgerError::Directory { path: directory.to_owned(), source }.or_full(directory);
     let place = place::look(directory)?.ok_or_else(|| unusable(ErrorKind::NotFound.into()))?;
     let path = lock_path(&place, name);
     loop {

@@ -105,6 +105,10 @@ pub struct Tx<'a>(Transaction<'a>);
 impl Ledger {
     /// Opens the ledger in `directory`, making both where they are missing, and brings it to this version's format.
     pub fn open(directory: &Path) -> Result<Self, LedgerError> {
+        Self::make_and_open(directory).map_err(|error| error.or_full(directory))
+    }
+
+    fn make_and_open(directory: &Path) -> Result<Self, LedgerError> {
         let place = place::make(directory)?;
         let presence = Presence::shared(&place)?;
         refuse_unfinished(&place)?;
@@ -128,6 +132,10 @@ impl Ledger {
     /// Opens the ledger in `directory` for reading; none where there is no ledger yet. One of an earlier version is brought
     /// to this version's format.
     pub fn open_to_read(directory: &Path) -> Result<Option<Self>, LedgerError> {
+        Self::find_and_open(directory).map_err(|error| error.or_full(directory))
+    }
+
+    fn find_and_open(directory: &Path) -> Result<Option<Self>, LedgerError> {
         let Some(place) = place::look(directory)? else { return Ok(None) };
         let presence = Presence::shared(&place)?;
         refuse_unfinished(&place)?;

@@ -59,6 +59,21 @@ fn p05_on_a_full_disk_nothing_is_claimed_nothing_is_stopped_and_the_daemon_stays
     bench.judge();
 }
 
+#[test]
+fn p13_a_daemon_that_finds_its_disk_full_says_so_and_starts_once_there_is_room() {
+    let bench = Bench::new(fleet(1), &idle_rule("evening"));
+    let Some(disk) = SmallDisk::at(bench.state()) else { return };
+    disk.fill();
+    let said = bench.run(&["hold", "add", "--rule", "evening", "--until", "2h", "--reason", "training"]).ends(5);
+    assert!(!said.err.contains("must belong"), "{said:?}");
+    let mut daemon = bench.daemon_as(bench.command(&["run"]));
+    daemon.waits_for_log("the disk is full");
+    assert!(daemon.is_up());
+    disk.free();
+    daemon.waits_for_log("offhours is ready");
+    assert!(daemon.ends().success());
+}
+
 // p06. Outcomes are kept and written again; no PATCH is repeated, and there is one mail.
 #[test]
 fn p06_outcomes_that_find_the_disk_full_are_kept_until_there_is_room() {
@@ -134,7 +149,7 @@ fn p12_a_ledger_of_a_newer_version_is_refused_and_not_changed() {
     for command in [&["run"][..], &["history"], &["plan"], &["fire", "evening"], &["hold", "list"], &["mail", "queue"]]
     {
         let said = bench.run(command).ends(5);
-        assert!(said.err.contains("has format 99, this offhours knows formats up to 3"), "{said:?}");
+        assert!(said.err.contains("has format 99, this offhours knows formats up to 4"), "{said:?}");
     }
     assert_eq!(fs::read(&file).unwrap(), before);
     assert!(bench.asked().is_empty());
