@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::iter;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use rust_decimal::Decimal;
 
 use crate::config::Config;
@@ -90,19 +90,21 @@ impl<'a> Books<'a> {
         let currency = config.prices.at(now).map(|period| period.currency);
         let mut digest = Digest::default();
         let mut books = (Vec::new(), None, vec![None; TREND_LENGTH - 1]);
+        let mut month = None;
         let spans = trend_spans(dates);
         if let Some(tx) = ledger {
             tx.each_run(&Filter { since: Some(from), before: Some(to), rule: None }, &mut digest)?;
             let sent_at = tx.newest_announcement(Announcement::Period, &name(dates))?;
             let earlier = amounts(tx, &spans, &zone, currency)?;
             books = (tx.holds_in(from, to)?, sent_at, earlier);
+            month = month_so_far(tx, dates, &zone, currency)?;
             notes.extend(undelivered(tx, from)?);
             notes.extend(barren_rules(tx, config, dates, from, to)?);
             let rules = config.rules.iter().map(|rule| &**rule);
             notes.extend(calendar_ends(rules, now).iter().map(CalendarEnd::sentence));
         }
         let (holds, sent_at, earlier) = books;
-        let trend = trend(&digest, &spans, &earlier, currency);
+        let trend = Trend { month, ..trend(&digest, &spans, &earlier, currency) };
         let restates = sent_at.filter(|sent_at| digest.newest_change().is_some_and(|at| at > *sent_at));
         Ok(Self { ledger, dates, period: Period { label, from, to }, digest, trend, holds, notes, restates })
     }
@@ -191,6 +193,21 @@ fn amounts(
         .collect()
 }
 
+/// What was avoided from the first of the month in which the period ends to its end; none where the period is longer, or
+/// begins with the month.
+fn month_so_far(
+    tx: &Tx<'_>,
+    dates: Dates,
+    zone: &Zone,
+    currency: Option<Currency>,
+) -> Result<Option<TrendPoint>, LedgerError> {
+    let last = dates.to.pred_opt().unwrap_or(dates.from);
+    let Some(first) = last.with_day(1).filter(|first| *first < dates.from) else { return Ok(None) };
+    let (from, to) = Dates { from: first, to: dates.to }.instants(zone);
+    let amount = tx.avoided_between(from, to, currency)?;
+    Ok(Some(TrendPoint::known(first.format("%B").to_string(), Some(amount))))
+}
+
 fn undelivered(tx: &Tx<'_>, since: DateTime<Utc>) -> Result<Option<String>, LedgerError> {
     let given_up = tx.mails_given_up(since)? as usize;
     let reports = plural(given_up, &given_up.to_string(), "report");
@@ -250,7 +267,7 @@ fn trend(digest: &Digest, spans: &[Dates], earlier: &[Option<Decimal>], currency
         }
         TrendPoint::of(label, digest.avoided(), currency)
     });
-    Trend { currency, points: points.collect() }
+    Trend { currency, points: points.collect(), month: None }
 }
 
 fn short_label(dates: Dates) -> String {

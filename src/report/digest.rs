@@ -8,9 +8,10 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::avoided::Avoided;
 use crate::domain::rule::Mode;
-use crate::domain::run::{Firing, Row, Run, RunResult};
+use crate::domain::run::{Firing, Outcome, Row, Run, RunResult};
 use crate::domain::visit::RunVisitor;
 use crate::report::MOST_ROWS;
+use crate::report::by_rule::ByRule;
 use crate::report::clean::clean;
 use crate::report::counting::Prices;
 use crate::report::holds::Held;
@@ -34,7 +35,11 @@ pub struct Digest {
     pub(super) enforced: Lines,
     pub(super) observed: Lines,
     /// Runs in earnest at which a person has to look.
-    pub(super) with_problems: usize,
+    pub(super) problems: Lines,
+    pub(super) enforced_by_rule: ByRule,
+    pub(super) observed_by_rule: ByRule,
+    /// What the deployments that rules wanted off, and those that holds kept on, would have cost in their off windows.
+    pub(super) potential: Sum,
     /// How runs ended that did not go through.
     pub(super) troubles: BTreeMap<RunResult, usize>,
     pub(super) by_rule: Shares,
@@ -108,13 +113,17 @@ impl Digest {
     /// A row of a run that was allowed to stop something.
     fn enforced_row(&mut self, run: &Run, row: &Row) {
         let avoided: &Avoided = row.avoided();
+        let wanted_off = matches!(row.outcome, Outcome::Stopped | Outcome::Failed | Outcome::Unconfirmed);
+        if wanted_off || (row.outcome == Outcome::Left && row.keyword() == "held") {
+            self.potential.add(&row.count_from(run, run.off_window.from));
+        }
         self.by_rule.add(run.firing.rule.as_str(), avoided);
         self.by_group.add(row.resource_group.as_str(), avoided);
         self.by_plan.add(&clean(&parts::plans(row)), avoided);
         self.still_on.meet(row);
         self.leaks.add(row);
         self.cut_short.add(row);
-        self.left.add(row);
+        self.left.add(run, row);
         self.held.add(run, row);
         self.unpriced.add(row, avoided);
     }
@@ -153,10 +162,14 @@ impl RunVisitor for Digest {
             self.left.add_counts(&run.left_out);
             self.tally.merge(tally);
             self.sum.merge(&sum);
-            self.with_problems += usize::from(run.needs_action());
+            self.enforced_by_rule.add(run, tally, &sum);
+            if run.needs_action() {
+                self.problems.push(run, tally, sum.clone());
+            }
             self.enforced.push(run, tally, sum);
         }
         if run.mode == Mode::Observe || would.rows > 0 {
+            self.observed_by_rule.add(run, tally, &would);
             self.observed.push(run, tally, would);
         }
         ControlFlow::Continue(())

@@ -11,6 +11,7 @@
 //! Names come from a tenant that others write to: [`clean`] takes from them what could do harm, the template escapes
 //! the rest, and no subject contains any.
 
+mod by_rule;
 pub mod clean;
 mod counting;
 mod csv;
@@ -68,8 +69,10 @@ pub use crate::report::trend::{Trend, TrendPoint};
 pub const CSV: &str = "text/csv; charset=utf-8";
 /// At most so many rows stand in a mail; the CSV has them all.
 const MOST_ROWS: usize = 200;
-/// At most so many bytes of text and HTML together. With base64 around them they stay below 256 kB.
-const LARGEST_BODY: usize = 180 * 1024;
+/// At most so many bytes of HTML: Gmail clips a message at about 102 kB, and hides its end behind a link.
+const LARGEST_HTML: usize = 100_000;
+/// At most so many bytes of plain text.
+const LARGEST_TEXT: usize = 80_000;
 
 /// For whom a report is written, and when.
 #[derive(Debug, Clone, Copy)]
@@ -145,7 +148,7 @@ fn fitted(build: impl Fn(usize) -> Page, attachments: Vec<Attachment>) -> Conten
     loop {
         let page = build(rows);
         let (text, html) = (text::render(&page), html::render(&page));
-        if text.len() + html.len() <= LARGEST_BODY || rows == 0 {
+        if (text.len() <= LARGEST_TEXT && html.len() <= LARGEST_HTML) || rows == 0 {
             return Content { subject: page.subject, text, html, attachments };
         }
         rows /= 2;

@@ -101,6 +101,8 @@ pub(super) struct Column {
 pub(super) struct Table {
     pub(super) heads: Vec<&'static str>,
     pub(super) rows: Vec<Vec<Cell>>,
+    /// What the rows that are left out come to, so that the rows add up: a label and its figure.
+    pub(super) rest: Option<(String, String)>,
     /// The last row: a label and its figure.
     pub(super) total: Option<(String, String)>,
     /// Said where rows are left out.

@@ -82,5 +82,13 @@ pub(super) fn percent(part: Decimal, whole: Decimal) -> u32 {
 pub(super) fn table(heads: Vec<&'static str>, rows: impl Iterator<Item = Vec<Cell>>, all: usize, most: usize) -> Table {
     let left_out = all.saturating_sub(most);
     let more = (left_out > 0).then(|| format!("{left_out} more; the CSV has them all."));
-    Table { heads, rows: rows.take(most).collect(), total: None, more }
+    Table { heads, rows: rows.take(most).collect(), rest: None, total: None, more }
+}
+
+impl Table {
+    /// With a row for what the rows that are left out come to.
+    pub(super) fn with_rest(mut self, rest: &Sum, form: &Form<'_>) -> Self {
+        self.rest = self.more.is_some().then(|| ("All others".to_owned(), amount(rest, form)));
+        self
+    }
 }

@@ -1,21 +1,25 @@
 //! The report over a day, a week, a month or any span.
 
 use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
 
 use crate::domain::hold::Hold;
 use crate::domain::rule::Mode;
 use crate::domain::zone::Zone;
 use crate::report::clean::{clean, shorten};
-use crate::report::digest::{Digest, Line};
+use crate::report::digest::{Digest, Line, Lines};
 use crate::report::form::{Form, plural};
-use crate::report::page::{Body, Cell, Fact, Page, Section};
+use crate::report::page::{Body, Cell, Fact, Page, Section, Table};
 use crate::report::parts;
 use crate::report::run::{CALM, notes};
 use crate::report::subject::Trouble;
+use crate::report::sum::Sum;
 use crate::report::trend::{self, Trend};
 use crate::report::{Content, Context, counting, fitted, subject};
 
 const LONGEST_REASON: usize = 120;
+/// More runs than these are summed up by rule, and only those with problems are shown.
+const MOST_RUNS: usize = 20;
 
 /// A span of time and what people call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +128,8 @@ impl Facts<'_> {
                 form.count(self.digest.tally.not_confirmed)
             ));
         }
+        lead.extend(self.share());
+        lead.extend(trend::compared(self.report.trend, &form));
         if self.digest.would.rows > 0 {
             let count = plural(self.digest.would.rows, &form.count(self.digest.would.rows), "stop");
             lead.push(format!("Rules in observe mode would have made {count} more; they are in no total."));
@@ -132,6 +138,20 @@ impl Facts<'_> {
             lead.push(format!("RESTATED: this replaces the report of {}.", form.instant(at)));
         }
         lead
+    }
+
+    /// Which part of what these deployments would have cost was avoided; none where that cannot be said in one currency.
+    fn share(&self) -> Option<String> {
+        let (avoided, potential) = (&self.digest.sum, &self.digest.potential);
+        let (part, whole) = (avoided.only_money()?, potential.only_money()?);
+        if potential.unpriced_hours > Decimal::ZERO || part.currency != whole.currency || whole.amount.is_zero() {
+            return None;
+        }
+        let percent = (part.amount * Decimal::ONE_HUNDRED / whole.amount).floor();
+        let (whole, percent) = (self.form.money(whole), self.form.decimal(percent));
+        Some(format!(
+            "That is {percent} % of the {whole} that the stopped, failed and held ones would have cost in their off windows."
+        ))
     }
 
     fn needs(&self) -> Vec<String> {
@@ -159,7 +179,7 @@ impl Facts<'_> {
             fact(self.digest.enforced.count, "runs", false),
             fact(self.digest.tally.stopped, "stopped", false),
             fact(self.digest.tally.not_confirmed, "not confirmed", true),
-            fact(self.digest.with_problems, "runs with problems", true),
+            fact(self.digest.problems.count, "runs with problems", true),
         ]
     }
 
@@ -169,15 +189,16 @@ impl Facts<'_> {
         let mut said = self.report.notes.to_vec();
         said.extend_from_slice(context.notes);
         let sections = [
-            digest.still_on.section(&form, most),
+            digest.still_on.section(context.now, &form, most),
             trend::section(self.report.trend, &form),
-            digest.by_rule.section("By rule", &form),
+            if self.is_long() { None } else { digest.by_rule.section("By rule", &form) },
             digest.by_group.section("By resource group", &form),
             digest.by_plan.section("By plan", &form),
             digest.leaks.section(&form, room),
             digest.cut_short.section(&form),
-            self.table(Mode::Enforce, room),
-            self.table(Mode::Observe, room / 2),
+            self.runs(room),
+            self.problems(room),
+            self.observed(room / 2),
             digest.left.section(&form),
             digest.held.section(self.report.holds, &form),
             digest.unpriced.section(&form),
@@ -187,26 +208,54 @@ impl Facts<'_> {
         sections.into_iter().flatten().collect()
     }
 
-    /// The runs of one mode, with a total.
-    fn table(&self, mode: Mode, most: usize) -> Option<Section> {
+    /// True where the runs are more than anybody reads one by one.
+    fn is_long(&self) -> bool {
+        self.digest.enforced.count > MOST_RUNS
+    }
+
+    /// The runs in earnest, or one row for each rule, with a total.
+    fn runs(&self, most: usize) -> Option<Section> {
         let (digest, form) = (self.digest, self.form);
-        let (heading, last, lines, total) = match mode {
-            Mode::Enforce => ("Runs", "Avoided", &digest.enforced, &digest.sum),
-            Mode::Observe => (
-                "Observed: what rules in observe mode would have avoided",
-                "Would have avoided",
-                &digest.observed,
-                &digest.would,
-            ),
+        if self.is_long() {
+            return Some(digest.enforced_by_rule.section("By rule", Mode::Enforce, &form, most));
+        }
+        self.table(&digest.enforced, Mode::Enforce, most).map(|table| Section::new("Runs", Body::Table(table)))
+    }
+
+    /// Where the runs are not shown one by one, those at which a person has to look.
+    fn problems(&self, most: usize) -> Option<Section> {
+        let problems = &self.digest.problems;
+        let mut table = self.table(problems, Mode::Enforce, most.min(MOST_RUNS)).filter(|_| self.is_long())?;
+        (table.rest, table.total) = (None, None);
+        let more = problems.count.saturating_sub(table.rows.len());
+        table.more = (more > 0).then(|| format!("{} more; `offhours history` has them all.", self.form.count(more)));
+        Some(Section::new("Runs with problems", Body::Table(table)))
+    }
+
+    fn observed(&self, most: usize) -> Option<Section> {
+        const HEADING: &str = "Observed: what rules in observe mode would have avoided";
+        let (digest, form) = (self.digest, self.form);
+        let section = if digest.observed.count > MOST_RUNS {
+            digest.observed_by_rule.section(HEADING, Mode::Observe, &form, most)
+        } else {
+            Section::new(HEADING, Body::Table(self.table(&digest.observed, Mode::Observe, most)?))
         };
+        Some(section.intro("In no total of this report."))
+    }
+
+    /// Runs one by one, with a total.
+    fn table(&self, lines: &Lines, mode: Mode, most: usize) -> Option<Table> {
         if lines.count == 0 {
             return None;
         }
+        let form = self.form;
         let rows = lines.first.iter().map(|line| self.line(line, mode));
-        let mut table = parts::table(vec!["Run", "Result", last], rows, lines.count, most);
-        table.total = Some(("Total".to_owned(), parts::amount(total, &form)));
-        let section = Section::new(heading, Body::Table(table));
-        Some(if mode == Mode::Observe { section.intro("In no total of this report.") } else { section })
+        let last = if mode == Mode::Observe { "Would have avoided" } else { "Avoided" };
+        let rest = Sum::total(lines.first.iter().skip(most).map(|line| &line.sum));
+        let mut table = parts::table(vec!["Run", "Result", last], rows, lines.count, most).with_rest(&rest, &form);
+        table.total =
+            Some(("Total".to_owned(), parts::amount(&Sum::total(lines.first.iter().map(|line| &line.sum)), &form)));
+        Some(table)
     }
 
     fn line(&self, line: &Line, mode: Mode) -> Vec<Cell> {

@@ -101,8 +101,8 @@ impl<'a> Facts<'a> {
         let counts = |row: &&Row| row.outcome == Outcome::Stopped || row.avoided().from.is_some();
         let (mut still_on, mut left) = (StillOn::default(), Left::default());
         let precedent = |row: &Row| context.precedents.and_then(|precedents| precedents.of(row));
-        rows().for_each(|row| still_on.meet_again(row, precedent(row), Some(context.now)));
-        rows().for_each(|row| left.add(row));
+        rows().for_each(|row| still_on.meet_again(row, precedent(row)));
+        rows().for_each(|row| left.add(run, row));
         left.add_counts(&run.left_out);
         Self {
             run,
@@ -270,7 +270,7 @@ fn needs(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
             needs.push(format!("See that the daemon runs again: it finishes this run if it is back before {until}."));
         }
         RunResult::Failed | RunResult::Partial if facts.still_on.count() == 0 => {
-            needs.push(format!("Put right what is named above, then run {again}."));
+            needs.push(format!("Put right what is named below, then run {again}."));
         }
         RunResult::Done | RunResult::Partial | RunResult::Failed | RunResult::Skipped => {}
     }
@@ -323,7 +323,7 @@ fn sections(facts: &Facts<'_>, context: &Context<'_>, most: usize, rows: &str) -
     }
     let room = most.saturating_sub(facts.still_on.count().min(most));
     let sections = [
-        facts.still_on.section(&form, most),
+        facts.still_on.section(context.now, &form, most),
         by_group.section("By resource group", &form),
         by_plan.section("By plan", &form),
         leaks.section(&form, room),
@@ -354,6 +354,7 @@ fn figures(figures: &Figures<'_>, conditional: bool, form: &Form<'_>, most: usiz
         let size = |avoided: &Avoided| (avoided.cost.map(|money| money.amount), avoided.node_hours);
         size(b).cmp(&size(a)).then_with(|| (&row_a.resource_group, &row_a.id).cmp(&(&row_b.resource_group, &row_b.id)))
     });
+    let others = ordered.split_off(ordered.len().min(most));
     let rows = ordered.into_iter().map(|(row, avoided)| {
         let off = row.confirmed_at.map_or_else(String::new, |at| form.time(at));
         let middle = if conditional { Cell::new(nodes(row), "") } else { Cell::new(off, nodes(row)) };
@@ -364,7 +365,8 @@ fn figures(figures: &Figures<'_>, conditional: bool, form: &Form<'_>, most: usiz
     } else {
         ("Stopped", vec!["Deployment", "Off since", "Avoided"])
     };
-    let mut table = parts::table(heads, rows, figures.rows.len(), most);
+    let rest = Figures::of(others.iter().map(|(row, avoided)| (*row, avoided.clone()))).sum;
+    let mut table = parts::table(heads, rows, figures.rows.len(), most).with_rest(&rest, form);
     table.total = Some(("Total".to_owned(), parts::amount(&figures.sum, form)));
     Some(Section::new(heading, Body::Table(table)))
 }

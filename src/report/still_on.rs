@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::avoided::{Avoided, Money};
 use crate::domain::earlier::{Asked, Precedent};
 use crate::domain::id::{DeploymentId, ResourceGroup};
+use crate::domain::money::HourlyRate;
 use crate::domain::run::{Outcome, Row};
 use crate::report::clean::{clean, shorten};
 use crate::report::form::{Form, ordinal};
@@ -28,29 +29,25 @@ pub(super) struct StillOn {
 struct Doubt {
     outcome: Outcome,
     cost_per_hour: Option<Money>,
-    /// What it has cost since it was first asked to stop.
-    so_far: Option<SoFar>,
+    /// When its stop was asked for first.
+    since: Option<DateTime<Utc>>,
     told: Option<Box<Told>>,
-}
-
-#[derive(Debug)]
-struct SoFar {
-    since: DateTime<Utc>,
-    cost: Option<Money>,
 }
 
 #[derive(Debug)]
 struct Told {
     configuration: String,
     why: String,
+    rate: HourlyRate,
 }
 
 impl Doubt {
     /// `an hour; EUR 12.34 since Mon 23 Nov 19:00`.
-    fn since(&self, form: &Form<'_>) -> String {
-        let Some(SoFar { since, cost }) = &self.so_far else { return "an hour".to_owned() };
+    fn so_far(&self, now: DateTime<Utc>, form: &Form<'_>) -> String {
+        let Some(since) = self.since else { return "an hour".to_owned() };
+        let cost = self.told.as_deref().and_then(|told| cost_between(&told.rate, since, now));
         let cost = cost.map_or_else(String::new, |cost| format!("{} ", form.money(cost)));
-        format!("an hour; {cost}since {}", form.instant(*since))
+        format!("an hour; {cost}since {}", form.instant(since))
     }
 }
 
@@ -58,23 +55,24 @@ impl StillOn {
     /// Takes note of a row. Of a deployment that is met several times, the last time says whether it is on; but what is
     /// STOPPING, for whatever reason, is not off yet.
     pub(super) fn meet(&mut self, row: &Row) {
-        self.meet_again(row, None, None);
+        self.meet_again(row, None);
     }
 
-    /// The same, with what earlier runs say about it: since when it is asked to stop, what it has cost by `now`, and how
-    /// often in a row it did not come off.
-    pub(super) fn meet_again(&mut self, row: &Row, precedent: Option<&Precedent>, now: Option<DateTime<Utc>>) {
+    /// The same, with what earlier runs say about it: since when it is asked to stop, and how often in a row it did not
+    /// come off.
+    pub(super) fn meet_again(&mut self, row: &Row, precedent: Option<&Precedent>) {
         let key = || (row.resource_group.clone(), row.id.clone());
         if is_still_on(row) {
             let told = (self.doubts.len() < MOST_TOLD).then(|| {
                 let again = precedent.map(|precedent| precedent.times).filter(|times| *times > 1);
                 let again = again.map_or_else(String::new, |times| format!("{} time in a row: ", ordinal(times)));
                 let why = format!("{again}{}", shorten(row.why(), LONGEST_REASON));
-                Box::new(Told { configuration: clean(row.configuration()), why })
+                Box::new(Told { configuration: clean(row.configuration()), why, rate: row.rate.clone() })
             });
-            let since = precedent.and_then(|precedent| precedent.asked.as_ref()).and_then(Asked::at);
-            let so_far = since.zip(now).map(|(since, now)| SoFar { since, cost: cost_between(row, since, now) });
-            self.doubts.insert(key(), Doubt { outcome: row.outcome, cost_per_hour: cost_per_hour(row), so_far, told });
+            let asked = precedent.and_then(|precedent| precedent.asked.as_ref()).and_then(Asked::at);
+            let before = self.doubts.get(&key()).and_then(|doubt| doubt.since);
+            let since = before.or(asked).or(row.requested_at);
+            self.doubts.insert(key(), Doubt { outcome: row.outcome, cost_per_hour: cost_per_hour(row), since, told });
         } else if !row.was_stopping() && !self.doubts.is_empty() {
             self.doubts.remove(&key());
         }
@@ -87,20 +85,12 @@ impl StillOn {
 
     /// `, at EUR 12.34 an hour`: the sum of the rounded costs of each; nothing where nothing has a price.
     pub(super) fn at_what_cost(&self, form: &Form<'_>) -> String {
-        let hourly = self.hourly();
+        let hourly = hourly(self.doubts.values()).money();
         if hourly.is_empty() { String::new() } else { format!(", at {} an hour", amounts(&hourly, form)) }
     }
 
-    fn hourly(&self) -> Vec<Money> {
-        let mut sum = Sum::default();
-        for cost in self.doubts.values().filter_map(|doubt| doubt.cost_per_hour) {
-            sum.add(&Avoided { cost: Some(cost), ..Avoided::nothing() });
-        }
-        sum.money()
-    }
-
     /// Each with what it costs in an hour, the costliest first.
-    pub(super) fn section(&self, form: &Form<'_>, most: usize) -> Option<Section> {
+    pub(super) fn section(&self, now: DateTime<Utc>, form: &Form<'_>, most: usize) -> Option<Section> {
         if self.doubts.is_empty() {
             return None;
         }
@@ -109,6 +99,8 @@ impl StillOn {
             let cost = |doubt: &Doubt| doubt.cost_per_hour.map(|money| money.amount);
             cost(b).cmp(&cost(a)).then_with(|| id_a.cmp(id_b))
         });
+        let others = ordered.split_off(ordered.len().min(most));
+        let rest = hourly(others.iter().map(|(_, doubt)| *doubt));
         let cells = ordered.into_iter().map(|((group, id), doubt)| {
             let (configuration, why) =
                 doubt.told.as_deref().map_or((id.as_str(), ""), |told| (&told.configuration, &told.why));
@@ -116,11 +108,12 @@ impl StillOn {
             vec![
                 Cell::new(configuration, format!("{group} · {id}")),
                 Cell::new(doubt.outcome.as_str(), why),
-                Cell::new(cost, doubt.since(form)),
+                Cell::new(cost, doubt.so_far(now, form)),
             ]
         });
-        let mut table = table(vec!["Deployment", "What happened", "Costs"], cells, self.doubts.len(), most);
-        let total = self.hourly();
+        let mut table =
+            table(vec!["Deployment", "What happened", "Costs"], cells, self.doubts.len(), most).with_rest(&rest, form);
+        let total = hourly(self.doubts.values()).money();
         if !total.is_empty() {
             table.total = Some(("All of them, an hour".to_owned(), amounts(&total, form)));
         }
@@ -130,4 +123,13 @@ impl StillOn {
                 .intro("Asked to stop, or to be asked, and not seen STOPPED by AI Core. Nothing is counted for them."),
         )
     }
+}
+
+/// What an hour of them costs: the sum of the rounded costs of each.
+fn hourly<'a>(doubts: impl Iterator<Item = &'a Doubt>) -> Sum {
+    let mut sum = Sum::default();
+    for cost in doubts.filter_map(|doubt| doubt.cost_per_hour) {
+        sum.add(&Avoided { cost: Some(cost), ..Avoided::nothing() });
+    }
+    sum
 }

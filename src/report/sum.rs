@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use crate::domain::avoided::{Avoided, Basis, Money, State};
+use crate::domain::money::HourlyRate;
 use crate::domain::run::{EndedBy, Outcome, Row, Run};
 use crate::domain::schedule::OffWindow;
 
@@ -163,10 +164,10 @@ fn is_counted_elsewhere(row: &Row) -> bool {
     row.settlement.as_ref().is_some_and(|settlement| settlement.ended_by == EndedBy::CountedElsewhere)
 }
 
-/// What `row` costs from `since` to `until`, rounded to the cent; none where it has no price.
-pub fn cost_between(row: &Row, since: DateTime<Utc>, until: DateTime<Utc>) -> Option<Money> {
+/// What `rate` costs from `since` to `until`, rounded to the cent; none where it has no price.
+pub fn cost_between(rate: &HourlyRate, since: DateTime<Utc>, until: DateTime<Utc>) -> Option<Money> {
     let window = OffWindow { from: since, to: until };
-    Avoided::count(&row.rate, window, since, until, Basis::Projected).cost
+    Avoided::count(rate, window, since, until, Basis::Projected).cost
 }
 
 /// What an hour of `row` costs, rounded to the cent; none where it has no price.

@@ -24,7 +24,7 @@ pub fn run_summary(run: &Run, context: &Context<'_>, screen: Screen) -> String {
         let (outcome, avoided) = match row.outcome {
             _ if row.would_stop() => (Field::new("would stop", Tone::Change), &would),
             Outcome::Left => {
-                left.add(row);
+                left.add(run, row);
                 continue;
             }
             outcome => (Field::new(outcome.as_str(), outcome_tone(outcome)), row.avoided()),

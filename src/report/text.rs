@@ -16,6 +16,11 @@ pub(super) fn render(page: &Page) -> String {
     out.paragraph(&format!("offhours · {}", page.about), "");
     out.paragraph(&page.when, "");
     out.blank();
+    if !page.needs.is_empty() {
+        out.line("NEEDS A PERSON");
+        page.needs.iter().for_each(|need| out.item(need));
+        out.blank();
+    }
     out.paragraph(&page.headline, "");
     for sentence in &page.lead {
         out.paragraph(sentence, "");
@@ -26,9 +31,6 @@ pub(super) fn render(page: &Page) -> String {
     }
     if page.needs.is_empty() {
         out.paragraph(page.calm, "");
-    } else {
-        out.line("NEEDS A PERSON");
-        page.needs.iter().for_each(|need| out.item(need));
     }
     if !page.facts.is_empty() {
         out.blank();
@@ -105,7 +107,7 @@ fn render_table(out: &mut Lines, table: &Table) {
         details.retain(|detail| !detail.is_empty());
         out.details(&details, "    ");
     }
-    if let Some((label, figure)) = &table.total {
+    for (label, figure) in table.rest.iter().chain(&table.total) {
         out.leader(&format!("  {label}"), figure);
     }
     if let Some(more) = &table.more {
@@ -181,18 +183,41 @@ fn letters(text: &str) -> usize {
     text.chars().count()
 }
 
+/// True for a currency and the amount after it, between which no line is broken.
+pub(super) fn stay_together(word: &str, next: &str) -> bool {
+    let code = word.trim_start_matches(|letter: char| !letter.is_alphanumeric());
+    code.len() == 3
+        && code.bytes().all(|letter| letter.is_ascii_uppercase())
+        && next.starts_with(|letter: char| letter.is_ascii_digit())
+}
+
+/// The words between which a line may be broken.
+fn breakable(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        match words.last_mut() {
+            Some(last) if stay_together(last, word) => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
 /// Breaks at spaces, and inside a word only where it is longer than a line.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        if !line.is_empty() && letters(&line) + 1 + letters(word) > width {
+    for word in breakable(text) {
+        if !line.is_empty() && letters(&line) + 1 + letters(&word) > width {
             lines.push(std::mem::take(&mut line));
         }
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(&word);
         while letters(&line) > width {
             let rest: String = line.chars().skip(width).collect();
             line = line.chars().take(width).collect();
@@ -214,5 +239,6 @@ mod tests {
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
         assert_eq!(wrapped("", 4), Vec::<String>::new());
+        assert_eq!(wrapped("so much: EUR 12.00", 13), ["so much:", "EUR 12.00"], "no amount without its currency");
     }
 }

@@ -22,6 +22,8 @@ pub struct Trend {
     pub currency: Option<Currency>,
     /// Oldest first; the last one is the report's own period.
     pub points: Vec<TrendPoint>,
+    /// The month so far, to the period's end; none where the period is no part of a month.
+    pub month: Option<TrendPoint>,
 }
 
 /// One period of a trend.
@@ -50,6 +52,28 @@ impl TrendPoint {
         };
         Self { label: label.into(), amount: Some(amount) }
     }
+}
+
+/// What the period comes to against the one before it, and the month so far.
+pub(super) fn compared(trend: &Trend, form: &Form<'_>) -> Vec<String> {
+    let Some(currency) = trend.currency else { return Vec::new() };
+    let money = |amount: Decimal| form.money(Money { amount: currency.round(amount), currency });
+    let mut said = Vec::new();
+    if let [.., before, this] = trend.points.as_slice()
+        && let (Some(before), Some(this)) = (before.amount, this.amount)
+    {
+        said.push(match this - before {
+            change if change.is_zero() => format!("As much as in the period before: {}.", money(before)),
+            change if change > Decimal::ZERO => {
+                format!("{} more than in the period before ({}).", money(change), money(before))
+            }
+            change => format!("{} less than in the period before ({}).", money(-change), money(before)),
+        });
+    }
+    if let Some(TrendPoint { label, amount: Some(amount) }) = &trend.month {
+        said.push(format!("{label} so far: {}.", money(*amount)));
+    }
+    said
 }
 
 /// The trend as columns; none where there is nothing to compare with.

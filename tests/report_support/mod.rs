@@ -289,7 +289,7 @@ pub fn trend() -> Trend {
         .iter()
         .enumerate()
         .map(|(index, amount)| TrendPoint { label: format!("W{}", 41 + index), amount: amount.map(decimal) });
-    Trend { currency: Currency::from_code("EUR"), points: points.collect() }
+    Trend { currency: Currency::from_code("EUR"), points: points.collect(), month: None }
 }
 
 /// Tells `runs` one after the other, as the ledger does.
