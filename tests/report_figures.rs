@@ -14,8 +14,8 @@ use offhours::domain::run::{Outcome, Row, Run, RunResult};
 use offhours::report::clean::LONGEST;
 use offhours::report::grid::Screen;
 use offhours::report::{
-    Attachment, Content, Context, LARGEST_ATTACHMENTS, PeriodReport, Trend, TrendPoint, period_report, run_report,
-    run_summary,
+    Attachment, Content, Context, CsvForm, CsvWriter, LARGEST_ATTACHMENTS, PeriodReport, Trend, TrendPoint,
+    period_report, run_report, run_summary,
 };
 use report_support::{
     Become, HOSTILE, berlin, blocked, context, csv, decimal, digest, good, history_table, hostile, huge, json_period,
@@ -417,4 +417,38 @@ fn e52_a_report_says_which_share_was_avoided_and_what_the_period_is_against_othe
     assert!(text.contains(&format!("That is {percent} % of the EUR 1,")), "{potential} {text}");
     assert!(text.contains("EUR 333.62 more than in the period before (EUR 671.05)."), "{text}");
     assert!(text.contains("November so far: EUR 3,456.00."), "{text}");
+}
+
+/// What Excel needs to open a file by a double click where its language is German.
+#[test]
+fn e53_a_csv_for_a_german_excel_has_the_same_figures() {
+    let runs = week();
+    let mut bytes = Vec::new();
+    let mut writer = CsvWriter::with(CsvForm::Excel(berlin()), &mut bytes);
+    for run in &runs {
+        let _ = run.tell(&mut writer);
+    }
+    writer.finish().unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let text = text.strip_prefix('\u{feff}').expect("a byte order mark");
+    let mut reader = csv_reader(text);
+    let heads = reader.headers().unwrap().clone();
+    let column = heads.iter().position(|head| head == "avoided_cost").unwrap();
+    let requested = heads.iter().position(|head| head == "requested_at").unwrap();
+    let (mut sum, mut rows) = (Decimal::ZERO, 0);
+    for record in reader.records() {
+        let record = record.unwrap();
+        rows += 1;
+        assert!(!record[column].contains('.'), "{}", &record[column]);
+        assert!(!record[requested].contains('T'), "Excel reads no RFC 3339: {}", &record[requested]);
+        if !record[column].is_empty() {
+            sum += decimal(&record[column].replace(',', "."));
+        }
+    }
+    assert_eq!(sum, total_of_csv(&csv(&runs), "avoided_cost"));
+    assert_eq!(rows, runs.iter().map(|run| run.deployments.len()).sum::<usize>());
+}
+
+fn csv_reader(text: &str) -> ::csv::Reader<&[u8]> {
+    ::csv::ReaderBuilder::new().delimiter(b';').from_reader(text.as_bytes())
 }

@@ -4,7 +4,7 @@ use crate::accounting::period::{Books, WriteError};
 use crate::config::Attachment as Wanted;
 use crate::domain::zone::Zone;
 use crate::ledger::LedgerError;
-use crate::report::{Attachment, CSV, Content, Context, LARGEST_ATTACHMENTS, Parcel, period_report};
+use crate::report::{Attachment, CSV, Content, Context, CsvForm, LARGEST_ATTACHMENTS, Parcel, period_report};
 
 /// The report as a mail, with what is `wanted` of it attached. What is too large for a mail is left out, and the mail says
 /// so. `name` is what the report is called.
@@ -29,7 +29,8 @@ pub fn mail(
 
 /// The forms with all rows. They share what a mail may weigh; the page is always small.
 fn rows(books: &mut Books<'_>, wanted: &[Wanted], name: &str, zone: &Zone) -> Result<Vec<Attachment>, LedgerError> {
-    let forms: Vec<Wanted> = [Wanted::Csv, Wanted::Json].into_iter().filter(|form| wanted.contains(form)).collect();
+    let forms: Vec<Wanted> =
+        [Wanted::Csv, Wanted::CsvExcel, Wanted::Json].into_iter().filter(|form| wanted.contains(form)).collect();
     let mut attachments = Vec::new();
     for form in &forms {
         let mut parcel = Parcel::new(LARGEST_ATTACHMENTS / forms.len());
@@ -37,8 +38,14 @@ fn rows(books: &mut Books<'_>, wanted: &[Wanted], name: &str, zone: &Zone) -> Re
             Wanted::Json => {
                 (books.write_json(&mut parcel), format!("offhours-{name}.json"), "application/json", "json")
             }
+            Wanted::CsvExcel => {
+                let form = CsvForm::Excel(zone.clone());
+                let file = format!("{}-excel.csv", books.file_name(zone));
+                (books.write_csv(&mut parcel, form), file, CSV, "csv-excel")
+            }
             Wanted::Csv | Wanted::Html => {
-                (books.write_csv(&mut parcel), format!("{}.csv", books.file_name(zone)), CSV, "csv")
+                let file = format!("{}.csv", books.file_name(zone));
+                (books.write_csv(&mut parcel, CsvForm::Exact), file, CSV, "csv")
             }
         };
         // The other failure is the parcel's, which says it by itself.

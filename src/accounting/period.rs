@@ -19,7 +19,7 @@ use crate::ledger::announced::Announcement;
 use crate::ledger::runs::Filter;
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::report::form::{Form, plural};
-use crate::report::{CsvWriter, Digest, JsonWriter, Period, PeriodReport, Trend, TrendPoint};
+use crate::report::{CsvForm, CsvWriter, Digest, JsonWriter, Period, PeriodReport, Trend, TrendPoint};
 
 /// Equally long periods that the trend shows, the report's own included.
 const TREND_LENGTH: usize = 8;
@@ -142,8 +142,8 @@ impl<'a> Books<'a> {
     }
 
     /// Writes its rows as CSV.
-    pub fn write_csv(&self, out: impl Write) -> Result<(), WriteError> {
-        let mut csv = CsvWriter::new(out);
+    pub fn write_csv(&self, out: impl Write, form: CsvForm) -> Result<(), WriteError> {
+        let mut csv = CsvWriter::with(form, out);
         self.tell(&mut csv)?;
         Ok(csv.finish()?)
     }

@@ -246,6 +246,8 @@ pub enum Format {
     Html,
     /// CSV, one row per deployment and off window
     Csv,
+    /// The same with semicolons and decimal commas, as a German Excel opens it
+    CsvExcel,
     /// JSON
     Json,
 }

@@ -19,7 +19,7 @@ use crate::domain::zone::Zone;
 use crate::ledger::Ledger;
 use crate::private_file::PrivateFile;
 use crate::rehearsal::Rehearsal;
-use crate::report::{self, Context, period_report};
+use crate::report::{self, Context, CsvForm, period_report};
 use crate::simulator::Fleet;
 
 /// What was stopped is deleted after this time, as people do; a year would leave thousands of them. Longer than an off
@@ -121,7 +121,7 @@ pub fn perform(session: &Session, rehearsal: Rehearsal, opening: &str) -> Result
             let content = period_report(&books.report(), &context);
             write(&place.join("report.html"), |file| Ok(file.write_all(content.html.as_bytes())?))?;
             write(&place.join("report.txt"), |file| Ok(file.write_all(content.text.as_bytes())?))?;
-            write(&place.join("report.csv"), |file| books.write_csv(file))?;
+            write(&place.join("report.csv"), |file| books.write_csv(file, CsvForm::Exact))?;
             if json {
                 match books.write_json(output::stdout()) {
                     Err(WriteError::Ledger(error)) => return Err(error.into()),

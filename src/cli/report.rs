@@ -22,7 +22,7 @@ use crate::ledger::announced::Announcement;
 use crate::ledger::outbox::MailState;
 use crate::ledger::{Ledger, LedgerError};
 use crate::mailer::Mailer;
-use crate::report::{Content, Context, period_report};
+use crate::report::{Content, Context, CsvForm, period_report};
 
 pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
     let config = Arc::new(session.config()?);
@@ -77,7 +77,8 @@ fn written(
     let written = match format {
         Format::Text => return Ok(text(out, period_report(&books.report(), context).text)),
         Format::Html => return Ok(text(out, period_report(&books.report(), context).html)),
-        Format::Csv => books.write_csv(out),
+        Format::Csv => books.write_csv(out, CsvForm::Exact),
+        Format::CsvExcel => books.write_csv(out, CsvForm::Excel(context.zone.clone())),
         Format::Json => books.write_json(out),
     };
     match written {

@@ -35,8 +35,10 @@ section! {
         from: Address, Required r#""offhours <offhours@example.com>""#;
         /// Recipients of every mail; at most 50.
         to: Recipients, Required r#"["finops@example.com"]"#;
-        /// In whose form dates and numbers are written.
-        locale: Locale, Default r#""en""#;
+        /// In whose form dates and numbers are written; the words are English.
+        formats: Locale, Default r#""en""#;
+        /// The old name of `formats`.
+        locale: Locale, Optional r#""de""#;
     }
     const SECRETS: &'static str = "name where the password is: `password_file = \"smtp-password\"` (a file of mode \
                                    600), `password_credential` or `password_env`";
@@ -48,7 +50,12 @@ pub(super) fn read(section: &Section<'_, MailKeys>) -> Option<Settings> {
     let delivery = delivery(section, login);
     let from = section.need(|k| k.from);
     let to = section.need(|k| k.to);
-    let locale = section.get(|k| k.locale).unwrap_or_default();
+    if section.has(|k| k.locale) {
+        let message =
+            "`locale` is called `formats` now: it sets the form of dates and numbers, and the words are English";
+        section.place_of(|k| k.locale).warn(message);
+    }
+    let locale = section.get(|k| k.formats).or_else(|| section.get(|k| k.locale)).unwrap_or_default();
     Some(Settings { delivery: delivery?, from: from?, to: to?.0, locale })
 }
 

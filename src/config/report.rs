@@ -44,8 +44,10 @@ pub enum ReportPeriod {
 /// The form of an attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attachment {
-    /// One row per deployment and off window.
+    /// One row per deployment and off window, for programs.
     Csv,
+    /// The same, as a German Excel opens it.
+    CsvExcel,
     /// The report as a page.
     Html,
     /// For machines.
@@ -128,5 +130,6 @@ impl Word for ReportPeriod {
 }
 
 impl Word for Attachment {
-    const WORDS: &'static [(&'static str, Self)] = &[("csv", Self::Csv), ("html", Self::Html), ("json", Self::Json)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("csv", Self::Csv), ("csv-excel", Self::CsvExcel), ("html", Self::Html), ("json", Self::Json)];
 }

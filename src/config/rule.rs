@@ -71,7 +71,8 @@ section! {
         verify_timeout: TimeDelta, Default r#""15m""#;
         /// How long before a firing its recipients are told what will be stopped and how to hold it; at least 5m.
         notice: Notice, Optional r#""30m""#;
-        /// Which runs are mailed: all, those that did not end `done`, or none.
+        /// Which runs are mailed: all, those that differ from the run before or need a person, those that did not end
+        /// `done`, or none.
         mail: MailWhen, Default r#""always""#;
         /// Recipients in addition to those of `[mail]`.
         to: Recipients, Optional r#"["team-a@example.com"]"#;
@@ -311,5 +312,5 @@ impl Word for Mode {
 
 impl Word for MailWhen {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("always", Self::Always), ("problems", Self::Problems), ("never", Self::Never)];
+        &[("always", Self::Always), ("changes", Self::Changes), ("problems", Self::Problems), ("never", Self::Never)];
 }

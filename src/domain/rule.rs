@@ -68,6 +68,8 @@ impl Mode {
 pub enum MailWhen {
     /// Every run.
     Always,
+    /// Runs that need a person, or did something else than the rule's run before.
+    Changes,
     /// Runs that did not end `done`.
     Problems,
     /// None.

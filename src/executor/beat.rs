@@ -154,7 +154,8 @@ impl Executor {
     }
 
     fn mails(&self, rule: &Rule, run: &Run) -> Vec<NewMail> {
-        let told = Told { run, precedents: &Precedents::default(), observed: None, on_disk: &OnDisk::Same };
+        let told =
+            Told { run, precedents: &Precedents::default(), observed: None, is_news: true, on_disk: &OnDisk::Same };
         post::run_mails(&self.config, Some(rule), told, self.clock.now())
     }
 }

@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -18,9 +18,10 @@ use tracing::{error, info};
 use crate::clock::Clock;
 use crate::config::{Config, OnDisk, on_disk};
 use crate::domain::earlier::Precedents;
-use crate::domain::rule::{Mode, Rule};
+use crate::domain::rule::{MailWhen, Mode, Rule};
 use crate::domain::run::{Firing, Row, Run, RunResult, Trigger};
 use crate::executor::ended::{Ended, Interrupted};
+use crate::executor::pattern::Pattern;
 use crate::executor::post::Told;
 use crate::executor::progress::Observer;
 use crate::executor::task::Task;
@@ -39,6 +40,7 @@ mod clearance;
 mod ended;
 mod look;
 mod notice;
+mod pattern;
 pub mod post;
 pub mod progress;
 mod stop;
@@ -191,7 +193,11 @@ impl Executor {
         let on_disk = self.on_disk().await;
         let precedents = self.precedents(open.id, run).await;
         let observed = self.observed(run).await;
-        let told = Told { run, precedents: &precedents, observed: observed.as_ref(), on_disk: &on_disk };
+        let is_news = match rule.map(|rule| rule.mail) {
+            Some(MailWhen::Changes) => self.is_news(run).await,
+            _ => true,
+        };
+        let told = Told { run, precedents: &precedents, observed: observed.as_ref(), is_news, on_disk: &on_disk };
         let render = AssertUnwindSafe(|| post::run_mails(&self.config, rule, told, self.clock.now()));
         let mails = std::panic::catch_unwind(render).unwrap_or_else(|_| {
             // The result must be written all the same: an open run would keep its rule from firing again.
@@ -236,6 +242,20 @@ impl Executor {
     async fn precedents(&self, id: RunId, run: &Run) -> Precedents {
         let run = run.clone();
         self.ledger.read(move |tx| tx.precedents(id, &run)).await.unwrap_or_default()
+    }
+
+    /// True unless `run` did to each configuration what the rule's run before did. Replacements have new ids, so that those
+    /// say nothing.
+    async fn is_news(&self, run: &Run) -> bool {
+        let (rule, at) = (run.firing.rule.clone(), run.firing.at - TimeDelta::seconds(1));
+        let before = self.ledger.read(move |tx| {
+            let mut before = Pattern::default();
+            Ok(tx.run_before(&rule, at, &mut before)?.then_some(before))
+        });
+        let mut this = Pattern::default();
+        // It never breaks off.
+        let _ = run.tell(&mut this);
+        before.await.ok().flatten() != Some(this)
     }
 
     /// The week of a rule that has observed for so long, this run included.

@@ -23,16 +23,19 @@ pub struct Told<'a> {
     pub precedents: &'a Precedents,
     /// What a rule that has observed for a week would have done in it.
     pub observed: Option<&'a Observed>,
+    /// False where the run did what the rule's run before did; asked of rules with `mail = "changes"`.
+    pub is_news: bool,
     /// How the files compare with the configuration in force.
     pub on_disk: &'a OnDisk,
 }
 
 /// The mails of one run, one per recipient; none where the rule or the configuration wants none.
 pub fn run_mails(config: &Config, rule: Option<&Rule>, told: Told<'_>, now: DateTime<Utc>) -> Vec<NewMail> {
-    let Told { run, precedents, observed, on_disk } = told;
+    let Told { run, precedents, observed, on_disk, .. } = told;
     let needs: Vec<String> = not_in_force(on_disk, &config.command).into_iter().collect();
     let wanted = match rule.map_or(MailWhen::Always, |rule| rule.mail) {
         MailWhen::Always => true,
+        MailWhen::Changes => told.is_news || run.needs_action() || !needs.is_empty(),
         MailWhen::Problems => run.needs_action() || !needs.is_empty(),
         MailWhen::Never => false,
     };

@@ -1,16 +1,19 @@
 //! Runs as CSV: one row per deployment and off window, for a spreadsheet or a controller's own sums.
 //!
-//! What a run left without a row is in none. Times are RFC 3339 UTC and numbers have a decimal point whatever the locale, so that any program reads them.
+//! What a run left without a row is in none. In the exact form times are RFC 3339 UTC and numbers have a decimal point
+//! whatever the locale, so that any program reads them; in the other one a German Excel opens it by a double click.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use rust_decimal::Decimal;
 
 use crate::domain::avoided::Avoided;
 use crate::domain::money::Charge;
 use crate::domain::run::{EndedBy, Row, Run};
 use crate::domain::visit::RunVisitor;
+use crate::domain::zone::Zone;
 use crate::report::clean::cell;
 use crate::report::once::Once;
 
@@ -53,20 +56,66 @@ const COLUMNS: [&str; 36] = [
     "price_valid_from",
 ];
 
+/// How values are written.
+#[derive(Debug, Clone)]
+pub enum CsvForm {
+    /// For programs.
+    Exact,
+    /// For an Excel that is set to German: semicolons, decimal commas, a byte order mark, and times on the wall clock of
+    /// this zone, without it.
+    Excel(Zone),
+}
+
+impl CsvForm {
+    fn number(&self, value: Decimal) -> String {
+        let number = value.to_string();
+        match self {
+            Self::Exact => number,
+            Self::Excel(_) => number.replace('.', ","),
+        }
+    }
+
+    fn instant(&self, at: DateTime<Utc>) -> String {
+        match self {
+            Self::Exact => at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            Self::Excel(zone) => zone.wall_clock(at).format("%Y-%m-%d %H:%M:%S").to_string(),
+        }
+    }
+
+    fn cost(&self, avoided: Option<&Avoided>) -> String {
+        avoided.and_then(|avoided| avoided.cost).map(|money| self.number(money.amount)).unwrap_or_default()
+    }
+}
+
 /// Writes the runs that it is told as CSV with a header. What an observing rule would have avoided stands in columns of
 /// its own.
 pub struct CsvWriter<W: Write> {
     records: ::csv::Writer<W>,
+    form: CsvForm,
     once: Once,
     failure: Option<io::Error>,
 }
 
 impl<W: Write> CsvWriter<W> {
-    /// Begins with the header.
+    /// Begins with the header, in the exact form.
     pub fn new(out: W) -> Self {
-        let mut records = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
-        let failure = records.write_record(COLUMNS).err().map(io::Error::from);
-        Self { records, once: Once::default(), failure }
+        Self::with(CsvForm::Exact, out)
+    }
+
+    /// Begins with the header.
+    pub fn with(form: CsvForm, mut out: W) -> Self {
+        let mut failure = None;
+        let delimiter = match &form {
+            CsvForm::Exact => b',',
+            CsvForm::Excel(_) => {
+                failure = out.write_all("\u{feff}".as_bytes()).err();
+                b';'
+            }
+        };
+        let mut writer = ::csv::WriterBuilder::new();
+        let mut records = writer.delimiter(delimiter).terminator(::csv::Terminator::CRLF).from_writer(out);
+        let failure = failure.or_else(|| records.write_record(COLUMNS).err().map(io::Error::from));
+        Self { records, form, once: Once::default(), failure }
     }
 
     /// Everything is written, unless something could not be.
@@ -79,7 +128,7 @@ impl<W: Write> CsvWriter<W> {
 impl<W: Write> RunVisitor for CsvWriter<W> {
     fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
         let would = row.would_stop().then(|| self.once.count(run, row));
-        match self.records.write_record(record(run, row, would.as_ref())) {
+        match self.records.write_record(record(run, row, would.as_ref(), &self.form)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 self.failure = Some(error.into());
@@ -89,7 +138,10 @@ impl<W: Write> RunVisitor for CsvWriter<W> {
     }
 }
 
-fn record(run: &Run, row: &Row, would: Option<&Avoided>) -> [String; 36] {
+fn record(run: &Run, row: &Row, would: Option<&Avoided>, form: &CsvForm) -> [String; 36] {
+    let instant = |at: DateTime<Utc>| form.instant(at);
+    let number = |value: Decimal| form.number(value);
+    let cost = |avoided: Option<&Avoided>| form.cost(avoided);
     let avoided = row.avoided();
     let leak = row.settlement.as_ref().and_then(|settlement| settlement.leak.as_ref());
     let price = match &row.rate.charge {
@@ -120,32 +172,24 @@ fn record(run: &Run, row: &Row, would: Option<&Avoided>) -> [String; 36] {
         row.confirmed_at.map(instant).unwrap_or_default(),
         avoided.from.map(instant).unwrap_or_default(),
         avoided.to.map(instant).unwrap_or_default(),
-        avoided.node_hours.to_string(),
-        avoided.capacity_units.map(|units| units.to_string()).unwrap_or_default(),
+        number(avoided.node_hours),
+        avoided.capacity_units.map(number).unwrap_or_default(),
         cost(Some(avoided)),
         currency.map(|currency| currency.code().to_owned()).unwrap_or_default(),
         avoided.state.as_str().to_owned(),
         row.settlement.as_ref().map(|settlement| ended_by(&settlement.ended_by)).unwrap_or_default(),
         cost(Some(&row.projected)),
         leak.map(|leak| cell(leak.id.as_str())).unwrap_or_default(),
-        leak.map(|leak| leak.cost.node_hours.to_string()).unwrap_or_default(),
+        leak.map(|leak| number(leak.cost.node_hours)).unwrap_or_default(),
         cost(leak.map(|leak| &leak.cost)),
-        would.map(|would| would.node_hours.to_string()).unwrap_or_default(),
+        would.map(|would| number(would.node_hours)).unwrap_or_default(),
         cost(would),
-        price.map(|price| price.amount.to_string()).unwrap_or_default(),
+        price.map(|price| number(price.amount)).unwrap_or_default(),
         price.map(|price| cell(&price.source)).unwrap_or_default(),
         price.map(|price| price.valid_from.to_string()).unwrap_or_default(),
     ]
 }
 
-fn cost(avoided: Option<&Avoided>) -> String {
-    avoided.and_then(|avoided| avoided.cost).map(|money| money.amount.to_string()).unwrap_or_default()
-}
-
 fn ended_by(ended_by: &EndedBy) -> String {
     ended_by.as_str().to_owned()
-}
-
-fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

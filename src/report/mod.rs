@@ -51,7 +51,7 @@ use crate::domain::zone::Zone;
 use crate::report::form::Form;
 use crate::report::page::Page;
 
-pub use crate::report::csv::CsvWriter;
+pub use crate::report::csv::{CsvForm, CsvWriter};
 pub use crate::report::detail::run_detail;
 pub use crate::report::digest::Digest;
 pub use crate::report::history::HistoryTable;

@@ -237,3 +237,10 @@ fn nobody_is_told_unless_the_file_says_so() {
     let here = accepted(&[AddMain("[monitoring]\nheartbeat_url = \"https://hc.example.com/CANARY\"")]);
     assert!(here.monitoring.heartbeat.is_some() && !format!("{here:?}").contains(CANARY));
 }
+
+#[test]
+fn c79_the_old_name_of_formats_is_read_and_warned_of() {
+    let to = "to = [\"finops@example.com\"]";
+    let text = warnings(&[MainReplace(to, &format!("{to}\nlocale = \"de\""))]);
+    assert!(text.contains("`locale` is called `formats` now: it sets the form of dates and numbers"), "{text}");
+}

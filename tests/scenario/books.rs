@@ -16,7 +16,7 @@ use offhours::domain::run::{Row, Run};
 use offhours::domain::visit::RunVisitor;
 use offhours::ledger::LedgerError;
 use offhours::report::form::Form;
-use offhours::report::{Context, period_report};
+use offhours::report::{Context, CsvForm, period_report};
 use offhours::simulator::{Behaviour, Fleet, Redeployed};
 use rust_decimal::Decimal;
 
@@ -135,7 +135,7 @@ pub fn every_form_shows_one_total(stage: &Stage, span: Span) -> Decimal {
         let content = period_report(&books.report(), &Context::new(locale, &shown_in, now));
         let (mut json, mut table) = (Vec::new(), Vec::new());
         books.write_json(&mut json).unwrap();
-        books.write_csv(&mut table).unwrap();
+        books.write_csv(&mut table, CsvForm::Exact).unwrap();
         (content, json, table, runs_of(&books))
     });
     let total: Decimal = real_rows(&runs).filter_map(|(_, row)| row.avoided().cost).map(|cost| cost.amount).sum();

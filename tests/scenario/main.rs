@@ -25,6 +25,7 @@ mod old_lists;
 mod oracle;
 mod outages;
 mod overlap;
+mod quiet;
 mod random;
 mod recovery;
 mod reports;

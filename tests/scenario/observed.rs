@@ -10,7 +10,7 @@ use offhours::domain::rule::{Mode, Rule};
 use offhours::domain::run::{Outcome, Run};
 use offhours::report::form::Form;
 use offhours::report::grid::Screen;
-use offhours::report::{Context, HistoryTable, JsonWriter, period_report, run_report, run_summary};
+use offhours::report::{Context, CsvForm, HistoryTable, JsonWriter, period_report, run_report, run_summary};
 use offhours::simulator::{Entry, Fleet};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -42,7 +42,7 @@ fn would_have_avoided(stage: &Stage) -> Decimal {
         move |books| {
             let (mut json, mut csv, mut history) = (Vec::new(), Vec::new(), Vec::new());
             books.write_json(&mut json).unwrap();
-            books.write_csv(&mut csv).unwrap();
+            books.write_csv(&mut csv, CsvForm::Exact).unwrap();
             let mut runs = JsonWriter::runs(&mut history);
             books.tell(&mut runs).unwrap();
             runs.finish().unwrap();

@@ -1,0 +1,31 @@
+//! What a run did to each configuration, without the ids, times and amounts that differ every evening.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use crate::domain::id::ResourceGroup;
+use crate::domain::rule::Mode;
+use crate::domain::run::{Outcome, Row, Run, RunResult};
+use crate::domain::visit::RunVisitor;
+
+/// Two runs with equal patterns are one piece of news.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Pattern {
+    run: Option<(RunResult, Mode)>,
+    deployments: BTreeSet<(ResourceGroup, String, Outcome, String)>,
+    left_out: BTreeSet<String>,
+}
+
+impl RunVisitor for Pattern {
+    fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
+        let (group, configuration) = (row.resource_group.clone(), row.configuration_id.clone());
+        self.deployments.insert((group, configuration, row.outcome, row.keyword().to_owned()));
+        ControlFlow::Continue(())
+    }
+
+    fn end(&mut self, run: &Run) -> ControlFlow<()> {
+        self.run = Some((run.result, run.mode));
+        self.left_out.extend(run.left_out.keys().cloned());
+        ControlFlow::Continue(())
+    }
+}
