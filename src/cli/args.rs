@@ -296,6 +296,9 @@ pub struct Rehearse {
     /// Fleet file instead of your real deployments
     #[arg(long, value_name = "FILE")]
     pub fleet: Option<PathBuf>,
+    /// Do not assume that what was stopped is deployed again at each rule's `until`
+    #[arg(long)]
+    pub no_redeploy: bool,
     /// Where mails and reports are written [default: a new directory below ./]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,

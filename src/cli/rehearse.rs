@@ -13,6 +13,8 @@ use crate::cli::simulator::read_fleet;
 use crate::cli::when::Direction;
 use crate::cli::{Session, in_virtual_time, on_runtime, output, when};
 use crate::config::Config;
+use crate::domain::deployment::{Deployment, Group};
+use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup};
 use crate::domain::period::Span;
 use crate::domain::run::Run;
 use crate::domain::zone::Zone;
@@ -20,7 +22,7 @@ use crate::ledger::Ledger;
 use crate::private_file::PrivateFile;
 use crate::rehearsal::Rehearsal;
 use crate::report::{self, Context, CsvForm, period_report};
-use crate::simulator::Fleet;
+use crate::simulator::{Fleet, Redeployed};
 
 /// What was stopped is deleted after this time, as people do; a year would leave thousands of them. Longer than an off
 /// window, because a deletion inside it would end the figure.
@@ -49,7 +51,7 @@ pub fn rehearse(session: &Session, args: &Rehearse) -> Result<Exit, Failure> {
             let fleet = read_fleet(path)?;
             config.connections.keys().map(|name| (name.clone(), fleet.clone())).collect()
         }
-        None => on_runtime(real_fleets(session, &config))?,
+        None => on_runtime(real_fleets(session, &config, !args.no_redeploy))?,
     };
     let state_dir = config.state_dir.clone();
     let holds = on_runtime(async move {
@@ -60,15 +62,26 @@ pub fn rehearse(session: &Session, args: &Rehearse) -> Result<Exit, Failure> {
     })?;
     let to = from + TimeDelta::days(i64::from(args.days));
     let rehearsal = Rehearsal { config, fleets, holds, from, to, output };
-    let opening = format!("Rehearsing {} days of your rules on a simulated tenant; the clock is virtual.", args.days);
+    let mornings = match &args.fleet {
+        // The file says it.
+        Some(_) => "",
+        None if args.no_redeploy => " Nothing that was stopped is deployed again.",
+        None => {
+            " Assumed: what was stopped is deployed again at its rule's `until` (`--no-redeploy` rehearses without)."
+        }
+    };
+    let opening =
+        format!("Rehearsing {} days of your rules on a simulated tenant; the clock is virtual.{mornings}", args.days);
     perform(session, rehearsal, &opening)
 }
 
-/// The real tenants' deployments as they are now; read only.
+/// The real tenants' deployments as they are now; read only. With `redeployed` people deploy again what a rule stopped, as
+/// soon as the rule wants it again: without that, a rehearsal would know one evening only.
 async fn real_fleets(
     session: &Session,
     config: &Config,
-) -> Result<BTreeMap<crate::domain::id::ConnectionName, Fleet>, Failure> {
+    redeployed: bool,
+) -> Result<BTreeMap<ConnectionName, Fleet>, Failure> {
     let mut fleets = BTreeMap::new();
     for (name, connection) in &config.connections {
         let options = crate::aicore::Options { clock: session.clock.clone(), ..Default::default() };
@@ -80,11 +93,37 @@ async fn real_fleets(
                 deployments.extend(reader.deployments(&group.id, Some(&status)).await?.deployments);
             }
         }
+        let again = if redeployed { wanted_again(config, name, &groups, &deployments) } else { Vec::new() };
         let mut fleet = Fleet::from_deployments(groups, deployments);
+        for (group, id, when) in again {
+            fleet.redeploy(group.as_str(), id.as_str(), &when);
+        }
         fleet.tenant.tidied_after = Some(TIDIED_AFTER);
         fleets.insert(name.clone(), fleet);
     }
     Ok(fleets)
+}
+
+/// When each deployment is wanted again by the rules that select it.
+fn wanted_again(
+    config: &Config,
+    connection: &ConnectionName,
+    groups: &[Group],
+    deployments: &[Deployment],
+) -> Vec<(ResourceGroup, DeploymentId, Redeployed)> {
+    let mut wanted = Vec::new();
+    for rule in config.rules.iter().filter(|rule| rule.connection == *connection) {
+        let Some(until) = &rule.schedule.until else { continue };
+        let except = rule.schedule.holidays.clone();
+        let when = Redeployed { except, ..Redeployed::new(until.clone(), rule.schedule.zone.clone()) };
+        for deployment in deployments {
+            let group = groups.iter().find(|group| group.id == deployment.resource_group);
+            if group.is_some_and(|group| rule.select.mismatch(group, deployment).is_none()) {
+                wanted.push((deployment.resource_group.clone(), deployment.id.clone(), when.clone()));
+            }
+        }
+    }
+    wanted
 }
 
 /// Holds the rehearsal, tells each run, and ends with the report.

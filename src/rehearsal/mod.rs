@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounting::period::reserved_nodes;
-use crate::accounting::settle;
+use crate::accounting::{reports, settle};
 use crate::aicore::{KeySource, Options};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -170,10 +170,17 @@ impl Stage {
         let mut agenda = self.executor.agenda().await?;
         let mut runs: JoinSet<Run> = JoinSet::new();
         let mut last_round = self.clock.now();
+        self.send_reports().await?;
         loop {
             let firing = agenda.next().filter(|next| *next <= self.to);
             let round = self.next_round(last_round).await?;
+            let report = self.next_report().filter(|report| *report <= self.to);
+            let first = [firing, round, report].into_iter().flatten().min();
             match (firing, round) {
+                _ if report.is_some() && report == first => {
+                    wait_until(report.unwrap_or_default(), &self.clock).await;
+                    self.send_reports().await?;
+                }
                 (Some(firing), round) if round.is_none_or(|round| firing <= round) => {
                     wait_until(firing, &self.clock).await;
                     for run in self.executor.beat(&mut agenda).await?.runs {
@@ -198,6 +205,25 @@ impl Stage {
                 on_run(&run);
             }
         }
+    }
+
+    /// The next instant of a `[[report]]`.
+    fn next_report(&self) -> Option<DateTime<Utc>> {
+        let now = self.clock.now();
+        let reports = &self.executor.config.reports;
+        reports.iter().filter_map(|report| report.cron.next_after(now, &report.zone)).min()
+    }
+
+    /// Puts the reports that are due into the outbox. Each begins with its first instant after the start.
+    async fn send_reports(&self) -> Result<(), LedgerError> {
+        let Executor { ledger, config, tenants, .. } = &self.executor;
+        let now = self.clock.now();
+        for schedule in &config.reports {
+            if let Some(at) = reports::due(ledger, schedule, now).await? {
+                reports::send(ledger, config, tenants, schedule, at, now).await?;
+            }
+        }
+        Ok(())
     }
 
     /// When the tenant is to be looked at again: at the end of the next off window, and a few times before.

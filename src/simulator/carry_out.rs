@@ -94,8 +94,14 @@ impl World {
     ) -> Result<Answer, ApiError> {
         let missing = || ApiError { breaks: false, ..ApiError::malformed("the configuration does not exist") };
         let like = self.configuration(group, configuration_id).ok_or_else(missing)?.clone();
-        let spec =
-            Spec { id: self.new_id(), ttl: ttl.clone(), appears_at: None, deleted_at: None, redeployed: None, ..like };
+        let spec = Spec {
+            id: self.new_id(),
+            ttl: ttl.clone(),
+            appears_at: None,
+            deleted_at: None,
+            redeployed: Vec::new(),
+            ..like
+        };
         let id = self.create(spec, now);
         let url = wire::deployment_url(&id, &self.base_url);
         let mut body = json!({"id": id, "message": "Deployment scheduled", "deploymentUrl": url, "status": "UNKNOWN"});

@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::deployment::{Deployment, Group};
 use crate::simulator::fleet_file::{self, FleetError};
-use crate::simulator::spec::{Component, Moment, Spec, Spelling};
+use crate::simulator::spec::{Component, Moment, Redeployed, Spec, Spelling};
 
 /// Lives so long, by default, as SAP's tokens do.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60 - 1);
@@ -119,6 +119,12 @@ impl Fleet {
     /// Reads a fleet file.
     pub fn parse(text: &str) -> Result<Self, FleetError> {
         fleet_file::parse(text)
+    }
+
+    /// People deploy the configuration of `id` again, after it was stopped, at the first instant of any `when`.
+    pub fn redeploy(&mut self, group: &str, id: &str, when: &Redeployed) {
+        let named = |spec: &&mut Spec| spec.group == group && spec.id == id;
+        self.deployments.iter_mut().filter(named).for_each(|spec| spec.redeployed.push(when.clone()));
     }
 
     /// The deployments of a real tenant, as listed at one moment.

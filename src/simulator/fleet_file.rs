@@ -144,7 +144,7 @@ impl Resolver<'_> {
     }
 
     fn spec(&self, raw: RawDeployment, group: &str) -> Result<Spec, FleetError> {
-        let redeployed = raw.redeployed.as_ref().map(|cron| self.redeployed(cron)).transpose()?;
+        let redeployed = raw.redeployed.as_ref().map(|cron| self.redeployed(cron)).transpose()?.into_iter().collect();
         if let Some(ttl) = raw.ttl.as_ref().filter(|ttl| ttl.get_ref().parse::<Ttl>().is_err()) {
             return Err(self.fault(&ttl.span(), format!("`{}` is no ttl, such as `24H`", ttl.get_ref())));
         }
@@ -181,7 +181,7 @@ impl Resolver<'_> {
     fn redeployed(&self, cron: &Spanned<String>) -> Result<Redeployed, FleetError> {
         let text = cron.get_ref();
         let wrong = |e| self.fault(&cron.span(), format!("`{text}` is no cron expression: {e}"));
-        Ok(Redeployed { cron: Cron::parse(text).map_err(wrong)?, zone: self.zone.clone() })
+        Ok(Redeployed::new(Cron::parse(text).map_err(wrong)?, self.zone.clone()))
     }
 
     fn fault(&self, span: &Range<usize>, message: String) -> FleetError {
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(ids, [("d1001", "dev-a"), ("d1002", "dev-a"), ("d1003", "dev-a"), ("d999", "default")]);
         let first = &fleet.deployments[0];
         assert_eq!((first.configuration_id.as_str(), first.components.len()), ("cfg-chat", 2));
-        assert_eq!(first.redeployed.as_ref().unwrap().zone.name(), "Europe/Berlin");
+        assert_eq!(first.redeployed[0].zone.name(), "Europe/Berlin");
         assert_eq!((first.details, fleet.deployments[1].details), (Spelling::Camel, Spelling::Snake));
         let last = &fleet.deployments[3];
         assert_eq!((last.status.clone(), last.behaviour), (Status::Pending, Behaviour::ComesBack));

@@ -210,8 +210,7 @@ impl Live {
     }
 
     fn plan_redeployment(&mut self, off_since: DateTime<Utc>) {
-        let again = self.spec.redeployed.as_ref();
-        self.redeploys = again.and_then(|again| again.cron.next_after(off_since, &again.zone));
+        self.redeploys = self.spec.redeployed.iter().filter_map(|again| again.next_after(off_since)).min();
     }
 }
 

@@ -232,7 +232,7 @@ impl Fleet {
     /// After a stop, people deploy its configuration again at the next of these instants, under a new id.
     #[must_use]
     pub fn redeployed(self, when: &Redeployed) -> Self {
-        self.each(|spec| spec.redeployed = Some(when.clone()))
+        self.each(|spec| spec.redeployed.push(when.clone()))
     }
 
     /// How its `details` are spelt. By default every other deployment writes `backend_details`.

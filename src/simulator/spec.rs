@@ -1,7 +1,9 @@
 //! What a fleet says about one deployment: what it is, and how it will behave. Nothing here changes; see
 //! [`live`](super::live) for what becomes of it.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use crate::domain::cron::Cron;
 use crate::domain::deployment::Status;
@@ -49,8 +51,8 @@ pub struct Spec {
     pub appears_at: Option<Moment>,
     /// Somebody deletes it then.
     pub deleted_at: Option<Moment>,
-    /// When people deploy the same configuration again, after this one was stopped.
-    pub redeployed: Option<Redeployed>,
+    /// When people deploy the same configuration again, after this one was stopped: at the first instant of any.
+    pub redeployed: Vec<Redeployed>,
     /// How its `details` are spelt.
     pub details: Spelling,
 }
@@ -147,6 +149,20 @@ pub struct Redeployed {
     pub cron: Cron,
     /// Where they live.
     pub zone: Zone,
+    /// Local dates on which they do not.
+    pub except: BTreeSet<NaiveDate>,
+}
+
+impl Redeployed {
+    /// Again at each of these instants.
+    pub fn new(cron: Cron, zone: Zone) -> Self {
+        Self { cron, zone, except: BTreeSet::new() }
+    }
+
+    /// The first instant after `at`.
+    pub(super) fn next_after(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.cron.next_after_except(at, &self.zone, &self.except)
+    }
 }
 
 impl Spec {
@@ -169,7 +185,7 @@ impl Spec {
             start_after: START_AFTER,
             appears_at: None,
             deleted_at: None,
-            redeployed: None,
+            redeployed: Vec::new(),
             details: Spelling::Camel,
         }
     }

@@ -17,6 +17,7 @@ mod holds;
 mod ledger;
 mod modes;
 mod outputs;
+mod rehearsals;
 mod said;
 mod secrets;
 #[path = "../support/smtp.rs"]

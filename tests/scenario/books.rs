@@ -55,7 +55,7 @@ resource_groups = ["*"]
 ];
 
 pub fn every_morning(cron: &str) -> Redeployed {
-    Redeployed { cron: Cron::parse(cron).unwrap(), zone: clock::zone("Europe/Berlin").unwrap() }
+    Redeployed::new(Cron::parse(cron).unwrap(), clock::zone("Europe/Berlin").unwrap())
 }
 
 /// The sum of a month by plain SQL, from what was observed: when each stop was confirmed, what an hour cost then, and

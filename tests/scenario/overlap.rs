@@ -151,7 +151,7 @@ fn p48_a_lost_answer_and_a_second_name_of_the_tenant_count_one_stop_once() {
 /// Each name stops one of two siblings, and one replacement comes back: its cost is one leak.
 #[test]
 fn p48_what_a_replacement_costs_is_reported_once_whatever_the_tenant_is_called() {
-    let noon = Redeployed { cron: Cron::parse("0 12 28 3 *").unwrap(), zone: clock::zone("Europe/Berlin").unwrap() };
+    let noon = Redeployed::new(Cron::parse("0 12 28 3 *").unwrap(), clock::zone("Europe/Berlin").unwrap());
     let siblings = one().configuration("chat").redeployed(&noon).running("d002", "infer.s").configuration("chat");
     let without = |rule: &str, id: &str| format!("{rule}\n[rule.exclude]\nids = [\"{id}\"]\n");
     let dev = without(&EVENINGS.replace("stop =", "connection = \"dev\"\nstop ="), "d002");

@@ -296,7 +296,7 @@ fn spec(random: &mut fastrand::Rng, group: &str, id: &str, configuration: &str, 
 /// People deploy it again at this minute of each day.
 fn again(random: &mut fastrand::Rng) -> Redeployed {
     let cron = format!("{} {} * * *", random.u8(0..60), random.u8(0..24));
-    Redeployed { cron: Cron::parse(&cron).unwrap(), zone: clock::zone("Europe/Berlin").unwrap() }
+    Redeployed::new(Cron::parse(&cron).unwrap(), clock::zone("Europe/Berlin").unwrap())
 }
 
 fn behaviour(random: &mut fastrand::Rng) -> Behaviour {

@@ -150,7 +150,7 @@ pub fn fleet() -> Fleet {
                 3 => "30 8 * * *",
                 _ => "10 14 * * *",
             };
-            let again = Redeployed { cron: Cron::parse(again).unwrap(), zone: clock::zone(zone).unwrap() };
+            let again = Redeployed::new(Cron::parse(again).unwrap(), clock::zone(zone).unwrap());
             let count = if kind == 0 { 2 } else { 1 };
             fleet = fleet
                 .group(&group(zone, kind))
