@@ -414,7 +414,10 @@ fn e52_a_report_says_which_share_was_avoided_and_what_the_period_is_against_othe
     let potential: Decimal =
         wanted.filter_map(|(run, row)| row.count_from(run, run.off_window.from).cost).map(|cost| cost.amount).sum();
     let percent = (decimal("1004.67") * Decimal::ONE_HUNDRED / potential).floor();
-    assert!(text.contains(&format!("That is {percent} % of the EUR 1,")), "{potential} {text}");
+    let share = format!(
+        "{percent} % of what the stopped, failed and held ones would have cost in their off windows was avoided:"
+    );
+    assert!(text.contains(&share), "{share} {text}");
     assert!(text.contains("EUR 333.62 more than in the period before (EUR 671.05)."), "{text}");
     assert!(text.contains("November so far: EUR 3,456.00."), "{text}");
 }

@@ -45,11 +45,12 @@ fn name(ticket: &mut Ticket, asked: Option<Asked>, observes: bool) {
     let (Some(status), Some(asked)) = (&fate.found, asked) else { return };
     let rule = &asked.rule;
     let at = asked.at().map_or_else(String::new, |at| format!(" at {}", rfc3339(at)));
+    let since = asked.at().map_or_else(String::new, |at| format!(" since {}", rfc3339(at)));
     if asked.is_watched || observes || *status == Status::Stopped {
         fate.reason = format!("already {status}: rule `{rule}` asked for it{at}");
         return;
     }
-    let reason = format!("still {status}: rule `{rule}` asked for its stop{at}, and AI Core has not confirmed it");
+    let reason = format!("still {status}{since}: asked for by rule `{rule}`, not confirmed");
     *fate = Fate { found: Some(status.clone()), ..Fate::new(Outcome::Unconfirmed, reason) };
     // What is on its way off may not say any more what it runs on.
     ticket.planned.rate = asked.row.rate;

@@ -64,6 +64,10 @@ impl CutShort {
     /// Adds a row, where something else than the window's end ended its counting.
     pub(super) fn add(&mut self, row: &Row) {
         let Some(settlement) = row.settlement.as_ref().filter(|one| one.ended_by != EndedBy::WindowEnd) else { return };
+        // What nobody counted on has not been cut.
+        if row.projected.node_hours.is_zero() && settlement.avoided.node_hours.is_zero() {
+            return;
+        }
         let (count, projected, settled) = self.by_end.entry(settlement.ended_by.as_str()).or_default();
         *count += 1;
         projected.add(&row.projected);

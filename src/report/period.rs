@@ -144,13 +144,17 @@ impl Facts<'_> {
     fn share(&self) -> Option<String> {
         let (avoided, potential) = (&self.digest.sum, &self.digest.potential);
         let (part, whole) = (avoided.only_money()?, potential.only_money()?);
-        if potential.unpriced_hours > Decimal::ZERO || part.currency != whole.currency || whole.amount.is_zero() {
+        if part.currency != whole.currency || whole.amount.is_zero() {
             return None;
         }
         let percent = (part.amount * Decimal::ONE_HUNDRED / whole.amount).floor();
-        let (whole, percent) = (self.form.money(whole), self.form.decimal(percent));
+        let priced = if potential.unpriced_hours.is_zero() { "" } else { ", as far as they have a price" };
         Some(format!(
-            "That is {percent} % of the {whole} that the stopped, failed and held ones would have cost in their off windows."
+            "{} % of what the stopped, failed and held ones would have cost in their off windows was avoided{priced}: {} of \
+             {}.",
+            self.form.decimal(percent),
+            self.form.money(part),
+            self.form.money(whole)
         ))
     }
 

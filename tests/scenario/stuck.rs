@@ -39,7 +39,7 @@ fn p91_what_hangs_in_stopping_since_an_earlier_evening_is_still_on_and_says_sinc
     let third = row(&runs[2], "d001");
     assert_eq!(
         third.reason,
-        "still STOPPING: rule `dev-evenings` asked for its stop at 2026-03-23T18:00:00Z, and AI Core has not confirmed it"
+        "still STOPPING since 2026-03-23T18:00:00Z: asked for by rule `dev-evenings`, not confirmed"
     );
     assert_eq!((third.rate.nodes, third.requested_at), (1, None), "it was not asked again, and costs as it did");
     assert_eq!(stage.patched_ids().iter().filter(|id| id.as_str() == "d001").count(), 1);
