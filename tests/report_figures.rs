@@ -57,9 +57,9 @@ fn a_weeks_total_is_one_figure_in_four_forms() {
     let expected: Decimal = rows.filter_map(|row| row.avoided().cost).map(|money| money.amount).sum();
     assert_eq!(expected, decimal("1004.67"));
     assert!(content.subject.contains("EUR 1,004.67 avoided (estimate)"), "{}", content.subject);
-    // The figure, and the total of the runs' table; in HTML the title too.
-    assert_eq!(content.text.matches("EUR 1,004.67").count(), 2, "{}", content.text);
-    assert_eq!(content.html.matches("EUR\u{a0}1,004.67").count(), 3, "{}", content.html);
+    // The share, the figure, and the total of the runs' table; in HTML the title too.
+    assert_eq!(content.text.matches("EUR 1,004.67").count(), 3, "{}", content.text);
+    assert_eq!(content.html.matches("EUR\u{a0}1,004.67").count(), 4, "{}", content.html);
     assert_eq!(total_of_csv(&csv(&runs), "avoided_cost"), expected);
     assert_eq!(json["totals"]["cost"], serde_json::json!({ "EUR": "1004.67" }));
     let by_run = json["runs"].as_array().unwrap().iter().filter_map(|run| run["totals"]["cost"].as_str()).map(decimal);

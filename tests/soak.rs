@@ -49,7 +49,7 @@ fn resident_kib() -> i64 {
 
 fn fleet() -> Fleet {
     let again =
-        Redeployed { cron: Cron::parse("5 1-23/2 * * *").unwrap(), zone: clock::zone("Europe/Berlin").unwrap() };
+        Redeployed::new(Cron::parse("5 1-23/2 * * *").unwrap(), clock::zone("Europe/Berlin").unwrap());
     let mut fleet = Fleet::new();
     fleet.tenant.tidied_after = Some(Duration::from_secs(6 * 60 * 60));
     for number in 0..RULES {

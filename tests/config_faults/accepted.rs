@@ -240,7 +240,6 @@ fn nobody_is_told_unless_the_file_says_so() {
 
 #[test]
 fn c79_the_old_name_of_formats_is_read_and_warned_of() {
-    let to = "to = [\"finops@example.com\"]";
-    let text = warnings(&[MainReplace(to, &format!("{to}\nlocale = \"de\""))]);
+    let text = warnings(&[Mail("to = [\"finops@example.com\"]\nlocale = \"de\"")]);
     assert!(text.contains("`locale` is called `formats` now: it sets the form of dates and numbers"), "{text}");
 }

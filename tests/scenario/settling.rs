@@ -41,7 +41,7 @@ fn ended_by(row: &Row) -> &EndedBy {
 
 /// People deploy the configuration again at this minute of every day.
 fn again_at(cron: &str) -> Redeployed {
-    Redeployed { cron: Cron::parse(cron).unwrap(), zone: clock::zone("Europe/Berlin").unwrap() }
+    Redeployed::new(Cron::parse(cron).unwrap(), clock::zone("Europe/Berlin").unwrap())
 }
 
 #[test]

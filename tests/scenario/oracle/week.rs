@@ -283,7 +283,7 @@ fn spec(random: &mut fastrand::Rng, group: &str, id: &str, configuration: &str, 
         ttl: in_percent(random, 20).then(|| format!("{}h", random.u32(70..220))),
         behaviour: behaviour(random),
         stop_after: stop_after(random),
-        redeployed,
+        redeployed: redeployed.into_iter().collect(),
         details: if machine.is_shown {
             pick(random, &[Spelling::Camel, Spelling::Snake, Spelling::Both, Spelling::HalfFilled])
         } else {
