@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use jiff::tz::TimeZoneDatabase;
 
 use crate::domain::zone::Zone;
+
+mod windows_zones;
 
 /// Where "now" comes from.
 #[derive(Debug, Clone)]
@@ -74,6 +77,14 @@ pub enum BadZone {
     /// `CET`, `EST5EDT`: an abbreviation, or a zone without a place whose rules nobody keeps.
     #[error("`{0}` is an abbreviation, not a time zone: name a place, as in `Europe/Berlin`, or `UTC`")]
     Abbreviation(String),
+    /// `W. Europe Standard Time`: what Windows calls it.
+    #[error("`{name}` is what Windows calls a time zone; everybody else says `{iana}`")]
+    Windows {
+        /// What was asked for.
+        name: String,
+        /// What everybody else calls it.
+        iana: &'static str,
+    },
     /// Not in the time zone data.
     #[error("`{name}` is no time zone that this machine knows")]
     Unknown {
@@ -86,11 +97,15 @@ pub enum BadZone {
 
 /// The zone called `name`, from the system's time zone data or, where there is none, from the copy built in.
 pub fn zone(name: &str) -> Result<Zone, BadZone> {
+    if let Some(iana) = windows_zones::iana(name) {
+        return Err(BadZone::Windows { name: name.to_owned(), iana });
+    }
     if name != "UTC" && !name.contains('/') && !name.is_empty() {
         return Err(BadZone::Abbreviation(name.chars().take(40).collect()));
     }
-    // The data's own spelling is kept: `europe/berlin` is accepted by the look-up and named properly afterwards.
-    match jiff::tz::TimeZone::get(name) {
+    // The data's own spelling is kept: `europe/berlin` is accepted by the look-up and named properly afterwards. Names that
+    // this machine has put into a package of its own (`US/Eastern`, `Asia/Calcutta`) are in the copy built in.
+    match jiff::tz::TimeZone::get(name).or_else(|_| TimeZoneDatabase::bundled().get(name)) {
         Ok(rules) => Ok(Zone::new(rules.iana_name().unwrap_or(name).to_owned(), rules)),
         Err(_) => Err(BadZone::Unknown { name: name.chars().take(40).collect(), suggestion: nearest_zone(name) }),
     }
@@ -123,7 +138,10 @@ pub fn zone_data() -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZoneDatabase;
+
     use super::{BadZone, zone};
+    use crate::domain::zone::Zone;
 
     #[test]
     fn a_zone_is_a_place() {
@@ -133,5 +151,28 @@ mod tests {
         assert!(matches!(zone("EST"), Err(BadZone::Abbreviation(_))));
         let Err(BadZone::Unknown { suggestion, .. }) = zone("Europe/Berln") else { panic!("accepted") };
         assert_eq!(suggestion.as_deref(), Some("Europe/Berlin"));
+    }
+
+    /// Debian 13 and Ubuntu 24.04 keep them in `tzdata-legacy`, which a machine may lose with an upgrade.
+    #[test]
+    fn c51_names_that_the_machine_has_not_are_in_the_copy_built_in() {
+        for (old, new) in [("US/Eastern", "America/New_York"), ("Asia/Calcutta", "Asia/Kolkata")] {
+            assert!(TimeZoneDatabase::bundled().get(old).is_ok(), "{old}");
+            let at = |zone: &Zone| zone.wall_clock("2026-07-01T12:00:00Z".parse().unwrap());
+            assert_eq!(at(&zone(old).unwrap()), at(&zone(new).unwrap()), "{old}");
+        }
+        assert!(zone("Mars/Olympus").is_err());
+    }
+
+    #[test]
+    fn c52_a_windows_name_is_answered_with_the_iana_name() {
+        let said = zone("W. Europe Standard Time").unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "`W. Europe Standard Time` is what Windows calls a time zone; everybody else says `Europe/Berlin`"
+        );
+        for (_, iana) in super::windows_zones::NAMES {
+            assert!(zone(iana).is_ok(), "{iana}");
+        }
     }
 }

@@ -399,8 +399,7 @@ async fn behaviours_are_kept() {
 
 #[tokio::test]
 async fn people_deploy_again_in_the_morning_what_was_stopped() {
-    let mornings =
-        Redeployed::new(Cron::parse("0 7 * * MON-FRI").unwrap(), clock::zone("Europe/Berlin").unwrap());
+    let mornings = Redeployed::new(Cron::parse("0 7 * * MON-FRI").unwrap(), clock::zone("Europe/Berlin").unwrap());
     let fleet = one()
         .token_lifetime(Duration::from_hours(240))
         .configuration("chat")

@@ -48,8 +48,7 @@ fn resident_kib() -> i64 {
 }
 
 fn fleet() -> Fleet {
-    let again =
-        Redeployed::new(Cron::parse("5 1-23/2 * * *").unwrap(), clock::zone("Europe/Berlin").unwrap());
+    let again = Redeployed::new(Cron::parse("5 1-23/2 * * *").unwrap(), clock::zone("Europe/Berlin").unwrap());
     let mut fleet = Fleet::new();
     fleet.tenant.tidied_after = Some(Duration::from_secs(6 * 60 * 60));
     for number in 0..RULES {

@@ -186,8 +186,15 @@ pub(super) fn object(json: &str) -> Result<Map<String, Value>, KeyFault> {
     match serde_json::from_str(json.trim_start_matches('\u{feff}')) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(KeyFault::NoObject),
+        Err(_) if is_path(json.trim()) => Err(KeyFault::IsPath),
         Err(error) => Err(KeyFault::NotJson { line: error.line(), column: error.column() }),
     }
+}
+
+/// True for what looks like a file's name, in a place where the key itself belongs.
+fn is_path(text: &str) -> bool {
+    let is_short = text.len() < 1_000 && !text.contains(['{', '\n']);
+    is_short && (text.starts_with(['/', '.', '~']) || text.ends_with(".json"))
 }
 
 /// A field's text; absent, empty and other types are all "missing".

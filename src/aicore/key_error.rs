@@ -30,6 +30,9 @@ pub enum KeyFault {
         /// Column, from 1.
         column: usize,
     },
+    /// A file's name, where the key itself is expected.
+    #[error("it is the name of a file, and the key itself is expected: name a file with `service_key = \"dev.json\"`")]
+    IsPath,
     /// JSON, but no object.
     #[error("it is no JSON object: use the service key as downloaded from the BTP cockpit")]
     NoObject,

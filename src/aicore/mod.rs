@@ -34,6 +34,7 @@ pub use crate::aicore::answer::retry_after;
 pub use crate::aicore::error::{Answer, Asked, Error, Refusal, Trouble};
 pub use crate::aicore::key::{KeyError, KeyFault, KeySource, ServiceKey};
 pub use crate::aicore::listing::Listing;
+pub use crate::aicore::oauth::inspect;
 pub use crate::aicore::reader::Reader;
 pub use crate::aicore::stop_batch::StopBatch;
 pub use crate::aicore::stopper::{BulkAnswer, Stopper};

@@ -71,6 +71,14 @@ pub(super) fn token_client(key: &ServiceKey) -> Result<Client, KeyFault> {
     client(key.token_is_local(), identity).map_err(|_| fault)
 }
 
+/// Looks whether a client can be made of `key`: a certificate and its private key may be no pair, or no PEM at all.
+pub fn inspect(key: &ServiceKey) -> Result<(), KeyFault> {
+    match &key.proof {
+        Proof::Secret(_) => Ok(()),
+        Proof::Certificate { .. } => token_client(key).map(drop),
+    }
+}
+
 /// Asks once.
 pub(super) async fn ask(
     client: &Client,

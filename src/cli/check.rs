@@ -84,6 +84,9 @@ pub async fn check(session: &Session, args: &Check) -> Result<Exit, Failure> {
     if config.prices.periods.is_empty() {
         odd.push(Odd::general("there is no [prices]: reports show node hours and no money"));
     }
+    if config.mail.is_none() {
+        odd.push(Odd::general("there is no [mail]: nobody is told what was stopped, or that something failed"));
+    }
     if !args.no_secrets {
         odd.extend(untried(&config).await);
     }

@@ -13,6 +13,7 @@ pub fn next(session: &Session, args: &Next) -> Result<Exit, Failure> {
         message: error.to_string(),
         hint: match error {
             clock::BadZone::Unknown { suggestion: Some(known), .. } => Some(format!("did you mean `{known}`?")),
+            clock::BadZone::Windows { iana, .. } => Some(format!("write `{iana}`")),
             _ => None,
         },
     })?;

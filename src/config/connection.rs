@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 
-use crate::aicore::{KeySource, ServiceKey};
+use crate::aicore::{self, KeyFault, KeySource, ServiceKey};
 use crate::config::key::section;
 use crate::config::secrets::{CredentialName, SecretFile, VariableName, inspect};
 use crate::config::section::Section;
@@ -64,12 +64,32 @@ pub(super) fn read(section: &Section<'_, ConnectionKeys>) -> Option<Connection> 
     };
     if let (Some((_, word, place)), KeySource::Secret(secret)) = (first, &key)
         && let Some(json) = inspect(word, place, secret)
-        && let Err(why) = ServiceKey::parse(json.expose_secret())
+        && let Err(why) = ServiceKey::parse(json.expose_secret()).and_then(|key| aicore::inspect(&key))
     {
         place.fault(
             format!("the service key that `{word}` names cannot be used: {why}"),
             "download the service key again from the BTP cockpit",
         );
     }
+    if first.is_none() && section.place().reading.has_secrets {
+        inspect_ambient(section);
+    }
     Some(Connection { name: name?, key })
+}
+
+/// Looks at the key that SAP's SDKs would find. One that is not there is only odd: it may be where the daemon runs.
+fn inspect_ambient(section: &Section<'_, ConnectionKeys>) {
+    let place = section.place();
+    match ServiceKey::load(&KeySource::Ambient).map_err(|error| error.fault).and_then(|key| aicore::inspect(&key)) {
+        Ok(()) => {}
+        Err(KeyFault::Nowhere) => place.warn(format!(
+            "{} names no service key, and none is found where SAP's SDKs look (`AICORE_SERVICE_KEY`, \
+             `~/.aicore/config.json`, `VCAP_SERVICES`)",
+            section.title()
+        )),
+        Err(why) => place.fault(
+            format!("the service key in the environment of {} cannot be used: {why}", section.title()),
+            "mend the `AICORE_*` variables or `~/.aicore/config.json`, or name a key: `service_key = \"dev.json\"`",
+        ),
+    }
 }

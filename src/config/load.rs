@@ -75,6 +75,17 @@ fn read(path: &Path, reading: &Reading) -> Read {
             hint: Some("for example `state_dir = \"/var/lib/offhours\"`".to_owned()),
         });
     }
+    if let Some(directory) = state_dir.as_deref().filter(|_| reading.has_secrets && reading.understood.get())
+        && let Some(why) = state_dir::obstacle(directory)
+    {
+        reading.note(Warning {
+            path: path.to_owned(),
+            line: 1,
+            column: 1,
+            key: Some("state_dir".to_owned()),
+            message: format!("the ledger cannot be kept in `{}`: {why}", directory.display()),
+        });
+    }
     let fingerprint = reading.fingerprint();
     let (faults, warnings) = reading.findings();
     let config = Config {
@@ -129,11 +140,20 @@ fn read_rules(main_path: &Path, directory: &Path, main: &Main, reading: &Reading
         return rules;
     }
     match rule_files(directory) {
-        Ok(files) => {
+        Ok(RuleFiles { files, passed_over }) => {
+            let warn = |message| {
+                let key = Some("schedules".to_owned());
+                reading.note(Warning { path: main_path.to_owned(), line, column, key, message });
+            };
+            passed_over.into_iter().for_each(warn);
             // With `schedules = "."` offhours.toml is its own neighbour.
             let own = fs::canonicalize(main_path).ok();
             for file in files.into_iter().filter(|file| own.is_none() || fs::canonicalize(file).ok() != own) {
                 read_rule_file(&file, &defaults, reading, &mut rules);
+            }
+            if rules.origins.is_empty() && rules.enabled.is_empty() {
+                let directory = directory.display();
+                warn(format!("there is no rule in `{directory}`, so that nothing is ever stopped"));
             }
         }
         // Where offhours.toml was not understood, it may well name another directory.
@@ -147,18 +167,46 @@ fn read_rules(main_path: &Path, directory: &Path, main: &Main, reading: &Reading
     rules
 }
 
-/// The rule files of a directory in the order of their names; hidden files are no rule files.
-fn rule_files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+/// What a directory of rules holds.
+#[derive(Default)]
+struct RuleFiles {
+    /// The rule files, in the order of their names.
+    files: Vec<PathBuf>,
+    /// What looks like rules and is not read, and why.
+    passed_over: Vec<String>,
+}
+
+/// The rule files of a directory; hidden files are no rule files.
+fn rule_files(directory: &Path) -> std::io::Result<RuleFiles> {
+    let mut found = RuleFiles::default();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && path.extension().is_some_and(|ending| ending == "toml") && !path.is_dir() {
-            files.push(path);
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_rules = path.extension().is_some_and(|ending| ending == "toml");
+        match name.to_lowercase() {
+            _ if name.starts_with('.') => {}
+            _ if path.is_dir() => {
+                if fs::read_dir(&path)
+                    .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|e| is_toml(&e.path()))))
+                {
+                    found.passed_over.push(format!("the rules in `{}` are not read: folders are not", path.display()));
+                }
+            }
+            _ if is_rules => found.files.push(path),
+            lower if lower.ends_with(".toml") || lower.ends_with(".toml.txt") => {
+                let path = path.display();
+                found.passed_over.push(format!("`{path}` is not read: the name of a rule file ends in `.toml`"));
+            }
+            _ => {}
         }
     }
-    files.sort();
-    Ok(files)
+    found.files.sort();
+    found.passed_over.sort();
+    Ok(found)
+}
+
+fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"))
 }
 
 fn read_rule_file(path: &Path, defaults: &Defaults, reading: &Reading, rules: &mut Rules) {

@@ -55,7 +55,28 @@ section! {
 /// Reads `[prices]`.
 pub(super) fn read(section: &Section<'_, PricesKeys>) -> Prices {
     let periods = if section.has(|k| k.period) { several(section) } else { single(section).into_iter().collect() };
+    warn(section, &periods);
     Prices { periods }
+}
+
+/// What makes every figure of a report nothing, and is probably not meant.
+fn warn(section: &Section<'_, PricesKeys>, periods: &[PricePeriod]) {
+    let place = section.place();
+    let today = place.reading.now.date_naive();
+    if let Some(first) = periods.iter().map(|period| period.valid_from).min().filter(|first| *first > today) {
+        place.warn(format!(
+            "no price is in force yet: the first one is valid from {first}, until then there is no money"
+        ));
+    }
+    for period in periods {
+        let from = period.valid_from;
+        if period.capacity_unit.is_zero() {
+            place.warn(format!("`capacity_unit` from {from} on is 0: every avoided cost is 0"));
+        }
+        for (plan, _) in period.capacity_units_per_node_hour.iter().filter(|(_, units)| units.is_zero()) {
+            place.warn(format!("`{}` costs 0 capacity units from {from} on: its avoided cost is 0", clip(plan)));
+        }
+    }
 }
 
 fn single(section: &Section<'_, PricesKeys>) -> Option<PricePeriod> {

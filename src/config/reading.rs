@@ -69,6 +69,11 @@ impl Reading {
         self.faults.borrow_mut().push(fault);
     }
 
+    /// Keeps a warning.
+    pub(super) fn note(&self, warning: Warning) {
+        self.warnings.borrow_mut().push(warning);
+    }
+
     /// What was found, at the end.
     pub(super) fn findings(&self) -> (Vec<Fault>, Vec<Warning>) {
         let mut warnings = self.warnings.take();
@@ -148,7 +153,7 @@ impl<'a> Place<'a> {
     pub(super) fn warn(self, message: impl Into<String>) {
         let Origin { path, line, column } = self.origin();
         let key = self.key.map(clip);
-        self.reading.warnings.borrow_mut().push(Warning { path, line, column, key, message: message.into() });
+        self.reading.note(Warning { path, line, column, key, message: message.into() });
     }
 
     /// File, line and column.

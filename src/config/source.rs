@@ -1,7 +1,7 @@
 //! One file as text: read within limits, and able to say at which line and column a byte stands.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use crate::config::exposed::Exposed;
@@ -39,9 +39,20 @@ impl NoText {
                 column: 1,
                 key: None,
                 message: format!("this file cannot be read: {error}"),
-                hint: Some("check its name and that you may read it; `--config` names another".to_owned()),
+                hint: Some(hint(path, &error)),
             },
         }
+    }
+}
+
+/// What to do about a file that cannot be read.
+fn hint(path: &Path, error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "check its name; another configuration is named with `--config`".to_owned(),
+        ErrorKind::PermissionDenied => {
+            format!("the user that runs offhours must be able to read it: look at `ls -l {}`", path.display())
+        }
+        _ => "check that it is a file on a disk that can be read".to_owned(),
     }
 }
 

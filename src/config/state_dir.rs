@@ -41,6 +41,23 @@ fn choose(
         .or_else(|| Some(path("HOME")?.join(".local/state/offhours")))
 }
 
+/// Why no ledger could be kept in `directory` by this user, as far as that can be told without making anything.
+pub(super) fn obstacle(directory: &Path) -> Option<String> {
+    let existing = directory.ancestors().find(|path| path.symlink_metadata().is_ok() || path.as_os_str().is_empty())?;
+    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    let shown = existing.display();
+    match std::fs::metadata(existing) {
+        Ok(found) if !found.is_dir() => return Some(format!("`{shown}` is not a directory")),
+        // What a link leads to may be somebody else's to look into.
+        Ok(_) | Err(_) => {}
+    }
+    let needed = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    match rustix::fs::access(existing, needed) {
+        Ok(()) => None,
+        Err(error) => Some(format!("this user cannot write in `{shown}`: {error}")),
+    }
+}
+
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -88,6 +88,7 @@ impl Value for Zone {
         let hint = match &bad {
             BadZone::Unknown { suggestion: Some(name), .. } => format!("did you mean `{name}`?"),
             BadZone::Unknown { suggestion: None, .. } => node.for_example(),
+            BadZone::Windows { iana, .. } => format!("write `{iana}`"),
             BadZone::Abbreviation(_) => "an abbreviation does not say when clocks change; a place does".to_owned(),
         };
         node.refuse_with(clip_long(&bad.to_string()), hint)

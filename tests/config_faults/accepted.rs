@@ -243,3 +243,47 @@ fn c79_the_old_name_of_formats_is_read_and_warned_of() {
     let text = warnings(&[Mail("to = [\"finops@example.com\"]\nlocale = \"de\"")]);
     assert!(text.contains("`locale` is called `formats` now: it sets the form of dates and numbers"), "{text}");
 }
+
+#[test]
+fn c54_a_folder_without_rules_is_said_with_what_looks_like_rules_and_is_not_read() {
+    let files = Files::new();
+    std::fs::rename(files.path("schedules/a.toml"), files.path("schedules/A.TOML")).unwrap();
+    files.apply(File("schedules/b.toml.txt", ""));
+    std::fs::create_dir(files.path("schedules/team")).unwrap();
+    files.apply(File("schedules/team/c.toml", ""));
+    files.apply(File("schedules/README.md", "how we write rules"));
+    let (config, found) = files.load().unwrap();
+    assert!(config.rules.is_empty());
+    let found: Vec<String> = found.into_iter().map(|warning| warning.message).collect();
+    let has = |text: &str| assert!(found.iter().any(|said| said.contains(text)), "{text} in {found:#?}");
+    has("A.TOML` is not read: the name of a rule file ends in `.toml`");
+    has("b.toml.txt` is not read");
+    has("team` are not read: folders are not");
+    has("so that nothing is ever stopped");
+    assert_eq!(found.len(), 4, "{found:#?}");
+}
+
+#[test]
+fn c55_prices_that_make_every_figure_nothing_are_said() {
+    let text = warnings(&[AddMain(
+        "[prices]\ncurrency = \"EUR\"\ncapacity_unit = \"0\"\nsource = \"x\"\nvalid_from = 2099-01-01\n\
+         capacity_units_per_node_hour = { \"infer.s\" = \"0.0\" }",
+    )]);
+    for said in [
+        "no price is in force yet: the first one is valid from 2099-01-01",
+        "`capacity_unit` from 2099-01-01 on is 0",
+        "`infer.s` costs 0 capacity units",
+    ] {
+        assert!(text.contains(said), "{said} in {text}");
+    }
+}
+
+#[test]
+fn c57_a_place_where_no_ledger_can_be_kept_is_said_and_nothing_is_made() {
+    let files = Files::with(&[InMain("[connection", "state_dir = \"dev.json/state\"\n[connection")]);
+    let (_, found) = files.load().unwrap();
+    assert!(found.iter().any(|said| said.message.contains("dev.json` is not a directory")), "{found:?}");
+    let (_, none) =
+        Files::with(&[InMain("[connection", "state_dir = \"far/away/state\"\n[connection")]).load().unwrap();
+    assert!(none.is_empty(), "{none:?}");
+}

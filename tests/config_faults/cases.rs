@@ -483,6 +483,14 @@ fn service_keys() -> Vec<Case> {
             "offhours.toml:4:15: the service key that `service_key` names cannot be used: it is no JSON from line 1, column 1 on",
             "  hint: download the service key again from the BTP cockpit",
         ]),
+        case("c27 the name of a file in the place of a service key", &[File("dev.json", "/etc/offhours/key.json\n")], &[
+            "offhours.toml:4:15: the service key that `service_key` names cannot be used: it is the name of a file, and the key itself is expected: name a file with `service_key = \"dev.json\"`",
+            "  hint: download the service key again from the BTP cockpit",
+        ]),
+        case("c27 a certificate that is none", &[Key(r#""clientsecret": "#, r#""certificate": "-----BEGIN CERTIFICATE-----\nCANARY", "certurl": "https://auth.example.com", "key": "#)], &[
+            "offhours.toml:4:15: the service key that `service_key` names cannot be used: `certificate` and `key` are no usable PEM pair: download the key again (X.509 v1 is not supported)",
+            "  hint: download the service key again from the BTP cockpit",
+        ]),
         case("c27 http on the token's URL", &[Key("https://auth.example.com", "http://auth.example.com")], &[
             "offhours.toml:4:15: the service key that `service_key` names cannot be used: `url` cannot be used: `http://` would send the secret in clear: use `https://`",
             "  hint: download the service key again from the BTP cockpit",

@@ -91,7 +91,7 @@ impl Files {
         files
     }
 
-    fn apply(&self, edit: Edit) {
+    pub fn apply(&self, edit: Edit) {
         const RULES_FILE: &str = "schedules/a.toml";
         match edit {
             Main(text) => self.write("offhours.toml", text),
