@@ -14,7 +14,7 @@ use offhours::ledger::outbox::{Letter, NewMail};
 use offhours::mail::message::{Body, head, letter};
 use offhours::mail::retry::Retry;
 use offhours::mail::settings::{Address, Delivery, Locale, Login, Security, Settings, Smtp};
-use offhours::mail::transport::{Courier, DeliveryError, Phase, Receipt, deliver};
+use offhours::mail::transport::{Courier, DeliveryError, LoginFailure, Phase, Receipt, deliver};
 use offhours::mailer::Mailer;
 use offhours::secret::SecretSource;
 use smtp::{Act, FLOOD, Sink};
@@ -38,7 +38,7 @@ fn settings(delivery: Delivery) -> Settings {
 }
 
 fn server(port: u16, security: Security) -> Smtp {
-    Smtp { security, host: "127.0.0.1".to_owned(), port, login: None }
+    Smtp { security, host: "127.0.0.1".to_owned(), port, login: None, hello: None }
 }
 
 fn plain(sink: &Sink) -> Settings {
@@ -291,7 +291,8 @@ async fn e07_e08_clear_text_instead_of_tls_sends_nothing() {
 
 #[tokio::test]
 async fn clear_text_to_another_machine_is_refused_before_connecting() {
-    let smtp = Smtp { security: Security::None, host: "mail.example.com".to_owned(), port: 25, login: None };
+    let smtp =
+        Smtp { security: Security::None, host: "mail.example.com".to_owned(), port: 25, login: None, hello: None };
     let error = send(&settings(Delivery::Smtp(smtp))).await.unwrap_err();
     assert!(matches!(error, DeliveryError::Tls(_)), "{error:?}");
 }
@@ -302,11 +303,78 @@ async fn e09_a_refused_login_waits_and_never_shows_the_password() {
     let directory = tempfile::tempdir().unwrap();
     let sink = Sink::start(|_, step| step.starts_with("AUTH").then_some(Act::Say("535 5.7.8 bad credentials"))).await;
     let error = send(&with_login(&sink, directory.path())).await.unwrap_err();
-    assert!(matches!(error, DeliveryError::Auth { code: Some(535), .. }), "{error:?}");
+    assert!(matches!(error, DeliveryError::Auth(LoginFailure { code: Some(535), .. })), "{error:?}");
     assert_eq!((waits(&error, 1), waits(&error, 2), waits(&error, 20)), (15, 30, 360));
     assert!(!format!("{error} {error:?}").contains("correct horse"));
     assert_eq!(sink.lines()[1], PLAIN, "one line end after the password is no part of it");
     assert!(sink.mails().is_empty());
+}
+
+#[tokio::test]
+async fn e31_a_login_that_microsoft_has_switched_off_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant";
+    let sink = Sink::start(move |_, step| step.starts_with("AUTH").then_some(Act::Say(said))).await;
+    let error = send(&with_login(&sink, directory.path())).await.unwrap_err().to_string();
+    assert!(error.starts_with("the login was refused (535 5.7.139): Microsoft 365 has switched off"), "{error}");
+}
+
+#[tokio::test]
+async fn e31_a_login_that_fails_for_now_is_tried_again_as_other_troubles_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = "454 4.7.0 Temporary authentication failure";
+    let sink = Sink::start(move |_, step| step.starts_with("AUTH").then_some(Act::Say(said))).await;
+    let error = send(&with_login(&sink, directory.path())).await.unwrap_err();
+    assert_eq!(error.to_string(), "the server said 454: the login failed for now 4.7.0");
+    assert!(waits(&error, 1) < 10);
+}
+
+#[tokio::test]
+async fn e31_no_password_is_sent_to_a_server_that_offers_no_way_to_take_it() {
+    let directory = tempfile::tempdir().unwrap();
+    for (offer, wanted) in [
+        ("250-sink\r\n250 AUTH XOAUTH2", "the server offers only XOAUTH2"),
+        ("250-sink\r\n250 8BITMIME", "the server offers none on this port"),
+    ] {
+        let sink = Sink::start(move |_, step| step.starts_with("EHLO").then_some(Act::Say(offer))).await;
+        let error = send(&with_login(&sink, directory.path())).await.unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+        assert!(!sink.lines().iter().any(|line| line.starts_with("AUTH")), "{:?}", sink.lines());
+    }
+}
+
+#[tokio::test]
+async fn e32_the_name_in_ehlo_is_a_full_one_or_the_one_that_is_set() {
+    let sink = Sink::start(|_, _| None).await;
+    send(&plain(&sink)).await.unwrap();
+    let own = sink.lines()[0].strip_prefix("EHLO ").unwrap().to_owned();
+    assert!(own.contains('.') || own == "[IPv6:::1]", "{own}");
+    let hello = Some("reports.example.com".to_owned());
+    send(&settings(Delivery::Smtp(Smtp { hello, ..server(sink.port, Security::None) }))).await.unwrap();
+    assert!(sink.lines().contains(&"EHLO reports.example.com".to_owned()), "{:?}", sink.lines());
+}
+
+#[tokio::test]
+async fn e32_a_server_that_wants_another_name_loses_no_mail() {
+    let said = "504 5.5.2 <vm-17>: Helo command rejected: need fully-qualified hostname";
+    let sink = Sink::start(move |_, step| step.starts_with("RCPT").then_some(Act::Say(said))).await;
+    let error = send(&plain(&sink)).await.unwrap_err();
+    assert!(waits(&error, 1) >= 5, "it is tried again");
+    assert!(error.to_string().ends_with("set `hello` in `[mail]` to its full name"), "{error}");
+}
+
+#[tokio::test]
+async fn e33_a_scheme_that_is_not_the_ports_says_which_one_is() {
+    let clear = Sink::start(|_, _| None).await;
+    let error = send(&settings(Delivery::Smtp(server(clear.port, Security::Tls)))).await.unwrap_err();
+    assert!(error.to_string().contains("then write `smtp+starttls://`"), "{error}");
+    // Both would wait for the other one to begin.
+    let protected = Sink::start_protected(|_, _| None).await;
+    let began = std::time::Instant::now();
+    let error = send(&settings(Delivery::Smtp(server(protected.port, Security::StartTls)))).await.unwrap_err();
+    let wanted = format!("write `smtps://127.0.0.1:{}`", protected.port);
+    assert!(error.to_string().contains(&wanted), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(60));
 }
 
 /// Some servers repeat what they refuse.
@@ -341,7 +409,7 @@ async fn the_password_is_read_at_each_connection() {
 async fn a_missing_login_is_no_refusal_of_the_mail() {
     let sink = Sink::start(|_, step| step.starts_with("MAIL").then_some(Act::Say("530 5.7.0 log in first"))).await;
     let error = send(&plain(&sink)).await.unwrap_err();
-    assert!(matches!(error, DeliveryError::Auth { code: Some(530), .. }), "{error:?}");
+    assert!(matches!(error, DeliveryError::Auth(LoginFailure { code: Some(530), .. })), "{error:?}");
 }
 
 /// A server that refuses to talk at all (a block list, maintenance) says nothing about this mail.

@@ -15,7 +15,7 @@ use offhours::ledger::outbox::{Letter, MailState, NewMail, QueuedMail};
 use offhours::ledger::{FILE, Ledger};
 use offhours::mail::retry::{GIVE_UP_AFTER, Retry};
 use offhours::mail::settings::{Address, Delivery, Locale, Settings};
-use offhours::mail::transport::{DeliveryError, Phase};
+use offhours::mail::transport::{DeliveryError, LoginFailure, Phase};
 use offhours::mailer::Mailer;
 use offhours::report::{Attachment, Content};
 use proptest::prelude::*;
@@ -55,7 +55,9 @@ impl Answer {
         Some(match self {
             Self::Greylisted => DeliveryError::Transient { code: 451, text: text() },
             Self::Refused => DeliveryError::Permanent { code: 550, text: text() },
-            Self::BadLogin => DeliveryError::Auth { code: Some(535), text: text() },
+            Self::BadLogin => {
+                DeliveryError::Auth(LoginFailure { code: Some(535), enhanced: None, offered: None, has_login: true })
+            }
             Self::BadCertificate => DeliveryError::Tls(text()),
             Self::Silence => DeliveryError::Timeout(Phase::Greeting),
             Self::Accepted | Self::AcceptedThenKilled | Self::KilledBefore => return None,

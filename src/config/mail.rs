@@ -31,6 +31,9 @@ section! {
         password_credential: CredentialName, Optional r#""smtp-password""#;
         /// Name of the environment variable that holds the password.
         password_env: VariableName, Optional r#""SMTP_PASSWORD""#;
+        /// The name that this machine gives itself to the server (EHLO): its full name, or its address in brackets. Needed
+        /// where the server wants another one than the machine's own.
+        hello: HelloName, Optional r#""reports.example.com""#;
         /// The sender.
         from: Address, Required r#""offhours <offhours@example.com>""#;
         /// Recipients of every mail; at most 50.
@@ -74,7 +77,8 @@ fn delivery(section: &Section<'_, MailKeys>, login: Option<Login>) -> Option<Del
             None
         }
         (true, false) => {
-            smtp.map(|SmtpUrl { security, host, port }| Delivery::Smtp(Smtp { security, host, port, login }))
+            let hello = section.get(|k| k.hello).map(|HelloName(name)| name);
+            smtp.map(|SmtpUrl { security, host, port }| Delivery::Smtp(Smtp { security, host, port, login, hello }))
         }
         (false, true) => {
             if section.has(|k| k.username) {
@@ -118,6 +122,33 @@ fn login(section: &Section<'_, MailKeys>) -> Option<Login> {
     let password = source?;
     inspect(key, place, &password);
     Some(Login { username: username?.0, password })
+}
+
+/// What stands after EHLO: a full host name, or an address in brackets.
+pub(super) struct HelloName(String);
+
+impl Typed for HelloName {
+    const WHAT: &'static str = "a host name in quotes";
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": r"^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|\[[0-9A-Za-z.:]+\])$" })
+    }
+}
+
+impl Value for HelloName {
+    fn read(node: Node<'_>) -> Option<Self> {
+        let text = node.text(Self::WHAT)?;
+        let is_label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let is_name = text.contains('.') && text.split('.').all(is_label);
+        let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let is_address = address.is_some_and(|address| {
+            address.strip_prefix("IPv6:").unwrap_or(address).parse::<std::net::IpAddr>().is_ok()
+        });
+        if is_name || is_address {
+            return Some(Self(text.to_owned()));
+        }
+        node.refuse("`hello` is not a full host name, nor an address in brackets".to_owned())
+    }
 }
 
 /// An SMTP server as a URL.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use lettre::transport::smtp::Error as SmtpError;
 
+use crate::mail::login_failure::{Enhanced, LoginFailure};
 use crate::mail::settings::BadAddress;
 use crate::mail::wire::EndlessAnswer;
 use crate::secret::SecretError;
@@ -34,10 +35,15 @@ pub enum DeliveryError {
         text: String,
     },
     /// The login was refused, is missing, or offers no way we know.
-    #[error("the login was refused: {text}")]
-    Auth {
-        /// The reply's code, where it was the server that refused.
-        code: Option<u16>,
+    #[error("{0}")]
+    Auth(LoginFailure),
+    /// The server does not take our name in EHLO, or a mail because of it.
+    #[error(
+        "the server refuses the name that this machine gives itself ({code}: {text}): set `hello` in `[mail]` to its full name"
+    )]
+    Hello {
+        /// The reply's code.
+        code: u16,
         /// The reply's text.
         text: String,
     },
@@ -108,15 +114,7 @@ impl DeliveryError {
     /// Reads lettre's error.
     pub(super) fn of(error: &SmtpError, step: Step) -> Self {
         if let Some(code) = error.status() {
-            // Some servers repeat the line they refuse, and at a login the password is in it.
-            let text = match step {
-                Step::Login => format!("{code}, and words that are left out here"),
-                Step::Connect | Step::Envelope => text_of(error),
-            };
-            return Self::refused(code.into(), &text, step);
-        }
-        if error.is_client() && step == Step::Login {
-            return Self::Auth { code: None, text: text_of(error) };
+            return Self::refused(code.into(), &text_of(error), step);
         }
         Self::of_connection(error)
     }
@@ -135,21 +133,42 @@ impl DeliveryError {
         Self::Unreachable(text_of(error))
     }
 
+    /// Reads why there is no connection to a server.
+    pub(super) fn no_way_to(host: &str, port: u16, error: &io::Error) -> Self {
+        match Self::of_connection(error) {
+            Self::Unreachable(why) => Self::Unreachable(format!("{host}:{port}: {why}")),
+            other => other,
+        }
+    }
+
     pub(super) fn hung_up() -> Self {
         Self::Unreachable("it hung up".to_owned())
     }
 
     /// What a server's no means.
     pub(super) fn refused(code: u16, text: &str, step: Step) -> Self {
-        let text = cut(text);
+        let enhanced = Enhanced::of(text);
+        // Some servers repeat the line they refuse, and at a login the password is in it.
+        let harmless =
+            if step == Step::Login { enhanced.map_or_else(String::new, |it| it.to_string()) } else { cut(text) };
         match (code, step) {
             // RFC 4954: "authentication required" and its relatives concern the login, wherever they are said.
-            (530 | 534 | 535 | 538, _) | (500..=599, Step::Login) => Self::Auth { code: Some(code), text },
+            (530 | 534 | 535 | 538, _) | (500..=599, Step::Login) => {
+                Self::Auth(LoginFailure { code: Some(code), enhanced, offered: None, has_login: step == Step::Login })
+            }
+            (500..=599, _) if is_about_our_name(text) => Self::Hello { code, text: harmless },
             // A server that will not talk at all says nothing about this mail: it stays in the queue.
-            (500..=599, Step::Envelope) => Self::Permanent { code, text },
-            _ => Self::Transient { code, text },
+            (500..=599, Step::Envelope) => Self::Permanent { code, text: harmless },
+            (_, Step::Login) => Self::Transient { code, text: format!("the login failed for now {harmless}") },
+            _ => Self::Transient { code, text: harmless },
         }
     }
+}
+
+/// A server that wants another name says so when it refuses a recipient, too: Postfix and Exim name the command.
+fn is_about_our_name(text: &str) -> bool {
+    let text = text.to_lowercase();
+    text.contains("helo") || text.contains("ehlo")
 }
 
 /// The first error of this type, from under lettre's and io's wrapping.

@@ -7,7 +7,10 @@
 //! ([`retry`]).
 
 mod delivery_error;
+mod dial;
 mod directory;
+mod hello;
+mod login_failure;
 pub mod message;
 pub mod retry;
 pub mod settings;

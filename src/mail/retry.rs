@@ -37,7 +37,7 @@ impl DeliveryError {
         }
         Retry::After(match self {
             Self::Tls(_) => TLS + spread(age, TLS_SPREAD),
-            Self::Auth { .. } | Self::Password(_) => {
+            Self::Auth(_) | Self::Password(_) => {
                 let doublings = attempts.saturating_sub(1).min(8);
                 (LOGIN * (1 << doublings)).min(LOGIN_LONGEST)
             }
@@ -59,6 +59,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::{GIVE_UP_AFTER, Retry};
+    use crate::mail::login_failure::LoginFailure;
     use crate::mail::transport::{DeliveryError, Phase};
 
     fn minutes(error: &DeliveryError, attempts: u32, age: TimeDelta) -> (i64, i64) {
@@ -92,7 +93,8 @@ mod tests {
 
     #[test]
     fn e09_a_refused_login_is_not_hammered() {
-        let auth = DeliveryError::Auth { code: Some(535), text: "no".to_owned() };
+        let auth =
+            DeliveryError::Auth(LoginFailure { code: Some(535), enhanced: None, offered: None, has_login: true });
         let waits = [(1, 15), (2, 30), (3, 60), (4, 120), (5, 240), (6, 360), (40, 360)];
         for (attempts, expected) in waits {
             assert_eq!(minutes(&auth, attempts, TimeDelta::zero()), (expected, expected), "attempt {attempts}");

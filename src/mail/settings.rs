@@ -39,6 +39,8 @@ pub struct Smtp {
     pub port: u16,
     /// The login, where there is one.
     pub login: Option<Login>,
+    /// The name that this machine gives itself; its own full name, or its address, where it is left out.
+    pub hello: Option<String>,
 }
 
 /// How an SMTP connection is protected.

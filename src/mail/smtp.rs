@@ -3,29 +3,27 @@
 //! lettre's `send` knows no limits, and loses a mail for all recipients with one refusal, so the commands are given one by
 //! one here.
 
-use std::io;
 use std::time::Duration;
 
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
-use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use lettre::transport::smtp::extension::{Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
 use secrecy::ExposeSecret;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::mail::delivery_error::{DeliveryError, Phase, Step};
+use crate::mail::dial::dial;
+use crate::mail::login_failure::{LoginFailure, Offered};
 use crate::mail::settings::{Address, BadAddress, Login, Security, Smtp};
 use crate::mail::transport::Receipt;
 use crate::mail::wire::Wire;
-use crate::mail::{starttls, tls};
+use crate::mail::{hello, starttls, tls};
 
 /// Connecting, TLS, greeting and EHLO together (RFC 5321, 4.5.3.2.1).
 const GREETING_LIMIT: Duration = Duration::from_secs(5 * 60);
-/// One of the server's addresses; then the next one is tried.
-const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 /// Each command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// `DATA`'s answer, and each piece of the mail.
@@ -63,6 +61,13 @@ impl Session {
         let secret = login.password.read().map_err(DeliveryError::Password)?;
         let password = secret.expose_secret();
         let password = password.strip_suffix('\n').map_or(password, |line| line.strip_suffix('\r').unwrap_or(line));
+        let server = self.connection.server_info();
+        let has = |mechanism| server.supports_auth_mechanism(mechanism);
+        if !DEFAULT_MECHANISMS.iter().any(|known| has(*known)) {
+            let offered = if has(Mechanism::Xoauth2) { Offered::OnlyXoauth2 } else { Offered::Nothing };
+            let failure = LoginFailure { code: None, enhanced: None, offered: Some(offered), has_login: true };
+            return Err(DeliveryError::Auth(failure));
+        }
         let credentials = Credentials::new(login.username.clone(), password.to_owned());
         timeout(COMMAND_LIMIT, self.connection.auth(DEFAULT_MECHANISMS, &credentials))
             .await
@@ -165,35 +170,19 @@ async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, DeliveryError> {
     if smtp.security == Security::None && !is_loopback(host) {
         return Err(DeliveryError::Tls(format!("`smtp://` is for the loopback only, not for `{host}`")));
     }
-    let client = ClientId::default();
-    let stream = dial(host, smtp.port).await.map_err(|error| DeliveryError::of_connection(&error))?;
+    let stream = dial(host, smtp.port).await.map_err(|error| DeliveryError::no_way_to(host, smtp.port, &error))?;
+    let local = stream.local_addr().map_err(|error| DeliveryError::of_connection(&error))?;
+    let client = hello::name(smtp.hello.as_deref(), local);
     let wire: Box<dyn AsyncTokioStream> = match smtp.security {
         Security::None => Box::new(Wire::new(stream)),
-        Security::Tls => Box::new(Wire::new(tls::protect(stream, host).await?)),
+        Security::Tls => Box::new(Wire::new(tls::protect(stream, host, smtp.port).await?)),
         Security::StartTls => {
-            let stream = starttls::agree(stream, host, &client).await?;
-            Box::new(Wire::greeted(tls::protect(stream, host).await?))
+            let stream = starttls::agree_or_tell(stream, smtp, &client).await?;
+            Box::new(Wire::greeted(tls::protect(stream, host, smtp.port).await?))
         }
     };
     let connection = AsyncSmtpConnection::connect_with_transport(wire, &client).await;
     connection.map_err(|error| DeliveryError::of(&error, Step::Connect))
-}
-
-/// Connects to the first of the server's addresses that answers.
-async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
-    for address in lookup_host((host, port)).await? {
-        match timeout(CONNECT_LIMIT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // The final dot is a small packet after large ones: it would wait for their acknowledgement.
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Ok(Err(error)) => failure = error,
-            Err(_) => failure = io::ErrorKind::TimedOut.into(),
-        }
-    }
-    Err(failure)
 }
 
 fn is_loopback(host: &str) -> bool {

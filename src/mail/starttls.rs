@@ -1,13 +1,51 @@
 //! The part of a conversation that goes in clear: greeting, EHLO, STARTTLS. Nothing of what is heard in it outlives it.
 
+use std::time::Duration;
+
 use lettre::transport::smtp::commands::{Ehlo, Starttls};
 use lettre::transport::smtp::extension::{ClientId, Extension, ServerInfo};
 use lettre::transport::smtp::response::Response;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::mail::delivery_error::{DeliveryError, Step};
+use crate::mail::dial::dial;
+use crate::mail::settings::Smtp;
+use crate::mail::tls;
 use crate::mail::wire::LONGEST_ANSWER;
+
+/// A server that says nothing for so long may be waiting for TLS from us.
+const SUSPICIOUS_SILENCE: Duration = Duration::from_secs(10);
+/// How long it may take to find out.
+const PROBE_LIMIT: Duration = Duration::from_secs(20);
+
+/// The same as [`agree`], but where the server is silent it is looked whether its port speaks TLS from the first byte: else
+/// both would wait for each other.
+pub(super) async fn agree_or_tell(
+    stream: TcpStream,
+    smtp: &Smtp,
+    client: &ClientId,
+) -> Result<TcpStream, DeliveryError> {
+    let (host, port) = (smtp.host.as_str(), smtp.port);
+    let agreeing = agree(stream, host, client);
+    tokio::pin!(agreeing);
+    if let Ok(agreed) = timeout(SUSPICIOUS_SILENCE, &mut agreeing).await {
+        return agreed;
+    }
+    if speaks_tls(host, port).await {
+        return Err(DeliveryError::Tls(format!(
+            "{host}:{port} speaks TLS from the first byte, and no STARTTLS: write `smtps://{host}:{port}`"
+        )));
+    }
+    agreeing.await
+}
+
+/// True where a TLS handshake with the port comes to anything, be it a certificate that nobody trusts.
+async fn speaks_tls(host: &str, port: u16) -> bool {
+    let probe = async { Some(tls::is_spoken(dial(host, port).await.ok()?, host).await) };
+    timeout(PROBE_LIMIT, probe).await.ok().flatten().unwrap_or(false)
+}
 
 /// Asks the server at `stream` to begin TLS, and gives the stream back when the next bytes have to be TLS.
 pub(super) async fn agree(stream: TcpStream, host: &str, client: &ClientId) -> Result<TcpStream, DeliveryError> {

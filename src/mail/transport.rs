@@ -5,6 +5,7 @@ use crate::mail::settings::{Address, Delivery, Settings};
 use crate::mail::smtp;
 
 pub use crate::mail::delivery_error::{DeliveryError, Phase};
+pub use crate::mail::login_failure::{Enhanced, LoginFailure, Offered};
 pub use crate::mail::smtp::Session;
 
 /// What became of a mail that was taken.
