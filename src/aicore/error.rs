@@ -39,8 +39,8 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// No connection: nothing was sent.
-    #[error("no connection ({0})")]
-    NotConnected(String),
+    #[error("{0}")]
+    NotConnected(NoConnection),
     /// The connection broke after something may have been sent.
     #[error("the connection broke ({0})")]
     Lost(String),
@@ -59,6 +59,35 @@ pub enum Trouble {
     /// Not what this endpoint should answer.
     #[error("the answer is {0}")]
     Odd(&'static str),
+}
+
+/// A connection that did not come to be.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NoConnection {
+    /// `host:port`.
+    pub to: Option<String>,
+    /// `host:port` of the proxy in between, as the environment names it.
+    pub proxy: Option<String>,
+    /// What was in the way.
+    pub cause: String,
+    /// True where it was a certificate that this machine does not trust.
+    pub is_distrust: bool,
+}
+
+impl fmt::Display for NoConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no connection")?;
+        self.to.iter().try_for_each(|to| write!(f, " to {to}"))?;
+        self.proxy.iter().try_for_each(|proxy| write!(f, " by way of the proxy {proxy} (`HTTPS_PROXY`)"))?;
+        write!(f, " ({})", self.cause)?;
+        if self.is_distrust {
+            f.write_str(
+                ": a company's own CA must be in this machine's store (`update-ca-certificates`), or in the file that \
+                 `SSL_CERT_FILE` names",
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// Who refused the credentials.

@@ -1,13 +1,15 @@
 //! One HTTP exchange: sent once, never redirected, over within its time, never larger than its cap.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::time::Duration;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Identity, RequestBuilder, Response};
 
-use crate::aicore::error::Trouble;
+use crate::aicore::error::{NoConnection, Trouble};
+use crate::aicore::key::is_loopback;
 
 /// No body is read beyond this many bytes, after decompression.
 pub(super) const BODY_CAP: usize = 16 << 20;
@@ -90,11 +92,75 @@ async fn body(response: &mut Response, cap: usize) -> Result<Vec<u8>, Trouble> {
 
 /// Only the innermost cause is told: the outer ones hold the URL.
 fn sending(error: &reqwest::Error) -> Trouble {
-    let mut cause = error.source();
-    while let Some(inner) = cause.and_then(|cause| cause.source()) {
-        cause = Some(inner);
+    let mut is_distrust = false;
+    let mut innermost: Option<&dyn Error> = error.source();
+    while let Some(cause) = innermost {
+        is_distrust |= is_about_certificate(cause);
+        match cause.source() {
+            Some(inner) => innermost = Some(inner),
+            None => break,
+        }
     }
     let cause =
-        cause.map_or_else(|| "request failed".to_owned(), |cause| crate::aicore::text::clean(&cause.to_string()));
-    if error.is_connect() { Trouble::NotConnected(cause) } else { Trouble::Lost(cause) }
+        innermost.map_or_else(|| "request failed".to_owned(), |cause| crate::aicore::text::clean(&cause.to_string()));
+    if !error.is_connect() {
+        return Trouble::Lost(cause);
+    }
+    let to = error.url().and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
+    let proxy = error.url().filter(|url| !is_loopback(url)).and_then(|url| proxy_for(url.as_str()));
+    Trouble::NotConnected(NoConnection { to, proxy, cause, is_distrust })
+}
+
+fn is_about_certificate(error: &(dyn Error + 'static)) -> bool {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return matches!(tls, rustls::Error::InvalidCertificate(_));
+    }
+    // `io::Error::source` passes over the error it wraps, which may be one of its kind.
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    wrapped.is_some_and(|wrapped| is_about_certificate(wrapped))
+}
+
+/// The proxy that the environment names for a URL: host and port, never its login.
+fn proxy_for(url: &str) -> Option<String> {
+    let proxy = Matcher::from_env().intercept(&url.parse().ok()?)?;
+    let authority = proxy.uri().authority()?;
+    Some(
+        authority.port_u16().map_or_else(|| authority.host().to_owned(), |port| format!("{}:{port}", authority.host())),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Trouble, client, exchange};
+    use crate::aicore::error::NoConnection;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn e34_no_connection_says_to_which_host_and_port() {
+        crate::aicore::install_crypto();
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let request = client(true, None).unwrap().get(format!("http://{closed}/v2/lm/deployments?secret=CANARY"));
+        let Err(Trouble::NotConnected(failure)) = exchange(request, Duration::from_secs(10)).await else {
+            panic!("connected")
+        };
+        let said = failure.to_string();
+        assert!(said.starts_with(&format!("no connection to {closed} (")) && said.contains("refused"), "{said}");
+        assert!(!said.contains("CANARY") && !failure.is_distrust);
+    }
+
+    #[test]
+    fn e34_a_certificate_that_is_not_trusted_names_the_store_and_a_proxy_is_named_without_its_login() {
+        let failure = NoConnection {
+            to: Some("api.example.com:443".to_owned()),
+            proxy: Some("proxy.example.com:3128".to_owned()),
+            cause: "invalid peer certificate: UnknownIssuer".to_owned(),
+            is_distrust: true,
+        };
+        let said = failure.to_string();
+        for part in
+            ["to api.example.com:443", "the proxy proxy.example.com:3128", "update-ca-certificates", "SSL_CERT_FILE"]
+        {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+    }
 }

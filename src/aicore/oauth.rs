@@ -75,7 +75,11 @@ pub(super) fn token_client(key: &ServiceKey) -> Result<Client, KeyFault> {
 pub fn inspect(key: &ServiceKey) -> Result<(), KeyFault> {
     match &key.proof {
         Proof::Secret(_) => Ok(()),
-        Proof::Certificate { .. } => token_client(key).map(drop),
+        Proof::Certificate { .. } => {
+            // Files are read before anything else has happened in this process.
+            crate::aicore::install_crypto();
+            token_client(key).map(drop)
+        }
     }
 }
 

@@ -73,7 +73,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Budget, backoff, pause_before_retry};
-    use crate::aicore::error::{Asked, Error, Trouble};
+    use crate::aicore::error::{Asked, Error, NoConnection, Trouble};
 
     fn unreachable(method: &'static str, trouble: Trouble) -> Error {
         let asked = Asked { method, path: "/lm/deployments".into(), group: None };
@@ -83,7 +83,8 @@ mod tests {
     #[test]
     fn a15_a_change_is_repeated_only_where_it_was_surely_not_carried_out() {
         let lost = || Trouble::Lost("connection reset".into());
-        let refused = || Trouble::NotConnected("connection refused".into());
+        let refused =
+            || Trouble::NotConnected(NoConnection { cause: "connection refused".into(), ..NoConnection::default() });
         assert!(pause_before_retry(&unreachable("GET", lost()), 1, 0.5).is_some());
         assert!(pause_before_retry(&unreachable("PATCH", lost()), 1, 0.5).is_none());
         assert!(pause_before_retry(&unreachable("PATCH", refused()), 1, 0.5).is_some());

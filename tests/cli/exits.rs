@@ -7,6 +7,7 @@ use offhours::ledger::lock::DaemonLock;
 use offhours::simulator::{Behaviour, Fault};
 
 use crate::bench::{Bench, fleet, idle_rule};
+use crate::smtp::Sink;
 
 #[test]
 fn zero_where_all_is_well_and_one_where_a_run_is_not() {
@@ -108,6 +109,20 @@ fn four_where_ai_core_cannot_be_reached() {
     bench.secret_file("dev.json", &key.to_string());
     bench.run(&["plan"]).ends(4);
     bench.run(&["fire", "evening"]).ends(4);
+}
+
+/// A certificate that this machine does not trust, as of a company's own CA.
+#[test]
+fn e34_a_certificate_that_is_not_trusted_says_where_this_machine_looks() {
+    let bench = Bench::new(fleet(1), &idle_rule("evening"));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let sink = runtime.block_on(Sink::start_protected(|_, _| None));
+    let mut key: serde_json::Value = serde_json::from_str(&bench.simulator.service_key()).unwrap();
+    key["url"] = format!("https://localhost:{}", sink.port).into();
+    bench.secret_file("dev.json", &key.to_string());
+    let said = bench.run(&["plan"]).ends(4).err;
+    assert!(said.contains(&format!("no connection to localhost:{}", sink.port)), "{said}");
+    assert!(said.contains("`update-ca-certificates`") && said.contains("`SSL_CERT_FILE`"), "{said}");
 }
 
 #[test]
