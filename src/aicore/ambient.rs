@@ -14,7 +14,7 @@ use crate::secret::{SecretError, SecretSource};
 /// Label of the service in `VCAP_SERVICES`.
 const VCAP_LABEL: &str = "aicore";
 /// The variables that hold a part of the key itself.
-const PARTS: [&str; 7] = [
+const PARTS: [&str; 9] = [
     "AICORE_CLIENT_ID",
     "AICORE_CLIENT_SECRET",
     "AICORE_AUTH_URL",
@@ -22,6 +22,8 @@ const PARTS: [&str; 7] = [
     "AICORE_BASE_URL",
     "AICORE_CERT_FILE_PATH",
     "AICORE_KEY_FILE_PATH",
+    "AICORE_CERT_STR",
+    "AICORE_KEY_STR",
 ];
 
 /// An environment to look in: a function from a variable's name to its value.
@@ -79,9 +81,16 @@ fn from_sdk_names(fields: &Map<String, Value>) -> Result<ServiceKey, KeyFault> {
         client_id: text(fields, "AICORE_CLIENT_ID"),
         client_secret: text(fields, "AICORE_CLIENT_SECRET").map(Into::into),
         url: text(fields, "AICORE_AUTH_URL"),
-        cert_url: text(fields, "AICORE_CERT_URL"),
-        certificate: read("AICORE_CERT_FILE_PATH")?.map(|pem| pem.expose_secret().to_owned()),
-        private_key: read("AICORE_KEY_FILE_PATH")?,
+        // SAP's SDKs take the former for certificates where it is set, and else the latter.
+        cert_url: text(fields, "AICORE_CERT_URL").or_else(|| text(fields, "AICORE_AUTH_URL")),
+        certificate: match read("AICORE_CERT_FILE_PATH")? {
+            Some(pem) => Some(pem.expose_secret().to_owned()),
+            None => text(fields, "AICORE_CERT_STR"),
+        },
+        private_key: match read("AICORE_KEY_FILE_PATH")? {
+            Some(pem) => Some(pem),
+            None => text(fields, "AICORE_KEY_STR").map(Into::into),
+        },
         api_url: text(fields, "AICORE_BASE_URL"),
         identity_zone: None,
     };

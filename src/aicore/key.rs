@@ -71,9 +71,9 @@ pub(super) const SERVICE_KEY: Spelling = Spelling {
 /// The names that SAP's SDKs read from the environment and from `config.json`.
 pub(super) const SDK: Spelling = Spelling {
     client_id: "AICORE_CLIENT_ID",
-    secret_or_certificate: "AICORE_CLIENT_SECRET` or `AICORE_CERT_FILE_PATH` and `AICORE_KEY_FILE_PATH",
+    secret_or_certificate: "AICORE_CLIENT_SECRET`, `AICORE_CERT_FILE_PATH` and `AICORE_KEY_FILE_PATH`, or `AICORE_CERT_STR` and `AICORE_KEY_STR",
     url: "AICORE_AUTH_URL",
-    cert_url: "AICORE_CERT_URL",
+    cert_url: "AICORE_AUTH_URL",
     api_url: "AICORE_BASE_URL",
 };
 

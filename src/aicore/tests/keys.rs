@@ -3,9 +3,11 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::aicore::ambient::Ambient;
+use crate::aicore::key::Proof;
 use crate::aicore::tests::server::SECRET;
 use crate::aicore::{KeyFault, KeySource, Options, Reader, ServiceKey};
 use crate::secret::{SecretError, SecretSource};
@@ -186,4 +188,30 @@ fn the_names_of_saps_sdks_are_read_and_places_are_not_mixed() {
         id(&[("AICORE_HOME", home), ("AICORE_PROFILE", "none")]).unwrap_err(),
         KeyFault::Secret(SecretError::Unreadable { .. })
     ));
+}
+
+/// As SAP's SDKs take them: the token endpoint is `AICORE_CERT_URL`, or `AICORE_AUTH_URL` where that is not set.
+#[test]
+fn c59_a_certificate_in_the_variables_of_saps_sdks_is_read_from_files_and_from_texts() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path.display().to_string()
+    };
+    let (certificate, private) = (file("cert.pem", "CERT\nONE"), file("key.pem", "KEY\nONE"));
+    let base = [("AICORE_CLIENT_ID", "client"), ("AICORE_BASE_URL", "https://api.example.com/v2")];
+    let auth = ("AICORE_AUTH_URL", "https://auth.example.com/oauth/token");
+    let files = [("AICORE_CERT_FILE_PATH", certificate.as_str()), ("AICORE_KEY_FILE_PATH", private.as_str())];
+    let texts = [("AICORE_CERT_STR", "CERT\\nONE"), ("AICORE_KEY_STR", "KEY\\nONE")];
+    for proof in [files, texts] {
+        let key = ambient(&[&base[..], &proof[..], &[auth]].concat()).unwrap();
+        let Proof::Certificate { pem } = &key.proof else { panic!("a secret") };
+        assert_eq!(pem.expose_secret(), "KEY\nONE\nCERT\nONE\n");
+        assert_eq!(key.token_host(), "auth.example.com");
+        let own = ("AICORE_CERT_URL", "https://cert.example.com");
+        let key = ambient(&[&base[..], &proof[..], &[auth, own]].concat()).unwrap();
+        assert_eq!(key.token_host(), "cert.example.com");
+    }
 }
