@@ -1,107 +1,211 @@
-//! `offhours explain`: one deployment, and what each rule makes of it.
+//! `offhours explain`: one deployment, what each rule makes of it, and what became of it before.
 
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use tracing::warn;
 
 use crate::cli::args::Explain;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::plan::{RuleSurvey, words};
+use crate::cli::plan::{per_hour, words};
+use crate::cli::sighting::{self, Sighting, Sightings};
 use crate::cli::when::Direction;
 use crate::cli::{Session, output, past, when};
+use crate::config::Config;
+use crate::domain::hold::Hold;
 use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
-use crate::domain::locale::Locale;
-use crate::domain::plan::Planned;
+use crate::domain::plan::Question;
 use crate::domain::rule::Rule;
-use crate::executor::survey::Gaps;
+use crate::executor::survey::labelled;
+use crate::ledger::Ledger;
+use crate::report::clean::clean;
 use crate::report::form::Form;
+
+/// Deployments of one name whose past is told, the newest first.
+const MOST_OF_A_NAME: u32 = 5;
 
 pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure> {
     let outline = session.outline()?;
     let config = outline.for_reading();
-    let id = DeploymentId::new(args.deployment.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
+    let wanted = args.deployment.as_str();
+    if !wanted.contains(char::is_alphanumeric) {
+        let message = format!("`{}` is neither a deployment's id nor a configuration's name", wanted.escape_debug());
+        return Err(Failure::usage(message));
+    }
     let at = match &args.at {
         Some(text) => when::instant(text, config.zone.as_ref(), session.now(), Direction::Future)?,
         None => session.now(),
     };
     if at < session.now() - past::OVER {
-        past::explain(session, config, &id, at).await?;
+        let mut ids = ids_in_ledger(config, wanted, at).await?;
+        ids.truncate(1);
+        let id = ids.pop().map_or_else(|| DeploymentId::new(wanted), Ok);
+        past::explain(session, config, &id.map_err(|error| Failure::usage(error.to_string()))?, at).await?;
         return Ok(Exit::Well);
     }
-    let mut survey = RuleSurvey::open(session, config, at).await?;
-    let mut said = Vec::new();
-    for rule in &config.rules {
-        let mut found = None;
-        let gaps = survey.of(rule, |planned| {
-            if planned.deployment.id == id {
-                found = Some(planned);
+    let sightings = match sighting::everywhere(session, config, wanted).await {
+        Ok(sightings) => sightings,
+        Err(failure) => {
+            // The tenant is away; the ledger is not.
+            if !session.json {
+                output::print(&before(config, &ids_in_ledger(config, wanted, at).await?, at).await?)?;
             }
-        });
-        let gaps = gaps.await?;
-        said.push(say(rule, found.as_ref(), &gaps, at));
+            return Err(failure);
+        }
+    };
+    for (group, error) in &sightings.unseen {
+        warn!("resource group {} could not be listed: {error}", group.id);
     }
+    let holds = match Ledger::open_to_read(&config.state_dir)? {
+        Some(ledger) => ledger.read(move |tx| tx.holds(at)).await?,
+        None => Vec::new(),
+    };
     if session.json {
-        output::print_json_list(said.iter().map(|said| said.json(&id)))?;
+        let found = sightings.found.iter().flat_map(|sighting| said_of(config, sighting, &holds, at));
+        let mut said: Vec<Value> = found.map(|said| said.json()).collect();
+        if said.is_empty() {
+            said = config.rules.iter().map(|rule| json_unfound(rule, wanted, at)).collect();
+        }
+        output::print_json_list(said)?;
     } else {
-        let mut text: String = said.iter().map(|said| said.line(config.locale())).collect();
-        if said.iter().all(|said| !said.found) {
-            let _ = writeln!(
-                text,
-                "no rule's resource groups hold a deployment `{id}`: is the id right, and does it still exist?"
-            );
-        }
-        let (traces, counted) = past::traces(config, &id, at).await?;
-        if !traces.is_empty() {
-            let _ = write!(text, "\nBefore:\n{}", past::lines(&traces, config));
-        }
-        if let Some(counted) = counted {
-            let _ = writeln!(text, "{}", past::may_be_among(&counted));
-        }
-        output::print(&text)?;
+        output::print(&text(config, wanted, &sightings, &holds, at).await?)?;
     }
     Ok(Exit::Well)
 }
 
-/// What one rule makes of the deployment.
+async fn text(
+    config: &Config,
+    wanted: &str,
+    sightings: &Sightings,
+    holds: &[Hold],
+    at: DateTime<Utc>,
+) -> Result<String, Failure> {
+    let zone = config.zone_or_utc();
+    let form = Form { locale: config.locale(), zone: &zone };
+    let mut text = String::new();
+    for sighting in &sightings.found {
+        text.push_str(&head(sighting, &form));
+        for said in said_of(config, sighting, holds, at) {
+            let _ = writeln!(text, "  {}", said.line(config));
+        }
+    }
+    let mut ids: Vec<DeploymentId> = sightings.found.iter().map(|sighting| sighting.deployment.id.clone()).collect();
+    if ids.is_empty() {
+        let where_not =
+            if sightings.unseen.is_empty() { "no resource group" } else { "no resource group that could be listed" };
+        let _ = writeln!(
+            text,
+            "{where_not} holds a deployment `{}`, nor one of a configuration of that name",
+            clean(wanted)
+        );
+        ids = ids_in_ledger(config, wanted, at).await?;
+    }
+    text.push_str(&before(config, &ids, at).await?);
+    Ok(text)
+}
+
+/// What a deployment is, and what it costs.
+fn head(sighting: &Sighting, form: &Form<'_>) -> String {
+    let Sighting { connection, deployment, rate, .. } = sighting;
+    let group = clean(deployment.resource_group.as_str());
+    format!(
+        "{} {} in resource group {group} of {connection}: {}, {}\n",
+        deployment.id,
+        clean(deployment.configuration()),
+        deployment.status,
+        per_hour(&deployment.nodes, rate, form)
+    )
+}
+
+/// What the ledger knows of these deployments.
+async fn before(config: &Config, ids: &[DeploymentId], at: DateTime<Utc>) -> Result<String, Failure> {
+    let mut text = String::new();
+    for id in ids {
+        let (traces, counted) = past::traces(config, id, at).await?;
+        if !traces.is_empty() {
+            let _ = write!(text, "\nBefore, of {id}:\n{}", past::lines(&traces, config));
+        }
+        if let Some(counted) = counted {
+            let _ = writeln!(text, "{}", past::may_be_among(&counted));
+        }
+    }
+    Ok(text)
+}
+
+/// The deployments that the ledger knows by this id or name.
+async fn ids_in_ledger(config: &Config, wanted: &str, at: DateTime<Utc>) -> Result<Vec<DeploymentId>, Failure> {
+    let wanted = wanted.to_owned();
+    match Ledger::open_to_read(&config.state_dir)? {
+        Some(ledger) => Ok(ledger.read(move |tx| tx.ids_of(&wanted, at, MOST_OF_A_NAME)).await?),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// What one rule makes of a deployment.
 struct Said<'a> {
     rule: &'a Rule,
-    found: bool,
+    sighting: &'a Sighting,
     decision: &'static str,
     reason: String,
     next: Option<DateTime<Utc>>,
 }
 
-fn say<'a>(rule: &'a Rule, planned: Option<&Planned>, gaps: &Gaps, at: DateTime<Utc>) -> Said<'a> {
-    let (decision, reason) = match planned {
-        Some(planned) => words(&planned.decision),
-        None if gaps.failed.is_empty() => {
-            ("leave", "not selected: it is in none of the rule's resource groups".to_owned())
-        }
-        None => ("leave", "unknown: a resource group of the rule could not be listed".to_owned()),
+/// What each rule of its tenant makes of a deployment.
+fn said_of<'a>(config: &'a Config, sighting: &'a Sighting, holds: &[Hold], at: DateTime<Utc>) -> Vec<Said<'a>> {
+    let rules = config.rules.iter().filter(|rule| rule.connection == sighting.connection);
+    let say = |rule: &'a Rule| {
+        let deployment = &sighting.deployment;
+        let group = labelled(&deployment.resource_group, sighting.labels.as_ref(), rule, &config.protect);
+        let (decision, reason) = match group {
+            Ok(group) => {
+                let question = Question { rule, protect: &config.protect, holds, scheduled: at, now: at };
+                words(&question.decide(&group, deployment))
+            }
+            Err(error) => ("leave", format!("{}: {error}", error.keyword())),
+        };
+        Said { rule, sighting, decision, reason, next: rule.schedule.next_firing(at) }
     };
-    Said { rule, found: planned.is_some(), decision, reason, next: rule.schedule.next_firing(at) }
+    rules.map(|rule| say(rule)).collect()
 }
 
 impl Said<'_> {
-    fn json(&self, id: &DeploymentId) -> Value {
+    fn json(&self) -> Value {
+        let Sighting { connection, deployment, rate, .. } = self.sighting;
         json!({
             "rule": self.rule.name.as_str(),
-            "id": id.as_str(),
+            "connection": connection.as_str(),
+            "resource_group": deployment.resource_group.as_str(),
+            "id": deployment.id.as_str(),
+            "configuration_name": deployment.configuration_name,
+            "status": deployment.status.as_str(),
+            "nodes": deployment.nodes,
+            "capacity_units_per_hour": rate.capacity_units().map(|units| units.normalize().to_string()),
             "decision": self.decision,
             "reason": self.reason,
             "next_firing": self.next.map(rfc3339),
         })
     }
 
-    fn line(&self, locale: Locale) -> String {
+    fn line(&self, config: &Config) -> String {
         let rule = self.rule;
-        let form = Form { locale, zone: &rule.schedule.zone };
-        let next = self
-            .next
-            .map_or_else(|| "never fires again".to_owned(), |next| format!("fires next {}", form.instant(next)));
-        let why = if self.reason.is_empty() { String::new() } else { format!(", {}", self.reason) };
-        format!("{}: {}{why} ({next})\n", rule.name, self.decision)
+        let form = Form { locale: config.locale(), zone: &rule.schedule.zone };
+        let why = if self.reason.is_empty() { String::new() } else { format!(", {}", clean(&self.reason)) };
+        format!("{}: {}{why} ({})", rule.name, self.decision, fires_next(self.next, &form))
     }
+}
+
+fn fires_next(next: Option<DateTime<Utc>>, form: &Form<'_>) -> String {
+    next.map_or_else(|| "never fires again".to_owned(), |next| format!("fires next {}", form.instant(next)))
+}
+
+fn json_unfound(rule: &Rule, wanted: &str, at: DateTime<Utc>) -> Value {
+    json!({
+        "rule": rule.name.as_str(),
+        "id": wanted,
+        "decision": "leave",
+        "reason": "not found: no resource group holds it",
+        "next_firing": rule.schedule.next_firing(at).map(rfc3339),
+    })
 }

@@ -40,6 +40,7 @@ mod rehearse;
 mod report;
 mod rules;
 mod run;
+mod sighting;
 mod simulator;
 mod status;
 mod trust_clock;

@@ -16,10 +16,11 @@ use crate::cli::when::Direction;
 use crate::cli::{Session, output, past, rules, when};
 use crate::config::Config;
 use crate::domain::avoided::{Avoided, Basis, Money, State};
+use crate::domain::deployment::Nodes;
 use crate::domain::hold::Hold;
 use crate::domain::id::{ConnectionName, DeploymentId};
 use crate::domain::locale::Locale;
-use crate::domain::money::Charge;
+use crate::domain::money::{Charge, HourlyRate};
 use crate::domain::plan::{Decision, Planned, Question};
 use crate::domain::rule::{Mode, Rule};
 use crate::domain::schedule::OffWindow;
@@ -213,7 +214,7 @@ impl Shown {
         for planned in self.rows() {
             let (decision, reason) = words(&planned.decision);
             let (tone, why) = match planned.decision {
-                Decision::Stop => (Tone::Change, per_hour(planned, form)),
+                Decision::Stop => (Tone::Change, per_hour(&planned.deployment.nodes, &planned.rate, form)),
                 Decision::Leave(_) => (Tone::Plain, reason),
             };
             table.add_row([
@@ -287,10 +288,10 @@ pub fn words(decision: &Decision) -> (&'static str, String) {
 }
 
 /// `EUR 2.57/h (2.7 CU): 3 × infer.s`.
-pub fn per_hour(planned: &Planned, form: &Form<'_>) -> String {
-    let nodes = planned.deployment.nodes.iter().filter(|n| n.count > 0);
+pub fn per_hour(nodes: &[Nodes], rate: &HourlyRate, form: &Form<'_>) -> String {
+    let nodes = nodes.iter().filter(|n| n.count > 0);
     let machines = nodes.map(|n| format!("{} × {}", n.count, n.plan)).collect::<Vec<_>>().join(", ");
-    match (&planned.rate.charge, planned.rate.cost()) {
+    match (&rate.charge, rate.cost()) {
         (Charge::Metered { capacity_units, .. }, Some((amount, currency))) => {
             let money = form.money(Money { amount: currency.round(amount), currency });
             format!("{money}/h ({} CU): {machines}", capacity_units.normalize())

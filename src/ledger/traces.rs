@@ -22,6 +22,21 @@ pub struct Trace {
 }
 
 impl Tx<'_> {
+    /// The deployments with this id, or of a configuration with this name, that runs up to `at` saw: the newest first.
+    pub fn ids_of(&self, wanted: &str, at: DateTime<Utc>, most: u32) -> Result<Vec<DeploymentId>, LedgerError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT d.id FROM deployment d JOIN run r ON r.id = d.run
+             WHERE (d.id = ?1 OR d.configuration_name = ?1) AND r.scheduled_at <= ?2
+             GROUP BY d.id ORDER BY max(r.scheduled_at) DESC, d.id LIMIT ?3",
+        )?;
+        let mut found = statement.query(params![wanted, to_ms(at), most])?;
+        let mut ids = Vec::new();
+        while let Some(columns) = found.next()? {
+            ids.push(parsed(columns, "id", "a deployment id", str::parse)?);
+        }
+        Ok(ids)
+    }
+
     /// The last `most` runs scheduled at or before `at` that saw the deployment, newest first.
     pub fn traces(&self, id: &DeploymentId, at: DateTime<Utc>, most: u32) -> Result<Vec<Trace>, LedgerError> {
         let mut statement = self.0.prepare_cached(

@@ -155,6 +155,36 @@ fn explain_gives_the_first_reason_of_each_rule() {
     }
 }
 
+/// By its configuration's name, in a group that no rule means, and where the tenant is away.
+#[test]
+fn u06_explain_finds_a_deployment_wherever_it_is_and_by_its_name_too() {
+    let tenant = Fleet::new().group("dev-a").running("d001", "infer.s").configuration("chat");
+    let tenant = tenant.group("prod-a").running("d002", "infer.s").configuration("chat");
+    let bench = Bench::new(tenant, RULES);
+    let main = std::fs::read_to_string(bench.path("offhours.toml")).unwrap();
+    bench.write("offhours.toml", &format!("{main}[protect]\nresource_groups = [\"prod-*\"]\n"));
+    let said = bench.run(&["explain", "chat"]).ends(0).out;
+    for part in [
+        "d001 chat in resource group dev-a of dev: RUNNING,",
+        "d002 chat in resource group prod-a of dev: RUNNING,",
+        "evenings: leave, protected: resource group `prod-*`",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let json = bench.run(&["explain", "d002", "--json"]).ends(0).json();
+    assert_eq!((json[0]["resource_group"].as_str(), json[0]["status"].as_str()), (Some("prod-a"), Some("RUNNING")));
+
+    bench.run(&["fire", "evenings"]).ends(0);
+    // Nobody listens on the discard port.
+    let mut key: serde_json::Value = serde_json::from_str(&bench.simulator.service_key()).unwrap();
+    key["url"] = "http://127.0.0.1:9".into();
+    bench.secret_file("dev.json", &key.to_string());
+    for wanted in ["d001", "chat"] {
+        let said = bench.run(&["explain", wanted]).ends(4);
+        assert!(said.out.contains("Before, of d001:") && said.out.contains("evenings: stopped"), "{said:?}");
+    }
+}
+
 #[test]
 fn fire_and_what_it_leaves_behind() {
     let bench = bench();

@@ -182,7 +182,7 @@ fn the_names_of_saps_sdks_are_read_and_places_are_not_mixed() {
     assert_eq!(id(&[]).unwrap_err(), KeyFault::Nowhere);
     // Half a key in the environment is not completed from elsewhere.
     let half = id(&[("AICORE_CLIENT_ID", "part"), ("AICORE_HOME", home), ("VCAP_SERVICES", &vcap)]).unwrap_err();
-    assert!(half.to_string().starts_with("`AICORE_CLIENT_SECRET` or "), "{half}");
+    assert!(half.to_string().starts_with("`AICORE_CLIENT_SECRET`, "), "{half}");
     // A profile that is asked for must be there.
     assert!(matches!(
         id(&[("AICORE_HOME", home), ("AICORE_PROFILE", "none")]).unwrap_err(),
