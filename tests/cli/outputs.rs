@@ -159,6 +159,7 @@ fn explain_gives_the_first_reason_of_each_rule() {
 #[test]
 fn u06_explain_finds_a_deployment_wherever_it_is_and_by_its_name_too() {
     let tenant = Fleet::new().group("dev-a").running("d001", "infer.s").configuration("chat");
+    let tenant = tenant.stop_after(TimeDelta::zero());
     let tenant = tenant.group("prod-a").running("d002", "infer.s").configuration("chat");
     let bench = Bench::new(tenant, RULES);
     let main = std::fs::read_to_string(bench.path("offhours.toml")).unwrap();
