@@ -37,6 +37,8 @@ pub enum LogFormat {
 /// What offhours can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a configuration to begin with: reads the tenant, writes files that are not there yet, checks them
+    Init(Init),
     /// Run the daemon: fire rules on their schedules until told to stop
     Run,
     /// Show whether the daemon runs, each rule's last run and next firing, and what is amiss
@@ -92,6 +94,20 @@ pub enum SchemaOf {
     Rules,
     /// offhours.toml
     Offhours,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The service key as downloaded [default: where SAP's SDKs look]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Where the files are written [default: ./, with --systemd /etc/offhours]
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// For the systemd service: with its credentials
+    #[arg(long)]
+    pub systemd: bool,
 }
 
 /// `check`

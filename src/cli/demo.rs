@@ -1,16 +1,17 @@
 //! `offhours demo`: a week on a built-in tenant, in seconds.
 
-use crate::cli::Session;
 use crate::cli::args::Demo;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::rehearse::perform;
+use crate::cli::{Session, output};
 use crate::rehearsal::demo;
 
 pub fn demo(session: &Session, args: &Demo) -> Result<Exit, Failure> {
     let rehearsal = demo::prepare(&args.output)?;
-    perform(
-        session,
-        rehearsal,
-        "Rehearsing a week on a built-in tenant whose prices are made up; the clock is virtual.",
-    )
+    let opening = "Rehearsing a week on a built-in tenant whose prices are made up; the clock is virtual.";
+    let ended = perform(session, rehearsal, opening)?;
+    if !session.json {
+        output::print("For your own tenant: `offhours init --key dev.json`, with its service key\n")?;
+    }
+    Ok(ended)
 }

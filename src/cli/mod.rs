@@ -24,6 +24,8 @@ mod history;
 mod hold;
 mod hold_answer;
 mod hold_effect;
+mod init;
+mod init_files;
 mod json_list;
 mod ledger;
 mod logging;
@@ -85,6 +87,7 @@ pub fn main() -> Exit {
 impl Session {
     fn carry_out(&self, command: Command) -> Result<Exit, Failure> {
         match command {
+            Command::Init(args) => on_threads(init::init(self, &args)),
             Command::Run => on_threads(run::run(self)),
             Command::Status => on_threads(status::status(self)),
             Command::Check(args) => on_threads(check::check(self, &args)),

@@ -14,6 +14,7 @@ mod exits;
 #[path = "../support/given.rs"]
 mod given;
 mod holds;
+mod inits;
 mod ledger;
 mod modes;
 mod outputs;
