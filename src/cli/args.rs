@@ -1,13 +1,15 @@
 //! The command line, as clap reads it. Completions and the manual page are made from the same.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgGroup, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// Stops SAP AI Core deployments outside business hours, proves that they stopped, and mails what that avoided.
 #[derive(Debug, Parser)]
-#[command(name = "offhours", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "offhours", version, max_term_width = 100)]
 pub struct Cli {
     /// Configuration file [default: `$OFFHOURS_CONFIG`, ./offhours.toml, /etc/offhours/offhours.toml]
     #[arg(long, global = true, value_name = "FILE")]
@@ -21,6 +23,33 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+const JSON: &str = "json";
+/// Commands that print no table and no document of their own.
+const WITHOUT_JSON: [&str; 6] = ["init", "run", "simulator", "completions", "man", "schema"];
+
+/// The command line of offhours. An option that means nothing to a command is not shown by its help.
+pub fn command() -> clap::Command {
+    WITHOUT_JSON.iter().fold(Cli::command(), |command, name| {
+        // In place of the one that all commands are given.
+        let hidden = Arg::new(JSON).long(JSON).action(ArgAction::SetTrue).hide(true);
+        command.mut_subcommand(name, |command| command.arg(hidden))
+    })
+}
+
+/// Reads a command line. An option that means nothing to a command is not taken.
+pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    if let Some((name, sub)) = matches.subcommand()
+        && WITHOUT_JSON.contains(&name)
+        && (matches.get_flag(JSON) || sub.get_flag(JSON))
+    {
+        let message = format!("`--json` means nothing to `{name}`, which prints no table");
+        return Err(command.error(ErrorKind::ArgumentConflict, message));
+    }
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 /// How log lines are written.

@@ -14,6 +14,7 @@ use crate::cli::args::{Check, Init};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::init_files::{KeyPlace, Tenant, main_file, rule_file};
 use crate::cli::{Session, check, output};
+use crate::config::{self, FileKind};
 use crate::domain::money::InstanceTypes;
 
 /// Where the service's configuration is.
@@ -90,6 +91,12 @@ fn files(directory: &Path, args: &Init, source: &KeySource, tenant: &Tenant) -> 
         NewFile { path: path("offhours.toml"), text: main_file(&key, tenant), mode: 0o644 },
         NewFile { path: path("schedules/first.toml"), text: rule_file(tenant), mode: 0o644 },
     ];
+    for (name, kind) in [("schema/offhours.json", FileKind::Main), ("schema/rules.json", FileKind::Rules)] {
+        // In a clone of the repository, or after an installation, they are there already.
+        if path(name).symlink_metadata().is_err() {
+            files.push(NewFile { path: path(name), text: format!("{:#}\n", config::schema(kind)), mode: 0o644 });
+        }
+    }
     if args.systemd {
         let KeySource::Secret(secret) = source else {
             let hint = Some("the service reads a file: `offhours init --systemd --key dev.json`".to_owned());

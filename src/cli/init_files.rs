@@ -53,7 +53,7 @@ pub fn main_file(key: &KeyPlace, tenant: &Tenant) -> String {
         }
     };
     let mut text = format!(
-        "# Written by `offhours init`. `offhours check` says what is wrong with it; docs/configuration.md has every key.\n\n\
+        "#:schema schema/offhours.json\n# Written by `offhours init`. `offhours check` says what is wrong with it; docs/configuration.md has every key.\n\n\
          timezone  = \"{zone}\"   # this machine's; write that of the people whose mornings count\n\
          schedules = \"schedules\"\n\n\
          [connection.dev]\n{key}\n\n\
@@ -89,17 +89,18 @@ pub fn main_file(key: &KeyPlace, tenant: &Tenant) -> String {
 
 /// One rule that only observes.
 pub fn rule_file(tenant: &Tenant) -> String {
-    let spare = tenant.groups_like(&SPARE);
     let production = tenant.groups_like(&PRODUCTION);
+    let mut spare = tenant.groups_like(&SPARE);
+    spare.retain(|group| !production.contains(group));
     let all: Vec<&str> = tenant.running.keys().map(ResourceGroup::as_str).collect();
     let others: Vec<&str> = all.iter().copied().filter(|group| !production.contains(group)).collect();
-    let mut chosen = [spare, others, all.clone()].into_iter().find(|groups| !groups.is_empty()).unwrap_or_default();
+    let mut chosen = [spare, others].into_iter().find(|groups| !groups.is_empty()).unwrap_or_default();
     chosen.truncate(MOST_GROUPS);
     let groups = if chosen.is_empty() { vec!["dev-*"] } else { chosen.clone() };
     let left: Vec<&str> = all.into_iter().filter(|group| !chosen.contains(group)).take(MOST_GROUPS).collect();
     let left = if left.is_empty() { String::new() } else { format!("# Not in it: {}\n", list(&left)) };
     format!(
-        "# Written by `offhours init`: weekday evenings, and the weekend from Friday evening to Monday morning.\n\n\
+        "#:schema ../schema/rules.json\n# Written by `offhours init`: weekday evenings, and the weekend from Friday evening to Monday morning.\n\n\
          [[rule]]\nname        = \"first-evenings\"\ndescription = \"What would be stopped on weekday evenings\"\n\
          stop        = \"0 19 * * MON-FRI\"   # at seven in the evening\n\
          until       = \"0 7 * * MON-FRI\"    # wanted again at seven in the morning\n\

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use clap::Parser;
 use tracing::level_filters::LevelFilter;
 use tracing::warn;
 
-use crate::cli::args::{Cli, Command};
+use crate::cli::args::Command;
 use crate::cli::exit::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{self, Config, Outline};
@@ -58,7 +57,7 @@ struct Session {
 
 /// Reads the command line of this process, does what it says, and gives the exit code.
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+    let cli = match args::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(message) => {
             let exit = if message.use_stderr() { Exit::Usage } else { Exit::Well };
@@ -103,7 +102,7 @@ impl Session {
             Command::Rehearse(args) => rehearse::rehearse(self, &args),
             Command::Demo(args) => demo::demo(self, &args),
             Command::Simulator(args) => on_threads(simulator::simulator(self, &args)),
-            Command::Completions { shell } => paper::completions(shell),
+            Command::Completions { shell } => paper::completions(self, shell),
             Command::Man => paper::man(),
             Command::Schema { file } => paper::schema(file),
         }

@@ -1,22 +1,62 @@
 //! `offhours completions`, `man` and `schema`: what packagers and editors want.
 
-use clap::CommandFactory;
+use clap::Arg;
+use clap::builder::PossibleValuesParser;
+use clap_mangen::roff::{Roff, roman};
 
-use crate::cli::args::{Cli, SchemaOf};
+use crate::cli::args::{self, SchemaOf};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output;
+use crate::cli::{Session, output};
 use crate::config::{self, FileKind};
+use crate::domain::period::SPANS;
 
-pub fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
+/// The rules of the configuration that is found now are completed by their names: scripts are made when a shell starts.
+pub fn completions(session: &Session, shell: clap_complete::Shell) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "offhours", &mut script);
+    let mut command = with_values(args::command(), &rule_names(session));
+    clap_complete::generate(shell, &mut command, "offhours", &mut script);
     output::print(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Well)
 }
 
+fn rule_names(session: &Session) -> Vec<String> {
+    let path = config::find(session.config.as_deref()).ok();
+    let outline = path.and_then(|path| config::outline(&path, session.now()).ok());
+    outline.iter().flat_map(|outline| outline.rules()).map(|rule| rule.name.to_string()).collect()
+}
+
+/// With the values that a shell may offer. They are no limits: a command line takes others, too.
+fn with_values(command: clap::Command, rules: &[String]) -> clap::Command {
+    let zones: Vec<String> = jiff::tz::db().available().map(|zone| zone.as_str().to_owned()).collect();
+    let periods: Vec<String> = SPANS.iter().map(|span| (*span).to_owned()).collect();
+    let one_of = |values: &[String]| {
+        let values = values.to_vec();
+        move |arg: Arg| if values.is_empty() { arg } else { arg.value_parser(PossibleValuesParser::new(values)) }
+    };
+    command
+        .mut_subcommand("plan", |plan| plan.mut_arg("rules", one_of(rules)))
+        .mut_subcommand("fire", |fire| fire.mut_arg("rule", one_of(rules)))
+        .mut_subcommand("history", |history| history.mut_arg("rule", one_of(rules)))
+        .mut_subcommand("hold", |hold| hold.mut_subcommand("add", |add| add.mut_arg("rule", one_of(rules))))
+        .mut_subcommand("next", |next| next.mut_arg("timezone", one_of(&zones)))
+        .mut_subcommand("report", |report| report.mut_arg("period", one_of(&periods)))
+}
+
+/// One page with every command and its options.
 pub fn man() -> Result<Exit, Failure> {
+    let mut command = args::command();
+    command.build();
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Failure::io("cannot make the manual page"))?;
+    let failed = || Failure::io("cannot make the manual page");
+    clap_mangen::Man::new(command.clone()).render(&mut page).map_err(failed())?;
+    let mut roff = Roff::default();
+    roff.control("SH", ["COMMANDS IN FULL"]);
+    for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+        let name = format!("offhours {}", sub.get_name());
+        roff.control("SS", [name.as_str()]).control("nf", []);
+        roff.text([roman(sub.render_long_help().to_string())]).control("fi", []);
+    }
+    roff.to_writer(&mut page).map_err(failed())?;
     output::print(&String::from_utf8_lossy(&page))?;
     Ok(Exit::Well)
 }

@@ -187,6 +187,28 @@ fn u06_explain_finds_a_deployment_wherever_it_is_and_by_its_name_too() {
 }
 
 #[test]
+fn u08_the_command_line_helps_itself() {
+    let bench = bench();
+    assert!(bench.run(&["help"]).ends(0).out.contains("Usage: offhours"));
+    assert!(bench.run(&["help", "plan"]).ends(0).out.contains("As of this instant"));
+    for command in ["run", "init", "simulator", "man", "schema"] {
+        let rest: &[&str] = if command == "simulator" { &["--listen", "127.0.0.1:0"] } else { &[] };
+        assert!(!bench.run(&[command, "--help"]).ends(0).out.contains("--json"), "{command}");
+        bench.run(&[&[command, "--json"], rest].concat()).ends(2);
+        bench.run(&[&["--json", command], rest].concat()).ends(2);
+    }
+    assert!(bench.run(&["plan", "--help"]).ends(0).out.contains("--json"));
+    let script = bench.run(&["completions", "bash"]).ends(0).out;
+    for value in ["evenings", "Asia/Kolkata", "last-month"] {
+        assert!(script.contains(value), "{value} is not offered");
+    }
+    let page = bench.run(&["man"]).ends(0).out;
+    for part in ["offhours plan", "offhours init", "\\-\\-no\\-redeploy"] {
+        assert!(page.contains(part), "{part} is not in the manual page");
+    }
+}
+
+#[test]
 fn fire_and_what_it_leaves_behind() {
     let bench = bench();
     let text = bench.transcript(&["fire", "evenings"]);
