@@ -4,6 +4,7 @@
 //! No message made here repeats a value of the key: fields are named, never shown.
 
 use std::fmt;
+use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
@@ -194,7 +195,9 @@ pub(super) fn object(json: &str) -> Result<Map<String, Value>, KeyFault> {
 /// True for what looks like a file's name, in a place where the key itself belongs.
 fn is_path(text: &str) -> bool {
     let is_short = text.len() < 1_000 && !text.contains(['{', '\n']);
-    is_short && (text.starts_with(['/', '.', '~']) || text.ends_with(".json"))
+    is_short
+        && (text.starts_with(['/', '.', '~'])
+            || Path::new(text).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")))
 }
 
 /// A field's text; absent, empty and other types are all "missing".

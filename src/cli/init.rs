@@ -2,8 +2,9 @@
 //! not there, and makes no ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -136,7 +137,7 @@ fn said(files: &[NewFile], tenant: &Tenant) -> String {
     let (groups, running) = (tenant.running.len(), tenant.running.values().sum::<usize>());
     let mut text = format!("The tenant has {groups} resource groups, in which {running} deployments run.\nWritten:\n");
     for file in files {
-        text.push_str(&format!("  {}\n", file.path.display()));
+        let _ = writeln!(text, "  {}", file.path.display());
     }
     text + "\n"
 }

@@ -80,9 +80,10 @@ pub fn main_file(key: &KeyPlace, tenant: &Tenant) -> String {
         "\n# Who is told what was stopped, or would have been. `offhours mail test` tries it.\n\
          # [mail]\n# smtp = \"smtps://mail.example.com\"   # or smtp+starttls://\n# username = \"offhours\"\n",
     );
-    text.push_str(match key.contains("credential =") {
-        true => "# password_credential = \"smtp-password\"   # which the unit loads from the file smtp-password\n",
-        false => "# password_file = \"smtp-password\"       # of mode 600\n",
+    text.push_str(if key.contains("credential =") {
+        "# password_credential = \"smtp-password\"   # which the unit loads from the file smtp-password\n"
+    } else {
+        "# password_file = \"smtp-password\"       # of mode 600\n"
     });
     text + "# from = \"offhours <offhours@example.com>\"\n# to   = [\"you@example.com\"]\n"
 }

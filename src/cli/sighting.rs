@@ -1,6 +1,8 @@
 //! Where a deployment is, by its id or by its configuration's name: all resource groups of all tenants are looked through,
 //! also those that no rule means.
 
+use std::collections::BTreeMap;
+
 use futures_util::StreamExt;
 use futures_util::stream;
 
@@ -93,7 +95,7 @@ async fn groups<'a>(
             if named.is_empty() {
                 return Err(error.into());
             }
-            Ok((named.into_iter().map(|id| Group { id, labels: Default::default() }).collect(), None))
+            Ok((named.into_iter().map(|id| Group { id, labels: BTreeMap::new() }).collect(), None))
         }
         Err(error) => Err(error.into()),
     }

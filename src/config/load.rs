@@ -183,26 +183,29 @@ fn rule_files(directory: &Path) -> std::io::Result<RuleFiles> {
         let path = entry?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let is_rules = path.extension().is_some_and(|ending| ending == "toml");
-        match name.to_lowercase() {
-            _ if name.starts_with('.') => {}
-            _ if path.is_dir() => {
-                if fs::read_dir(&path)
-                    .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|e| is_toml(&e.path()))))
-                {
-                    found.passed_over.push(format!("the rules in `{}` are not read: folders are not", path.display()));
-                }
+        let ends_in = |ending: &str| name.to_lowercase().ends_with(ending);
+        if name.starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            if holds_toml(&path) {
+                found.passed_over.push(format!("the rules in `{}` are not read: folders are not", path.display()));
             }
-            _ if is_rules => found.files.push(path),
-            lower if lower.ends_with(".toml") || lower.ends_with(".toml.txt") => {
-                let path = path.display();
-                found.passed_over.push(format!("`{path}` is not read: the name of a rule file ends in `.toml`"));
-            }
-            _ => {}
+        } else if is_rules {
+            found.files.push(path);
+        } else if is_toml(&path) || ends_in(".toml.txt") {
+            let path = path.display();
+            found.passed_over.push(format!("`{path}` is not read: the name of a rule file ends in `.toml`"));
         }
     }
     found.files.sort();
     found.passed_over.sort();
     Ok(found)
+}
+
+fn holds_toml(directory: &Path) -> bool {
+    fs::read_dir(directory)
+        .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| is_toml(&entry.path()))))
 }
 
 fn is_toml(path: &Path) -> bool {

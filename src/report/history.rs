@@ -67,15 +67,15 @@ impl<'a, W: Write> HistoryTable<'a, W> {
             form.stamp(run.firing.at).into(),
             run.firing.rule.to_string().into(),
             Field::new(run.result.as_str(), result_tone(run.result, run.mode)),
-            self.with_would(form.count(self.tally.stopped), form.count(self.would.rows), run),
+            self.with_would(form.count(self.tally.stopped), &form.count(self.would.rows), run),
             form.count(self.tally.not_confirmed).into(),
             form.count((self.tally.left + run.without_row()).saturating_sub(self.would.rows)).into(),
-            self.with_would(amount(&self.sum, &form), amount(&self.would, &form), run),
+            self.with_would(amount(&self.sum, &form), &amount(&self.would, &form), run),
         ]
     }
 
     /// What a run did, and what it would have done where its rule observed: `7`, `would 7`.
-    fn with_would(&self, did: String, would: String, run: &Run) -> Field {
+    fn with_would(&self, did: String, would: &str, run: &Run) -> Field {
         match run.mode {
             Mode::Enforce if self.would.rows == 0 => did.into(),
             Mode::Enforce => format!("{did}, would {would}").into(),

@@ -147,7 +147,9 @@ impl<W: Write> RunVisitor for JsonWriter<W> {
     fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
         self.totals.add(row);
         let would = row.would_stop().then(|| self.once.count(run, row));
-        would.iter().for_each(|would| self.would.add(would));
+        if let Some(would) = &would {
+            self.would.add(would);
+        }
         let written = self.json.value(&json_row(row, would.as_ref()));
         self.noted(written)
     }
