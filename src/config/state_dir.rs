@@ -71,15 +71,15 @@ mod tests {
 
     #[test]
     fn whoever_names_the_services_configuration_means_the_services_ledger() {
-        let root = |name: &str| (name == "HOME").then(|| OsString::from("/root"));
+        let root = |name: &str| (name == "HOME").then(|| OsString::from("/home/ada"));
         let under_systemd = |name: &str| (name == "STATE_DIRECTORY").then(|| OsString::from("/var/lib/other:/x"));
         let installed = |path: &Path| path == Path::new("/var/lib/offhours");
         let of_service = Path::new("/etc/offhours/offhours.toml");
         let own = Path::new("offhours.toml");
         assert_eq!(choose(of_service, root, installed).unwrap(), Path::new("/var/lib/offhours"));
         assert_eq!(choose(of_service, under_systemd, installed).unwrap(), Path::new("/var/lib/other"));
-        assert_eq!(choose(of_service, root, |_| false).unwrap(), Path::new("/root/.local/state/offhours"));
-        assert_eq!(choose(own, root, installed).unwrap(), Path::new("/root/.local/state/offhours"));
+        assert_eq!(choose(of_service, root, |_| false).unwrap(), Path::new("/home/ada/.local/state/offhours"));
+        assert_eq!(choose(own, root, installed).unwrap(), Path::new("/home/ada/.local/state/offhours"));
         assert_eq!(choose(own, |_| None, installed), None);
     }
 }

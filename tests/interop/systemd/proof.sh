@@ -186,7 +186,7 @@ refused_by_plain() {
 }
 refused_by_plain env HOME=/root USER=root
 refused_by_plain env HOME=/tmp USER=nobody setpriv --reuid=nobody --regid=nogroup --clear-groups
-if [ -e /root/.local/state/offhours ] || [ -e /tmp/.local ]; then broken "no second ledger was made"; fi
+if [ -e ~root/.local/state/offhours ] || [ -e /tmp/.local ]; then broken "no second ledger was made"; fi
 ok "offhours itself makes no second ledger, and names the command that works"
 code=0
 "${ctl[@]}" ledger backup "$elsewhere/copy" >/proof/backup 2>&1 || code=$?
