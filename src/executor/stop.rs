@@ -156,8 +156,8 @@ impl Attempt<'_> {
             }
             let decision = question.decide(&group.group, &seen);
             let planned = Planned { decision, rate: ticket.planned.rate.clone(), deployment: seen };
-            let (requested_at, earlier) = (ticket.requested_at, ticket.earlier.take());
-            *ticket = Ticket::new(planned, earlier);
+            let (requested_at, was_refused, earlier) = (ticket.requested_at, ticket.was_refused, ticket.earlier.take());
+            *ticket = Ticket { was_refused, ..Ticket::new(planned, earlier) };
             ticket.requested_at = ticket.requested_at.or(requested_at);
         }
     }

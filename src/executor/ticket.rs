@@ -76,6 +76,8 @@ pub struct Ticket {
     pub progress: Progress,
     /// When a stop was first asked for, also by the run's earlier executor.
     pub requested_at: Option<DateTime<Utc>>,
+    /// True where a request for its stop was sent and refused: when that was stays, whatever comes of later ones.
+    pub was_refused: bool,
     /// What an earlier executor of the same run wrote down when it asked: rate and nodes of a deployment that ran.
     pub earlier: Option<Box<Row>>,
 }
@@ -115,7 +117,13 @@ impl Ticket {
             }
             Decision::Leave(reason) => Progress::Over(Fate::left(reason)),
         };
-        Self { requested_at: earlier.as_ref().and_then(|row| row.requested_at), planned, progress, earlier }
+        Self {
+            requested_at: earlier.as_ref().and_then(|row| row.requested_at),
+            planned,
+            progress,
+            was_refused: false,
+            earlier,
+        }
     }
 
     /// The deployment.
@@ -201,7 +209,8 @@ impl GroupTickets {
     pub fn reopen(&mut self, id: &DeploymentId, never_sent: bool) {
         if let Some(ticket) = self.tickets.get_mut(id) {
             ticket.progress = Progress::ToStop;
-            ticket.requested_at = ticket.requested_at.filter(|_| !never_sent || ticket.earlier.is_some());
+            ticket.was_refused |= !never_sent;
+            ticket.requested_at = ticket.requested_at.filter(|_| ticket.was_refused || ticket.earlier.is_some());
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use offhours::domain::hold::Target;
+use offhours::domain::run::Outcome;
 use offhours::executor::progress::silent;
 use offhours::simulator::{Fault, Fleet};
 
@@ -145,6 +146,47 @@ impl Dice {
 fn t11_whatever_the_clock_does_no_stop_is_received_outside_its_window() {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand_seed);
     println!("SEED={seed}");
+    whatever_the_clock_does(seed);
+}
+
+/// The clock is put back by less than the run has gone on: what is sent after its note was made has the earlier time.
+#[test]
+fn t11_a_clock_that_is_put_back_within_the_window_stops_all_the_same() {
+    for after in (6..30).step_by(3) {
+        let step = TimeDelta::seconds(1 - after);
+        let after = Duration::from_secs(after.unsigned_abs());
+        let stepped = fire_and_step(Scenario::evenings().fleet(slow_fleet()), after, step);
+        assert_eq!(judge(&stepped), 60, "after {after:?}");
+        stepped.0.result("done");
+    }
+}
+
+/// AI Core refused the bulk stop, and the single one was held before it was sent: when the first was sent is kept.
+#[test]
+fn t11_when_a_refused_bulk_stop_was_sent_is_kept_for_what_is_held_afterwards() {
+    let mut stage = Scenario::evenings()
+        .fleet(Fleet::new().group("dev-a").running_many("d", 60, "infer.s").latency(Duration::from_secs(3)))
+        .fault(Fault::on("PATCH", "").answers(501))
+        .start();
+    let claimed = stage.claim();
+    let (executor, at) = (stage.executor(), stage.at);
+    let held = Target::Rule("dev-evenings".parse().unwrap());
+    let runs = stage.block_on(async {
+        let work = join_all(claimed.into_iter().map(|run| executor.carry_out(run, silent())));
+        let person = async {
+            executor.clock.pause(Duration::from_secs(20)).await;
+            let (now, until) = (executor.clock.now(), at + TimeDelta::hours(11));
+            executor.ledger.write(move |tx| tx.add_hold(&held, until, "training", "ada", now)).await.unwrap();
+        };
+        tokio::join!(work, person).0
+    });
+    let fired = Fired { stage, runs };
+    let left = fired.run().deployments.iter().filter(|row| row.outcome == Outcome::Left).count();
+    assert!(left > 0, "{:?}", fired.run().totals());
+    assert!(fired.run().deployments.iter().all(|row| row.requested_at.is_some()));
+}
+
+fn whatever_the_clock_does(seed: u64) {
     let mut dice = Dice(seed);
     for _ in 0..12 {
         let fleet = slow_fleet().latency(Duration::from_millis(500 + dice.roll(5_000)));

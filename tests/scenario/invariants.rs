@@ -34,14 +34,15 @@ fn nothing_was_asked_that_nobody_should_ask(stage: &Stage) {
 fn every_request_was_written_down_before_and_inside_its_window(stage: &Stage) {
     let database = stage.database();
     for patch in stage.patches() {
+        let noted_by = patch.at + stage.put_back();
         for id in patch.patched_ids() {
             assert!(!id.starts_with(KEEP), "{id} was asked to stop at {}", patch.at);
             let written: i64 = database
                 .query_row(
                     "SELECT count(*) FROM deployment d JOIN run r ON d.run = r.id
-                     WHERE d.id = ?1 AND d.resource_group = ?2 AND d.requested_at <= ?3
+                     WHERE d.id = ?1 AND d.resource_group = ?2 AND d.requested_at <= ?4
                        AND r.window_from <= ?3 AND r.window_to > ?3 AND r.started_at <= ?3 AND r.mode = 'enforce'",
-                    (&id, &patch.resource_group, patch.at.timestamp_millis()),
+                    (&id, &patch.resource_group, patch.at.timestamp_millis(), noted_by.timestamp_millis()),
                     |row| row.get(0),
                 )
                 .unwrap();

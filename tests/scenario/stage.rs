@@ -152,6 +152,11 @@ impl Stage {
         }
     }
 
+    /// By how much the wall clock was put back, all in all: by it, what came later can have the earlier time.
+    pub fn put_back(&self) -> TimeDelta {
+        TimeDelta::milliseconds(-self.ahead.load(Ordering::Acquire)).max(TimeDelta::zero())
+    }
+
     pub fn wait_until(&self, at: DateTime<Utc>) {
         self.block_on(wait_until(&self.clock, at));
     }
