@@ -12,7 +12,7 @@ use crate::cli::{Session, output, rules, when};
 use crate::config::Config;
 use crate::domain::id::{DeploymentId, RuleName};
 use crate::domain::run::{Firing, LeftOut, Row, Run};
-use crate::domain::visit::RunVisitor;
+use crate::domain::visit::{Kept, RunVisitor};
 use crate::ledger::runs::Filter;
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::report::clean::clean;
@@ -96,7 +96,7 @@ async fn of_firing(session: &Session, config: &Config, text: &str) -> Result<Exi
             let read = move |tx: &Tx<'_>| {
                 let mut kept = Kept::default();
                 tx.run_before(&rule, at.unwrap_or(now), &mut kept)?;
-                Ok(kept.run.filter(|run| at.is_none_or(|at| run.firing.at.timestamp() == at.timestamp())))
+                Ok(kept.runs.pop().filter(|run| at.is_none_or(|at| run.firing.at.timestamp() == at.timestamp())))
             };
             ledger.read(read).await?
         }
@@ -166,25 +166,6 @@ fn table_of(runs: &[Run], config: &Config) -> String {
     }
     table.keep_whole(&[0, 4, 5]);
     format!("{}Times in {}.\n", table.draw(output::screen()), zone.name())
-}
-
-/// Keeps the run that it is told.
-#[derive(Default)]
-struct Kept {
-    run: Option<Run>,
-    rows: Vec<Row>,
-}
-
-impl RunVisitor for Kept {
-    fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
-        self.rows.push(row.clone());
-        ControlFlow::Continue(())
-    }
-
-    fn end(&mut self, run: &Run) -> ControlFlow<()> {
-        self.run = Some(Run { deployments: std::mem::take(&mut self.rows), ..run.clone() });
-        ControlFlow::Continue(())
-    }
 }
 
 /// Keeps the runs that met one deployment, with nothing but its row.

@@ -23,6 +23,26 @@ pub trait RunVisitor {
     }
 }
 
+/// Keeps what it is told, for where that is known to be little.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// The runs that were told whole, with their deployments.
+    pub runs: Vec<Run>,
+    rows: Vec<Row>,
+}
+
+impl RunVisitor for Kept {
+    fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
+        self.rows.push(row.clone());
+        ControlFlow::Continue(())
+    }
+
+    fn end(&mut self, run: &Run) -> ControlFlow<()> {
+        self.runs.push(Run { deployments: std::mem::take(&mut self.rows), ..run.clone() });
+        ControlFlow::Continue(())
+    }
+}
+
 impl Run {
     /// Tells this run, whose deployments are in memory.
     pub fn tell(&self, visitor: &mut impl RunVisitor) -> ControlFlow<()> {

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row as Columns, named_params, params};
 
 use crate::domain::id::RuleName;
-use crate::domain::run::{Row, Run};
-use crate::domain::visit::RunVisitor;
+use crate::domain::run::Run;
+use crate::domain::visit::{Kept, RunVisitor};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::runs::{Filter, RunId, firing, mode, off_window};
@@ -98,24 +98,5 @@ impl Tx<'_> {
             tries: self.tries(id)?,
         };
         Ok((id, run))
-    }
-}
-
-/// Keeps what it is told.
-#[derive(Default)]
-struct Kept {
-    runs: Vec<Run>,
-    rows: Vec<Row>,
-}
-
-impl RunVisitor for Kept {
-    fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
-        self.rows.push(row.clone());
-        ControlFlow::Continue(())
-    }
-
-    fn end(&mut self, run: &Run) -> ControlFlow<()> {
-        self.runs.push(Run { deployments: std::mem::take(&mut self.rows), ..run.clone() });
-        ControlFlow::Continue(())
     }
 }

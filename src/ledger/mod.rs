@@ -32,6 +32,8 @@ mod named;
 pub mod outbox;
 pub mod overview;
 pub mod place;
+#[cfg(test)]
+mod query_plans;
 pub mod restore;
 pub mod rows;
 pub mod runs;

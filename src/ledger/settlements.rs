@@ -297,23 +297,12 @@ pub(super) fn settlement(columns: &impl Named) -> Result<Option<Settlement>, Led
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
-
     use super::{ELSEWHERE, LEAK_COUNTED};
-    use crate::ledger::MIGRATIONS;
+    use crate::ledger::query_plans::assert_no_table_is_walked;
 
     /// Asked once for each row of a large night.
     #[test]
     fn p44_no_question_about_one_row_walks_through_a_table() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(&MIGRATIONS.concat()).unwrap();
-        for question in [ELSEWHERE, LEAK_COUNTED] {
-            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {question}")).unwrap();
-            let values = plan.parameter_count();
-            let lines =
-                plan.query_map(rusqlite::params_from_iter(vec![0; values]), |row| row.get::<_, String>(3)).unwrap();
-            let lines: Vec<String> = lines.map(Result::unwrap).collect();
-            assert!(lines.iter().all(|line| !line.starts_with("SCAN") || line.contains("CONSTANT ROW")), "{lines:#?}");
-        }
+        assert_no_table_is_walked(&[ELSEWHERE, LEAK_COUNTED]);
     }
 }
