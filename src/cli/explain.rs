@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::domain::hold::Hold;
 use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
-use crate::domain::plan::Question;
+use crate::domain::plan::{Decision, Question};
 use crate::domain::rule::Rule;
 use crate::executor::survey::labelled;
 use crate::ledger::Ledger;
@@ -150,6 +150,8 @@ struct Said<'a> {
     decision: &'static str,
     reason: String,
     next: Option<DateTime<Utc>>,
+    /// True where what leaves it now, as a hold, is over at the next firing.
+    only_now: bool,
 }
 
 /// What each rule of its tenant makes of a deployment.
@@ -158,14 +160,21 @@ fn said_of<'a>(config: &'a Config, sighting: &'a Sighting, holds: &[Hold], at: D
     let say = |rule: &'a Rule| {
         let deployment = &sighting.deployment;
         let group = labelled(&deployment.resource_group, sighting.labels.as_ref(), rule, &config.protect);
-        let (decision, reason) = match group {
+        let next = rule.schedule.next_firing(at);
+        let (decision, reason, only_now) = match group {
             Ok(group) => {
-                let question = Question { rule, protect: &config.protect, holds, scheduled: at, now: at };
-                words(&question.decide(&group, deployment))
+                let decide = |at| {
+                    let question = Question { rule, protect: &config.protect, holds, scheduled: at, now: at };
+                    question.decide(&group, deployment)
+                };
+                let (now, then) = (decide(at), next.map(decide));
+                let only_now = now != Decision::Stop && then == Some(Decision::Stop);
+                let (decision, reason) = words(&now);
+                (decision, reason, only_now)
             }
-            Err(error) => ("leave", format!("{}: {error}", error.keyword())),
+            Err(error) => ("leave", format!("{}: {error}", error.keyword()), false),
         };
-        Said { rule, sighting, decision, reason, next: rule.schedule.next_firing(at) }
+        Said { rule, sighting, decision, reason, next, only_now }
     };
     rules.map(|rule| say(rule)).collect()
 }
@@ -192,7 +201,8 @@ impl Said<'_> {
         let rule = self.rule;
         let form = Form { locale: config.locale(), zone: &rule.schedule.zone };
         let why = if self.reason.is_empty() { String::new() } else { format!(", {}", clean(&self.reason)) };
-        format!("{}: {}{why} ({})", rule.name, self.decision, fires_next(self.next, &form))
+        let then = if self.only_now { ", then: stop" } else { "" };
+        format!("{}: {}{why} ({}{then})", rule.name, self.decision, fires_next(self.next, &form))
     }
 }
 

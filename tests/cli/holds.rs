@@ -63,6 +63,21 @@ fn u22_whoever_holds_something_learns_what_stays_on_when_at_what_cost_and_what_c
     assert!(daemon.ends().success());
 }
 
+/// A hold that ends before the next firing keeps nothing on then.
+#[test]
+fn u06_explain_says_that_a_hold_is_over_at_the_next_firing() {
+    let (bench, daemon) = bench();
+    for (until, stops_then) in [("1d", true), ("5d", false)] {
+        bench.run(&hold(["--deployment", "d11invoice"], until)).ends(0);
+        let said = bench.run(&["explain", "d11invoice"]).ends(0).out;
+        assert!(said.contains("evening: leave, held: "), "{said}");
+        assert_eq!(said.contains(", then: stop)"), stops_then, "{said}");
+    }
+    let other = bench.run(&["explain", "d12detect"]).ends(0).out;
+    assert!(other.contains("evening: stop (") && !other.contains("then:"), "{other}");
+    assert!(daemon.ends().success());
+}
+
 #[test]
 fn u23_a_name_with_a_typing_error_holds_nothing_and_the_right_one_is_named() {
     let (bench, daemon) = bench();
