@@ -3,25 +3,29 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::args::Check;
 use crate::cli::check_online::{self, Sight};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{Session, oddities, output};
-use crate::config::{self, Config, Fault, Faults, Warning};
+use crate::config::{self, Config, Days, Fault, Faults, Warning};
 use crate::domain::calendar::{Effect, Touched, overlap, touched};
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
 use crate::domain::rule::{Mode, Rule};
 use crate::ledger::Ledger;
+use crate::report::clean::clean;
 use crate::report::form::Form;
 
 /// Firings shown of each rule.
 const FIRINGS_SHOWN: usize = 3;
 /// Holidays and skipped dates shown of each rule.
 const DATES_SHOWN: usize = 3;
+/// Days shown of each calendar, and how far ahead.
+const DAYS_SHOWN: usize = 40;
+const A_YEAR: TimeDelta = TimeDelta::days(366);
 /// Firings of a rule that are compared with their own off windows.
 const FIRINGS_COMPARED: usize = 30;
 /// Clock changes shown of each rule; a rule that fires all night would fill pages.
@@ -98,7 +102,7 @@ pub async fn check(session: &Session, args: &Check) -> Result<Exit, Failure> {
         let warnings: Vec<Value> = odd.iter().map(Odd::json).collect();
         output::print_json(&json!({
             "config": config.path, "time_zone_data": crate::clock::zone_data(), "rules": rules, "warnings": warnings,
-            "faults": [], "online": sight.as_ref().map(Sight::json),
+            "calendars": json_calendars(&config), "faults": [], "online": sight.as_ref().map(Sight::json),
         }))?;
     } else {
         output::print(&text(&config, &odd, sight.as_ref(), now))?;
@@ -136,6 +140,9 @@ fn text(config: &Config, odd: &[Odd], sight: Option<&Sight>, now: DateTime<Utc>)
             let _ = writeln!(text, "  warning: {}", odd.message);
         }
     }
+    for (name, days) in &config.calendars {
+        text.push_str(&calendar(name, days, config, now));
+    }
     for odd in odd.iter().filter(|odd| odd.rule.is_none()) {
         let _ = match &odd.at {
             Some(at) => write!(text, "\n{at}"),
@@ -143,6 +150,24 @@ fn text(config: &Config, odd: &[Odd], sight: Option<&Sight>, now: DateTime<Utc>)
         };
     }
     text.trim_end().to_owned() + "\n"
+}
+
+/// The days of a calendar within a year, by the names they have there: a wrong calendar is seen at a glance.
+fn calendar(name: &str, days: &Days, config: &Config, now: DateTime<Utc>) -> String {
+    let zone = config.zone_or_utc();
+    let form = Form { locale: config.locale(), zone: &zone };
+    let today = zone.wall_clock(now).date();
+    let coming: Vec<_> = days.range(today..today + A_YEAR).collect();
+    let mut text = format!("\ncalendar {}\n", clean(name));
+    for (day, called) in coming.iter().take(DAYS_SHOWN) {
+        let _ = writeln!(text, "  {}", format!("{}  {}", form.day(**day), clean(called)).trim_end());
+    }
+    match coming.len() {
+        0 => text.push_str("  no day within a year\n"),
+        all if all > DAYS_SHOWN => _ = writeln!(text, "  and {} more within a year", all - DAYS_SHOWN),
+        _ => {}
+    }
+    text
 }
 
 /// Rules that enforce and have never been tried. Where there is no ledger, none has.
@@ -212,6 +237,14 @@ fn json_rule(rule: &Rule, now: DateTime<Utc>) -> Value {
         "stop": rule.schedule.stop.as_str(), "until": rule.schedule.until.as_ref().map(|until| until.as_str()),
         "timezone": rule.schedule.zone.name(), "next": firings.collect::<Vec<_>>(),
     })
+}
+
+/// Each calendar with all its days, which programs can compare.
+fn json_calendars(config: &Config) -> Value {
+    let days = |days: &Days| -> Vec<Value> {
+        days.iter().map(|(day, name)| json!({ "date": day.to_string(), "name": name })).collect()
+    };
+    config.calendars.iter().map(|(name, all)| json!({ "name": name, "days": days(all) })).collect()
 }
 
 /// The next dates of `holidays` and `skip`, where there are any.

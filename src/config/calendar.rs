@@ -1,6 +1,6 @@
 //! Calendars: dates in a list, in a file, or under a name that `[calendars]` defines.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -8,18 +8,21 @@ use chrono::NaiveDate;
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
-use crate::config::ics;
+use crate::config::ics::{self, Contents};
 use crate::config::key::Typed;
 use crate::config::reading::{Calendar, Place, clip, did_you_mean};
 use crate::config::source::NoText;
 use crate::config::time::date;
 use crate::config::value::{Node, Value};
 
+/// Days, and what each is called where its calendar says it.
+pub type Days = BTreeMap<NaiveDate, String>;
+
 /// A calendar as `[calendars]` defines it: a list of dates or a file.
-pub(super) struct Definition(pub(super) Rc<BTreeSet<NaiveDate>>);
+pub(super) struct Definition(pub(super) Rc<Days>);
 
 /// Dates as a rule names them: a list, a file, or a defined name.
-pub(super) struct Dates(pub(super) Rc<BTreeSet<NaiveDate>>);
+pub(super) struct Dates(pub(super) Rc<Days>);
 
 /// A fault in a calendar's file.
 pub(super) struct BadLine {
@@ -71,8 +74,8 @@ impl Value for Dates {
     }
 }
 
-fn list(node: Node<'_>) -> Option<Rc<BTreeSet<NaiveDate>>> {
-    Vec::<NaiveDate>::read(node).map(|dates| Rc::new(dates.into_iter().collect()))
+fn list(node: Node<'_>) -> Option<Rc<Days>> {
+    Vec::<NaiveDate>::read(node).map(|dates| Rc::new(dates.into_iter().map(|date| (date, String::new())).collect()))
 }
 
 fn named(node: Node<'_>, name: &str) -> Calendar {
@@ -114,34 +117,44 @@ fn file(node: Node<'_>, name: &str) -> Calendar {
                 return None;
             }
         };
-        let (dates, bad) = if has_ending(name, "ics") { ics::read(source.text()) } else { lines(source.text()) };
+        let at_line = |line| Place { source: &source, offset: source.line_start(line), ..node.at };
+        let Contents { days, bad, meetings } =
+            if has_ending(name, "ics") { ics::read(source.text()) } else { lines(source.text()) };
+        if let Some(first) = meetings.first() {
+            let others = match meetings.len() - 1 {
+                0 => String::new(),
+                1 => ", and so is 1 more".to_owned(),
+                others => format!(", and so are {others} more"),
+            };
+            at_line(*first).warn(format!("a meeting of some hours is no whole day: it is skipped{others}"));
+        }
         let complete = bad.is_empty();
         for BadLine { line, message, hint } in bad {
-            Place { source: &source, offset: source.line_start(line), ..node.at }.fault(message, hint);
+            at_line(line).fault(message, hint);
         }
-        complete.then(|| Rc::new(dates))
+        complete.then(|| Rc::new(days))
     })
 }
 
-/// Reads dates, one a line; `#` begins a comment.
-fn lines(text: &str) -> (BTreeSet<NaiveDate>, Vec<BadLine>) {
-    let mut dates = BTreeSet::new();
-    let mut bad = Vec::new();
+/// Reads dates, one a line; `#` begins a comment, which is the day's name.
+fn lines(text: &str) -> Contents {
+    let mut contents = Contents::default();
     for (at, line) in text.lines().enumerate() {
-        let content = line.split('#').next().unwrap_or("").trim();
+        let (content, name) = line.split_once('#').unwrap_or((line, ""));
+        let content = content.trim();
         match date(content) {
-            Some(date) => _ = dates.insert(date),
+            Some(date) => _ = contents.days.insert(date, name.trim().to_owned()),
             None if content.is_empty() => {}
-            None => bad.push(BadLine {
+            None => contents.bad.push(BadLine {
                 line: at + 1,
                 message: format!("`{}` is no date", clip(content)),
                 hint: "write one date a line, as 2026-12-25; `#` begins a comment",
             }),
         }
     }
-    if dates.is_empty() && bad.is_empty() {
+    if contents.days.is_empty() && contents.bad.is_empty() {
         let message = "no date in this calendar".to_owned();
-        bad.push(BadLine { line: 1, message, hint: "write one date a line, as 2026-12-25" });
+        contents.bad.push(BadLine { line: 1, message, hint: "write one date a line, as 2026-12-25" });
     }
-    (dates, bad)
+    contents
 }

@@ -1,107 +1,116 @@
-//! All-day events of an iCalendar file (RFC 5545), as dates. A holiday calendar is small and plain, and a date that is
-//! misread stops somebody's work: so this reads exactly what it is sure of, and refuses the rest by line.
+//! Days of an iCalendar file (RFC 5545) and what they are called. A date that is misread stops somebody's work: so this
+//! reads exactly what it is sure of, skips meetings, and refuses the rest by line.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
-use chrono::{Datelike, NaiveDate};
-
-use crate::config::calendar::BadLine;
-use crate::config::reading::clip;
-
-/// Yearly events are written out for these years.
-const YEARS: std::ops::RangeInclusive<i32> = 2024..=2045;
-/// The longest event, in days.
-const LONGEST_EVENT: i64 = 366;
-
-/// One event as far as it has been read.
-#[derive(Default)]
-struct Event {
-    line: usize,
-    start: Option<NaiveDate>,
-    /// Not included.
-    end: Option<NaiveDate>,
-    days: Option<i64>,
-    repeat: Option<Repeat>,
-    without: BTreeSet<NaiveDate>,
-    cancelled: bool,
-    /// True where one of its lines was refused.
-    damaged: bool,
-}
-
-/// `RRULE:FREQ=YEARLY`.
-#[derive(Clone, Copy)]
-struct Repeat {
-    interval: i32,
-    count: Option<usize>,
-    /// Included.
-    until: Option<NaiveDate>,
-    /// `BYMONTH`; must be the event's own.
-    month: Option<u32>,
-    /// `BYMONTHDAY`; must be the event's own.
-    day: Option<u32>,
-}
+use crate::config::calendar::{BadLine, Days};
+use crate::config::event::{Event, Found, Spell};
 
 /// A content line without its folds.
-struct Line {
-    number: usize,
-    name: String,
-    value: String,
+pub(super) struct Line {
+    /// From 1.
+    pub(super) number: usize,
+    /// Its name, in capitals.
+    pub(super) name: String,
+    /// What stands between name and value, in capitals.
+    pub(super) parameters: String,
+    /// Its value.
+    pub(super) value: String,
 }
 
-/// Reads the dates of all events, and what could not be read.
-pub(super) fn read(text: &str) -> (BTreeSet<NaiveDate>, Vec<BadLine>) {
-    let mut dates = BTreeSet::new();
-    let mut bad = Vec::new();
+/// What a file holds.
+#[derive(Default)]
+pub(super) struct Contents {
+    /// Its whole days.
+    pub(super) days: Days,
+    /// What could not be read.
+    pub(super) bad: Vec<BadLine>,
+    /// The lines where meetings of some hours begin, which take no day.
+    pub(super) meetings: Vec<usize>,
+}
+
+/// Reads the days of all events, and what could not be read.
+pub(super) fn read(text: &str) -> Contents {
+    let mut contents = Contents::default();
     let lines = unfold(text);
     if !lines.first().is_some_and(|line| line.name == "BEGIN" && line.value.eq_ignore_ascii_case("VCALENDAR")) {
-        bad.push(refuse(1, "this is no iCalendar file", "it begins with `BEGIN:VCALENDAR`"));
-        return (dates, bad);
+        contents.bad.push(refuse(1, "this is no iCalendar file", "it begins with `BEGIN:VCALENDAR`"));
+        return contents;
     }
     // Components inside an event (alarms) and beside it (time zones) have lines of the same names.
     let mut open: Vec<String> = Vec::new();
     let mut event = Event::default();
+    let mut spells = Vec::new();
     let mut events = 0;
     for line in lines {
         match line.name.as_str() {
             "BEGIN" => {
                 open.push(line.value.to_uppercase());
                 if in_event(&open) {
-                    event = Event { line: line.number, ..Event::default() };
+                    event = Event::at(line.number);
                 }
             }
             "END" => {
                 let ends_event = in_event(&open);
                 if open.pop().is_none_or(|name| name != line.value.to_uppercase()) {
-                    bad.push(refuse(line.number, "this `END` closes nothing", "the file is damaged: fetch it again"));
-                    return (dates, bad);
+                    let hint = "the file is damaged: fetch it again";
+                    contents.bad.push(refuse(line.number, "this `END` closes nothing", hint));
+                    return contents;
                 }
                 if ends_event {
                     events += 1;
-                    std::mem::take(&mut event).write_out(&mut dates).unwrap_or_else(|fault| bad.push(fault));
+                    match event.find() {
+                        Ok(Found::Spell(spell)) => spells.push(spell),
+                        Ok(Found::Meeting) => contents.meetings.push(event.line()),
+                        Err(fault) => contents.bad.push(fault),
+                    }
                 }
             }
-            _ if in_event(&open) => {
-                if let Err(fault) = event.take(&line) {
-                    event.damaged = true;
-                    bad.push(fault);
-                }
-            }
+            _ if in_event(&open) => event.take(line),
             _ => {}
         }
     }
     if !open.is_empty() {
-        bad.push(refuse(text.lines().count().max(1), "this calendar has no end", "it is cut short: fetch it again"));
+        let last = text.lines().count().max(1);
+        contents.bad.push(refuse(last, "this calendar has no end", "it is cut short: fetch it again"));
     } else if events == 0 {
-        bad.push(refuse(1, "no event in this calendar", "it holds no `VEVENT`: fetch it again"));
+        contents.bad.push(refuse(1, "no event in this calendar", "it holds no `VEVENT`: fetch it again"));
+    } else if events == contents.meetings.len() {
+        let hint = "only all-day events make a calendar of days: `DTSTART;VALUE=DATE:20261225`";
+        contents.bad.push(refuse(1, "no whole day in this calendar: its events are meetings of some hours", hint));
     }
-    (dates, bad)
+    contents.days = write_out(&spells);
+    contents
+}
+
+/// The days of all events. What one event puts in the place of another's day takes that day away.
+fn write_out(spells: &[Spell]) -> Days {
+    let replaced: HashSet<_> =
+        spells.iter().filter_map(|spell| Some((spell.uid.as_deref()?, spell.instead_of?))).collect();
+    let mut days = Days::new();
+    for spell in spells {
+        let is_replaced = |start| {
+            spell.instead_of.is_none() && spell.uid.as_deref().is_some_and(|uid| replaced.contains(&(uid, start)))
+        };
+        for start in spell.starts.iter().filter(|start| !is_replaced(**start)) {
+            for day in start.iter_days().take(spell.days) {
+                let name = days.entry(day).or_default();
+                if name.is_empty() {
+                    name.clone_from(&spell.name);
+                } else if !name.contains(&spell.name) {
+                    *name = format!("{name} / {}", spell.name);
+                }
+            }
+        }
+    }
+    days
 }
 
 fn in_event(open: &[String]) -> bool {
     open.len() == 2 && open.last().is_some_and(|name| name == "VEVENT")
 }
 
-fn refuse(line: usize, message: impl Into<String>, hint: &'static str) -> BadLine {
+pub(super) fn refuse(line: usize, message: impl Into<String>, hint: &'static str) -> BadLine {
     BadLine { line, message: message.into(), hint }
 }
 
@@ -122,128 +131,11 @@ fn unfold(text: &str) -> Vec<Line> {
             c == ':' && !quoted
         });
         let (head, value) = line.split_at(colon.unwrap_or(line.len()));
-        let name = head.split(';').next().unwrap_or("").trim().to_uppercase();
-        Line { number, name, value: value.trim_start_matches(':').trim().to_owned() }
+        let (name, parameters) = head.split_once(';').unwrap_or((head, ""));
+        let (name, parameters) = (name.trim().to_uppercase(), parameters.to_uppercase());
+        Line { number, name, parameters, value: value.trim_start_matches(':').trim().to_owned() }
     };
     joined.into_iter().map(split).collect()
-}
-
-impl Event {
-    fn take(&mut self, line: &Line) -> Result<(), BadLine> {
-        match line.name.as_str() {
-            "DTSTART" => self.start = Some(day(line)?),
-            "DTEND" => self.end = Some(day(line)?),
-            "DURATION" => self.days = Some(days(line)?),
-            "RRULE" => self.repeat = Some(repeat(line)?),
-            "EXDATE" => {
-                for value in line.value.split(',') {
-                    self.without.insert(day(&Line { value: value.to_owned(), name: line.name.clone(), ..*line })?);
-                }
-            }
-            "STATUS" => self.cancelled = line.value.eq_ignore_ascii_case("CANCELLED"),
-            "RDATE" | "EXRULE" | "RECURRENCE-ID" => {
-                let message = format!("`{}` is not understood here", line.name);
-                return Err(refuse(line.number, message, "write the event's dates one by one"));
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Adds the event's days to `dates`.
-    fn write_out(self, dates: &mut BTreeSet<NaiveDate>) -> Result<(), BadLine> {
-        if self.damaged {
-            return Ok(());
-        }
-        let Some(start) = self.start else {
-            return Err(refuse(self.line, "an event without `DTSTART`", "for example `DTSTART;VALUE=DATE:20261225`"));
-        };
-        let days = self.days.or_else(|| self.end.map(|end| (end - start).num_days())).unwrap_or(1);
-        // An end equal to the start is common and means one day.
-        let days = if days == 0 { 1 } else { days };
-        if !(1..=LONGEST_EVENT).contains(&days) {
-            let message = "an event ends before it begins, or lasts over a year";
-            return Err(refuse(self.line, message, "`DTEND` is the first day after the event"));
-        }
-        if self.cancelled {
-            return Ok(());
-        }
-        // Many calendars repeat the event's own month and day in its rule; anything else would be another day.
-        let own = |repeat: Repeat| {
-            repeat.month.is_none_or(|month| month == start.month()) && repeat.day.is_none_or(|day| day == start.day())
-        };
-        if !self.repeat.is_none_or(own) {
-            let message = "an event repeats on another day than its own";
-            return Err(refuse(self.line, message, "write its dates one by one"));
-        }
-        let starts = self.repeat.map_or_else(|| vec![start], |repeat| repeat.starts(start));
-        for first in starts.into_iter().filter(|first| !self.without.contains(first)) {
-            dates.extend(first.iter_days().take(usize::try_from(days).unwrap_or(1)));
-        }
-        Ok(())
-    }
-}
-
-impl Repeat {
-    /// The days on which a yearly event that first began on `start` begins; 29 February only in leap years.
-    fn starts(self, start: NaiveDate) -> Vec<NaiveDate> {
-        let step = usize::try_from(self.interval).unwrap_or(1).max(1);
-        (start.year()..=*YEARS.end())
-            .step_by(step)
-            .filter_map(|year| start.with_year(year))
-            .take(self.count.unwrap_or(usize::MAX))
-            .take_while(|day| self.until.is_none_or(|until| *day <= until))
-            .filter(|day| YEARS.contains(&day.year()))
-            .collect()
-    }
-}
-
-/// Reads a whole day: `20261225`.
-fn day(line: &Line) -> Result<NaiveDate, BadLine> {
-    let exact = line.value.len() == 8 && line.value.bytes().all(|b| b.is_ascii_digit());
-    match NaiveDate::parse_from_str(&line.value, "%Y%m%d") {
-        Ok(day) if exact => Ok(day),
-        _ => Err(refuse(
-            line.number,
-            format!("`{}` is no whole day", line.name),
-            "only all-day events make a calendar of dates: `DTSTART;VALUE=DATE:20261225`",
-        )),
-    }
-}
-
-/// Reads a duration in days or weeks: `P1D`, `P2W`.
-fn days(line: &Line) -> Result<i64, BadLine> {
-    let value = line.value.trim_start_matches('+');
-    let number = |suffix: char| value.strip_prefix('P')?.strip_suffix(suffix)?.parse::<u16>().ok();
-    number('D')
-        .map(i64::from)
-        .or_else(|| number('W').map(|weeks| i64::from(weeks) * 7))
-        .ok_or_else(|| refuse(line.number, "`DURATION` is no number of days or weeks", "for example `DURATION:P1D`"))
-}
-
-/// Reads a yearly repetition that keeps to the event's own day.
-fn repeat(line: &Line) -> Result<Repeat, BadLine> {
-    const HINT: &str = "`RRULE:FREQ=YEARLY` with `INTERVAL`, `COUNT` or `UNTIL` is; write other dates one by one";
-    let unknown = |part: &str| refuse(line.number, format!("`{part}` of `RRULE` is not understood"), HINT);
-    let mut repeat = Repeat { interval: 1, count: None, until: None, month: None, day: None };
-    let mut yearly = false;
-    for part in line.value.split(';').filter(|part| !part.is_empty()) {
-        let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        match key.to_uppercase().as_str() {
-            "FREQ" => yearly = value.eq_ignore_ascii_case("YEARLY"),
-            "INTERVAL" => repeat.interval = value.parse().ok().filter(|n| *n > 0).ok_or_else(|| unknown("INTERVAL"))?,
-            "COUNT" => repeat.count = Some(value.parse().map_err(|_| unknown("COUNT"))?),
-            "UNTIL" => {
-                let date = value.get(..8).unwrap_or(value).to_owned();
-                repeat.until = Some(day(&Line { number: line.number, name: "UNTIL".to_owned(), value: date })?);
-            }
-            "WKST" => {}
-            "BYMONTH" => repeat.month = Some(value.parse().map_err(|_| unknown("BYMONTH"))?),
-            "BYMONTHDAY" => repeat.day = Some(value.parse().map_err(|_| unknown("BYMONTHDAY"))?),
-            other => return Err(unknown(&clip(other))),
-        }
-    }
-    if yearly { Ok(repeat) } else { Err(unknown("FREQ")) }
 }
 
 #[cfg(test)]
@@ -256,13 +148,13 @@ mod tests {
     }
 
     fn dates(events: &[&str]) -> Vec<String> {
-        let (dates, bad) = read(&calendar(events));
-        assert!(bad.is_empty(), "{:?}", bad.iter().map(|b| &b.message).collect::<Vec<_>>());
-        dates.iter().map(ToString::to_string).collect()
+        let text = calendar(events);
+        assert!(refused(&text).is_empty(), "{:?}", refused(&text));
+        read(&text).days.keys().map(ToString::to_string).collect()
     }
 
     fn refused(text: &str) -> Vec<(usize, String)> {
-        read(text).1.into_iter().map(|bad| (bad.line, bad.message)).collect()
+        read(text).bad.into_iter().map(|bad| (bad.line, bad.message)).collect()
     }
 
     #[test]
@@ -272,6 +164,71 @@ mod tests {
         assert_eq!(dates(&["DTSTART;VALUE=DATE:20261225\r\nDTEND;VALUE=DATE:20261225"]), ["2026-12-25"]);
         assert_eq!(dates(&["DTSTART:20261231\r\nDURATION:P2D"]), ["2026-12-31", "2027-01-01"]);
         assert_eq!(dates(&["DTSTART:20261231\r\nSTATUS:CANCELLED", "DTSTART:20260101"]), ["2026-01-01"]);
+    }
+
+    #[test]
+    fn c53_whole_days_that_are_written_as_times_are_whole_days() {
+        for day in [
+            "DTSTART:20261225T000000\r\nDTEND:20261226T000000",
+            "DTSTART;TZID=Europe/Berlin:20261225T000000\r\nDTEND;TZID=Europe/Berlin:20261226T000000",
+            "DTSTART:20261225T000000Z\r\nDURATION:PT24H",
+            "DTSTART:20261225T000000\r\nDTEND:20261225T235900",
+            "DTSTART:20261225T000000\r\nDTEND:20261225T235959",
+            "DTSTART;VALUE=DATE:20261225\r\nDURATION:P1DT0H",
+            "DTSTART;VALUE=DATE:20261225\r\nDURATION:PT24H",
+        ] {
+            assert_eq!(dates(&[day]), ["2026-12-25"], "{day}");
+        }
+        assert_eq!(
+            dates(&["DTSTART:20261225T000000\r\nDTEND:20261227T000000\r\nEXDATE:20270101T000000"]),
+            ["2026-12-25", "2026-12-26"]
+        );
+    }
+
+    #[test]
+    fn c53_a_meeting_takes_no_day_and_is_told() {
+        let whole = "DTSTART;VALUE=DATE:20261225";
+        for meeting in [
+            "DTSTART:20261224T140000Z\r\nDTEND:20261224T150000Z",
+            "DTSTART;TZID=Europe/Berlin:20261224T140000\r\nDURATION:PT30M\r\nRRULE:FREQ=HOURLY;BYSECOND=1",
+            "DTSTART:20261224T220000\r\nDTEND:20261225T060000",
+            "DTSTART:20261224T090000",
+        ] {
+            let text = calendar(&[whole, meeting]);
+            assert_eq!(refused(&text), [], "{meeting}");
+            let contents = read(&text);
+            assert_eq!((contents.days.len(), contents.meetings), (1, vec![6]), "{meeting}");
+        }
+    }
+
+    #[test]
+    fn c53_days_are_repeated_moved_added_and_left_out_as_their_calendar_says() {
+        let thanksgiving = dates(&["DTSTART;VALUE=DATE:20261126\r\nRRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=4TH;COUNT=3"]);
+        assert_eq!(thanksgiving, ["2026-11-26", "2027-11-25", "2028-11-23"]);
+        let memorial = dates(&["DTSTART:20260525\r\nRRULE:FREQ=YEARLY;BYMONTH=5;BYDAY=-1MO;UNTIL=20280529"]);
+        assert_eq!(memorial, ["2026-05-25", "2027-05-31", "2028-05-29"]);
+        let of_days = dates(&[
+            "DTSTART:20251124\r\nRRULE:FREQ=YEARLY;BYMONTH=11;BYMONTHDAY=20,21,22,23,24,25,26;BYDAY=MO;COUNT=2",
+        ]);
+        assert_eq!(of_days, ["2025-11-24", "2026-11-23"]);
+        let friday = dates(&["DTSTART:20261204\r\nRRULE:FREQ=WEEKLY;COUNT=3\r\nEXDATE:20261211,20261218"]);
+        assert_eq!(friday, ["2026-12-04"]);
+        let eid = dates(&["DTSTART;VALUE=DATE:20260320\r\nRDATE;VALUE=DATE:20270310,20280227\r\nRDATE:20290214"]);
+        assert_eq!(eid, ["2026-03-20", "2027-03-10", "2028-02-27", "2029-02-14"]);
+        let moved = dates(&[
+            "UID:a\r\nDTSTART;VALUE=DATE:20260501\r\nRRULE:FREQ=YEARLY;COUNT=3",
+            "UID:a\r\nRECURRENCE-ID;VALUE=DATE:20270501\r\nDTSTART;VALUE=DATE:20270503",
+            "UID:a\r\nRECURRENCE-ID;VALUE=DATE:20280501\r\nDTSTART;VALUE=DATE:20280501\r\nSTATUS:CANCELLED",
+        ]);
+        assert_eq!(moved, ["2026-05-01", "2027-05-03"]);
+    }
+
+    #[test]
+    fn c53_days_are_called_what_their_calendar_calls_them() {
+        let text =
+            calendar(&["DTSTART:20261225\r\nSUMMARY:Erster\\, freier\\nTag", "DTSTART:20261225\r\nSUMMARY:Noel"]);
+        let names: Vec<String> = read(&text).days.into_values().collect();
+        assert_eq!(names, ["Erster, freier Tag / Noel"]);
     }
 
     #[test]
@@ -296,26 +253,51 @@ mod tests {
                     RRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU\nEND:DAYLIGHT\nEND:VTIMEZONE\nBEGIN:VEVENT\n\
                     DTSTART;X-NOTE=\"a:b\";VALUE=DA\n TE:2026\n\t1225\nSUMMARY:Erster\n  Feiertag\nBEGIN:VALARM\n\
                     TRIGGER:-PT15M\nDURATION:PT5M\nEND:VALARM\nEND:VEVENT\nEND:VCALENDAR\n";
-        let (dates, bad) = read(text);
-        assert!(bad.is_empty(), "{:?}", refused(text));
-        assert_eq!(dates.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2026-12-25"]);
+        assert!(refused(text).is_empty(), "{:?}", refused(text));
+        let days: Vec<(String, String)> =
+            read(text).days.into_iter().map(|(day, name)| (day.to_string(), name)).collect();
+        assert_eq!(days, [("2026-12-25".to_owned(), "Erster Feiertag".to_owned())]);
     }
 
     #[test]
     fn what_is_not_understood_is_refused_by_line() {
+        let unclear = "an event with times, of which it is not clear which days it means";
         let cases = [
-            ("DTSTART:20261224T140000Z", 4, "`DTSTART` is no whole day"),
-            ("DTSTART;VALUE=DATE:20261225\r\nRRULE:FREQ=WEEKLY", 5, "`FREQ` of `RRULE` is not understood"),
-            ("DTSTART;VALUE=DATE:20261126\r\nRRULE:FREQ=YEARLY;BYDAY=4TH", 5, "`BYDAY` of `RRULE` is not understood"),
+            ("DTSTART:2026-12-24", 4, "`DTSTART` is neither a date nor a time"),
+            ("DTSTART:20261225T000000", 4, unclear),
+            ("DTSTART:20261224T230000Z\r\nDTEND:20261225T230000Z", 4, unclear),
+            ("DTSTART:20261224T000000\r\nDTEND:20261225T120000", 4, unclear),
+            (
+                "DTSTART:20261224T000000\r\nDTEND:20261225T000000Z",
+                5,
+                "`DTEND` is written in another way than `DTSTART`",
+            ),
+            ("DTSTART;VALUE=DATE:20261225\r\nRRULE:FREQ=HOURLY", 5, "`FREQ` of `RRULE` is not understood"),
+            ("DTSTART;VALUE=DATE:20261225\r\nRRULE:FREQ=YEARLY;BYHOUR=3", 5, "`BYHOUR` of `RRULE` is not understood"),
+            ("DTSTART:20261225\r\nRRULE:COUNT=3", 5, "`COUNT=3` of `RRULE` is not understood"),
             (
                 "DTSTART;VALUE=DATE:20261126\r\nRRULE:FREQ=YEARLY;BYMONTH=5",
                 3,
                 "an event repeats on another day than its own",
             ),
+            (
+                "DTSTART:20260228\r\nRRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
+                3,
+                "an event repeats on another day than its own",
+            ),
             ("SUMMARY:Nothing", 3, "an event without `DTSTART`"),
             ("DTSTART:20261225\r\nDTEND:20261224", 3, "an event ends before it begins, or lasts over a year"),
+            (
+                "DTSTART:20261225T120000\r\nDTEND:20261225T110000",
+                3,
+                "an event ends before it begins, or lasts over a year",
+            ),
             ("DTSTART:20261225\r\nDURATION:PT5H", 5, "`DURATION` is no number of days or weeks"),
-            ("DTSTART:20261225\r\nRDATE:20261231", 5, "`RDATE` is not understood here"),
+            ("DTSTART:20261225\r\nDURATION:P1M", 5, "`DURATION` is no number of days or weeks"),
+            ("DTSTART:20261225\r\nRDATE:20261231T090000", 5, "`RDATE` is no whole day"),
+            ("DTSTART:20261225\r\nRECURRENCE-ID:20261225", 5, "`RECURRENCE-ID` without `UID`, or of more than one day"),
+            ("DTSTART:20261225\r\nEXRULE:FREQ=YEARLY", 5, "`EXRULE` is not understood here"),
+            ("DTSTART:20261224T140000Z", 1, "no whole day in this calendar: its events are meetings of some hours"),
         ];
         for (event, line, message) in cases {
             assert_eq!(refused(&calendar(&[event])), [(line, message.to_owned())]);

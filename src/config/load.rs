@@ -98,6 +98,7 @@ fn read(path: &Path, reading: &Reading) -> Read {
         connections: main.connections,
         protect: main.protect,
         prices: main.prices,
+        calendars: reading.calendars(),
         mail: main.mail,
         monitoring: main.monitoring,
         reports: main.reports,

@@ -12,6 +12,7 @@ mod calendar;
 mod command;
 mod connection;
 mod document;
+mod event;
 mod exposed;
 mod fault;
 mod find;
@@ -51,6 +52,7 @@ use crate::domain::zone::Zone;
 use crate::mail::settings::Settings;
 use crate::monitor;
 
+pub use calendar::Days;
 pub use connection::Connection;
 pub use fault::{Fault, Faults, Warning};
 pub use find::find;
@@ -82,6 +84,8 @@ pub struct Config {
     pub protect: Exclusion,
     /// Prices; without any period there is no money.
     pub prices: Prices,
+    /// Calendars by their names, or by their files' where they have none; those of rules that list dates are not here.
+    pub calendars: BTreeMap<String, Days>,
     /// Where mails go; without it, none are sent.
     pub mail: Option<Settings>,
     /// Who is told that the daemon lives, and where it can be asked.

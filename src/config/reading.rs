@@ -1,22 +1,23 @@
 //! One load in progress: what it has found so far, and what it need not look up twice.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::clock::{BadZone, zone};
 use crate::config::Origin;
+use crate::config::calendar::Days;
 use crate::config::fault::{Fault, Warning};
 use crate::config::fingerprint::{Fingerprint, Prints};
 use crate::config::source::{NoText, Source};
 use crate::domain::cron::{BadCron, Cron};
 use crate::domain::zone::Zone;
 
-/// Dates of a calendar; nothing where its definition has a fault, which is reported once.
-pub(super) type Calendar = Option<Rc<BTreeSet<NaiveDate>>>;
+/// Days of a calendar; nothing where its definition has a fault, which is reported once.
+pub(super) type Calendar = Option<Rc<Days>>;
 
 /// The state of one load.
 pub(super) struct Reading {
@@ -100,6 +101,16 @@ impl Reading {
     pub(super) fn calendar(&self, name: &str) -> Result<Calendar, Vec<String>> {
         let calendars = self.calendars.borrow();
         calendars.get(name).cloned().ok_or_else(|| calendars.keys().cloned().collect())
+    }
+
+    /// All calendars without a fault: those that are defined by their names, others by their files'.
+    pub(super) fn calendars(&self) -> BTreeMap<String, Days> {
+        let (named, files) = (self.calendars.borrow(), self.calendar_files.borrow());
+        let is_named = |days: &Rc<Days>| named.values().flatten().any(|known| Rc::ptr_eq(known, days));
+        let files = files.iter().filter_map(|(path, days)| Some((path.display().to_string(), days.as_ref()?)));
+        let named = named.iter().filter_map(|(name, days)| Some((name.clone(), days.as_ref()?)));
+        let all = files.filter(|(_, days)| !is_named(days)).chain(named);
+        all.map(|(name, days)| (name, Days::clone(days))).collect()
     }
 
     /// The calendar in the file at `path`, read by `read` where that has not happened yet.

@@ -182,7 +182,7 @@ fn schedule(section: &Section<'_, RuleKeys>, defaults: &Defaults) -> Option<Sche
             "write `timezone = \"Europe/Berlin\"` here, or once at the head of offhours.toml",
         );
     }
-    let dates = |dates: Option<Dates>| dates.map(|Dates(dates)| (*dates).clone()).unwrap_or_default();
+    let dates = |dates: Option<Dates>| dates.map(|Dates(days)| days.keys().copied().collect()).unwrap_or_default();
     let holidays = dates(section.get(|k| k.holidays));
     let skip = dates(section.get(|k| k.skip));
     Some(Schedule { stop: stop?, until, zone: own.or_else(|| defaults.zone.clone())?, holidays, skip })

@@ -56,6 +56,27 @@ fn hint(path: &Path, error: &std::io::Error) -> String {
     }
 }
 
+/// iCalendar folds lines after 75 bytes, and some programs do it in the middle of a character: what is left of it is moved
+/// before the fold, so that each line stays where it is.
+fn with_whole_characters(bytes: &[u8]) -> Vec<u8> {
+    let is_rest = |byte: &u8| (0x80..0xc0).contains(byte);
+    let mut whole = Vec::with_capacity(bytes.len());
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        match line.split_first() {
+            Some((blank @ (b' ' | b'\t'), folded)) if !whole.is_empty() => {
+                let cut = folded.iter().take_while(|byte| is_rest(byte)).count();
+                let (rest, folded) = folded.split_at(cut);
+                let end = whole.len() - if whole.ends_with(b"\r\n") { 2 } else { 1 };
+                whole.splice(end..end, rest.iter().copied());
+                whole.push(*blank);
+                whole.extend_from_slice(folded);
+            }
+            _ => whole.extend_from_slice(line),
+        }
+    }
+    whole
+}
+
 impl Source {
     /// Reads `path`: at most 1 MiB of UTF-8 without NUL, which not just anybody could have written.
     pub(super) fn read(path: &Path) -> Result<Self, NoText> {
@@ -73,6 +94,9 @@ impl Source {
         if bytes.len() > LARGEST_FILE {
             let hint = "this is not the file you mean, or it should be several";
             return Err(unusable((1, 1), "this file is larger than 1 MiB".to_owned(), hint));
+        }
+        if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("ics")) {
+            bytes = with_whole_characters(&bytes);
         }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         let text = match std::str::from_utf8(bytes) {
@@ -127,5 +151,26 @@ impl Source {
     /// What the relative path `name` means in this file.
     pub(super) fn beside(&self, name: &str) -> PathBuf {
         self.path.parent().unwrap_or(Path::new("")).join(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_whole_characters;
+
+    #[test]
+    fn c53_a_character_that_a_fold_has_cut_is_whole_and_its_line_where_it_was() {
+        for (cut, whole) in [("SUMMARY:M\u{e4}rz\r\n", "SUMMARY:M\u{e4}rz\r\n"), ("a\r\n b\r\n", "a\r\n b\r\n")] {
+            assert_eq!(with_whole_characters(cut.as_bytes()), whole.as_bytes());
+        }
+        for end in ["\n", "\r\n"] {
+            for (cut, whole) in [
+                (&[b"M\xc3".as_slice(), b" \xa4rz"][..], &[b"M\xc3\xa4".as_slice(), b" rz"][..]),
+                (&[b"\xe2", b"\t\x82\xac.", b" b"], &[b"\xe2\x82\xac", b"\t.", b" b"]),
+            ] {
+                assert_eq!(with_whole_characters(&cut.join(end.as_bytes())), whole.join(end.as_bytes()), "{cut:?}");
+            }
+        }
+        assert_eq!(with_whole_characters(b" \xa4"), b" \xa4");
     }
 }

@@ -1,9 +1,10 @@
 //! `check` as an engineer, a pipeline and a new tenant meet it.
 
+use chrono::TimeDelta;
 use offhours::simulator::{Fault, Fleet};
 use serde_json::Value;
 
-use crate::bench::{Bench, MAIL_TO_FILES, PASSWORD, Said, fleet, idle_rule, mail_to};
+use crate::bench::{Bench, MAIL_TO_FILES, PASSWORD, Said, fleet, idle_rule, mail_to, now};
 use crate::given::PRICES;
 use crate::smtp::{Act, Sink};
 
@@ -254,4 +255,27 @@ fn c70_next_and_check_say_the_same_of_a_schedule_that_is_none() {
         let said = check.lines().next().unwrap().split_once(": ").unwrap().1;
         assert!(next.contains(said), "{said}\nis not in\n{next}");
     }
+}
+
+#[test]
+fn c53_check_lists_a_calendars_days_by_their_names() {
+    let bench = Bench::new(fleet(1), &evenings("holidays = \"free.ics\"", "resource_groups = [\"dev-*\"]"));
+    let in_a_month = now() + TimeDelta::days(30);
+    let (day, shown) = (in_a_month.format("%Y%m%d"), in_a_month.format("%-d %b %Y"));
+    bench.write(
+        "schedules/free.ics",
+        &format!(
+            "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:{day}\nSUMMARY:Founders' day\nEND:VEVENT\nBEGIN:VEVENT\n\
+             DTSTART:20260102T090000\nSUMMARY:Standup\nEND:VEVENT\nEND:VCALENDAR\n"
+        ),
+    );
+    let said = bench.run(&["check"]).ends(0);
+    assert!(said.out.contains(&format!("free.ics\n  {shown}  Founders' day\n")), "{}", said.out);
+    assert!(
+        said.out.contains("free.ics:6:1: warning: a meeting of some hours is no whole day: it is skipped"),
+        "{}",
+        said.out
+    );
+    let json = bench.run(&["check", "--json"]).ends(0).json();
+    assert_eq!(json["calendars"][0]["days"][0]["name"], "Founders' day");
 }

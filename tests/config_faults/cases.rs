@@ -296,8 +296,8 @@ fn dates_and_limits() -> Vec<Case> {
             "  hint: write one date a line, as 2026-12-25; `#` begins a comment",
         ]),
         case("c21 an event that is not all-day", &[File("schedules/de.ics", ICS_WITH_TIME), AddRule("holidays = \"de.ics\"")], &[
-            "schedules/de.ics:3:1: `DTSTART` is no whole day",
-            "  hint: only all-day events make a calendar of dates: `DTSTART;VALUE=DATE:20261225`",
+            "schedules/de.ics:1:1: no whole day in this calendar: its events are meetings of some hours",
+            "  hint: only all-day events make a calendar of days: `DTSTART;VALUE=DATE:20261225`",
         ]),
         case("c21 a calendar file that is missing", &[AddRule("holidays = \"gone.ics\"")], &[
             "schedules/a.toml:5:12: the calendar `schedules/gone.ics` cannot be read: No such file or directory (os error 2)",
