@@ -139,7 +139,7 @@ def main():
         events = [Event(dice, f"event-{number:02}") for number in range(EVENTS)]
         lines = ["BEGIN:VCALENDAR", *(line for event in events for line in event.text()), "END:VCALENDAR"]
         (home / "all.ics").write_text("".join(f"{line}\r\n" for line in lines))
-        said = subprocess.run(command, capture_output=True, text=True)
+        said = subprocess.run(command, capture_output=True, text=True, env={"HOME": str(home)})
         if said.returncode != 0:
             sys.exit(f"refused:\n{said.stdout}{said.stderr}")
         read = {}

@@ -102,8 +102,10 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$up,workdir=$image/wk" "$root" 
     cannot_boot "no overlay of / can be mounted"
 [ -x "$root/proof/proof.sh" ] && [ -s "$root/etc/offhours/smtp-password" ] ||
     cannot_boot "an overlay of / does not show what was laid over it"
+home=~root
 # What this machine runs and keeps is none of the proof's business.
-rm -rf "$root"/etc/systemd/system/*.wants "$root/var/lib/private/offhours" "$root/var/lib/offhours"
+rm -rf "$root"/etc/systemd/system/*.wants "$root/var/lib/private/offhours" "$root/var/lib/offhours" \
+    "$root$home/.local" "$root/tmp/.local"
 boot=0
 timeout --kill-after=10 260 systemd-nspawn --quiet --register=no --keep-unit --machine="offhours-proof-$$" \
     --directory="$root" --private-network --boot systemd.unit=proof.target systemd.show_status=no \
