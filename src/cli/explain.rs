@@ -200,7 +200,7 @@ impl Said<'_> {
     fn line(&self, config: &Config) -> String {
         let rule = self.rule;
         let form = Form { locale: config.locale(), zone: &rule.schedule.zone };
-        let why = if self.reason.is_empty() { String::new() } else { format!(", {}", clean(&self.reason)) };
+        let why = if self.reason.is_empty() { String::new() } else { format!(", {}", form.told(&clean(&self.reason))) };
         let then = if self.only_now { ", then: stop" } else { "" };
         format!("{}: {}{why} ({}{then})", rule.name, self.decision, fires_next(self.next, &form))
     }

@@ -215,7 +215,8 @@ pub fn lines(traces: &[Trace], config: &Config) -> String {
     for trace in traces {
         let row = &trace.row;
         let confirmed = row.confirmed_at.map_or_else(String::new, |at| format!(", off since {}", form.time(at)));
-        let reason = if row.reason.is_empty() { String::new() } else { format!(": {}", shorten(&row.reason, 120)) };
+        let reason =
+            if row.reason.is_empty() { String::new() } else { format!(": {}", form.told(&shorten(&row.reason, 120))) };
         let _ = writeln!(
             text,
             "{}, {}: {}{confirmed}{reason}",

@@ -215,7 +215,7 @@ impl Shown {
             let (decision, reason) = words(&planned.decision);
             let (tone, why) = match planned.decision {
                 Decision::Stop => (Tone::Change, per_hour(&planned.deployment.nodes, &planned.rate, form)),
-                Decision::Leave(_) => (Tone::Plain, reason),
+                Decision::Leave(_) => (Tone::Plain, form.told(&reason)),
             };
             table.add_row([
                 Field::new(decision, tone),

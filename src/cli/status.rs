@@ -195,11 +195,11 @@ impl Status {
         for last in self.rules.iter().filter_map(|rule| rule.last.as_ref()) {
             // What a run that is under way waits for.
             if last.result.is_none() && !last.reason.is_empty() {
-                lines.push(format!("{} is {}", last.firing, shorten(&last.reason, LONGEST_ERROR)));
+                lines.push(format!("{} is {}", last.firing, form.told(&shorten(&last.reason, LONGEST_ERROR))));
             }
         }
         if let Some(problem) = &self.last_problem {
-            let reason = shorten(&problem.reason, LONGEST_ERROR);
+            let reason = form.told(&shorten(&problem.reason, LONGEST_ERROR));
             let at = form.instant(problem.firing.at);
             lines.push(format!("last problem: {}, {at}, {}: {reason}", problem.firing.rule, result(problem)));
         }

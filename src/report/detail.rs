@@ -37,9 +37,13 @@ fn head(run: &Run, form: &Form<'_>) -> Vec<String> {
         format!("off window {}", form.span(run.off_window.from, run.off_window.to)),
     ];
     if !run.reason.is_empty() {
-        lines.push(clean(&run.reason));
+        lines.push(form.told(&clean(&run.reason)));
     }
-    lines.extend(run.tries.iter().map(|one| format!("tried in vain {}: {}", form.instant(one.at), clean(&one.reason))));
+    lines.extend(
+        run.tries
+            .iter()
+            .map(|one| format!("tried in vain {}: {}", form.instant(one.at), form.told(&clean(&one.reason)))),
+    );
     lines
 }
 
@@ -55,7 +59,7 @@ fn table(run: &Run, form: &Form<'_>) -> Grid {
         } else {
             (Field::new(row.outcome.as_str(), outcome_tone(row.outcome)), row.avoided())
         };
-        let why = if row.would_stop() { String::new() } else { clean(row.why()) };
+        let why = if row.would_stop() { String::new() } else { form.told(&clean(row.why())) };
         table.add_row([
             row.id.to_string().into(),
             clean(row.configuration()).into(),

@@ -93,7 +93,7 @@ impl Left {
         let kinds = ordered.len();
         let rows = ordered.into_iter().map(|(keyword, kind)| {
             let for_instance = if kind.count > 1 && !kind.example.is_empty() { "for instance: " } else { "" };
-            let reason = Cell::new(keyword, format!("{for_instance}{}", kind.example));
+            let reason = Cell::new(keyword, format!("{for_instance}{}", form.told(&kind.example)));
             let count = form.count(kind.count);
             if !has_cost {
                 return vec![reason, Cell::new(count, "")];

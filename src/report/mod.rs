@@ -113,7 +113,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn form(&self) -> Form<'a> {
+    /// How values are written for this reader.
+    pub fn form(&self) -> Form<'a> {
         Form { locale: self.locale, zone: self.zone }
     }
 }

@@ -271,7 +271,7 @@ impl Facts<'_> {
         if line.tally.not_confirmed > 0 {
             counts = format!("{counts}, {} not confirmed", form.count(line.tally.not_confirmed));
         }
-        let why = if line.reason.is_empty() { counts } else { shorten(&line.reason, LONGEST_REASON) };
+        let why = if line.reason.is_empty() { counts } else { form.told(&shorten(&line.reason, LONGEST_REASON)) };
         vec![
             Cell::new(line.firing.rule.as_str(), form.instant(line.firing.at)),
             Cell::new(line.result.as_str(), why),

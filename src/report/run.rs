@@ -212,7 +212,7 @@ fn lead(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
     }
     lead.extend(off_before(facts, context));
     if !run.reason.is_empty() {
-        lead.push(sentence(&run.reason));
+        lead.push(sentence(&form.told(&run.reason)));
     }
     if facts.went_through() {
         lead.push(format!("Off window: {}.", form.span(run.off_window.from, run.off_window.to)));
@@ -373,7 +373,7 @@ fn figures(figures: &Figures<'_>, conditional: bool, form: &Form<'_>, most: usiz
 
 /// When something was in the way, and what; none where the first try went through.
 fn tries(run: &Run, command: &str, form: &Form<'_>) -> Option<Section> {
-    let item = |one: &Try| format!("{}: {}", form.time(one.at), shorten(&one.reason, LONGEST_REASON));
+    let item = |one: &Try| format!("{}: {}", form.time(one.at), form.told(&shorten(&one.reason, LONGEST_REASON)));
     let mut items: Vec<String> = run.tries.iter().take(MOST_TRIES).map(item).collect();
     if run.tries.len() > MOST_TRIES {
         let more = run.tries.len() - MOST_TRIES;

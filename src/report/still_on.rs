@@ -107,7 +107,7 @@ impl StillOn {
             let cost = doubt.cost_per_hour.map_or_else(|| "no price".to_owned(), |money| form.money(money));
             vec![
                 Cell::new(configuration, format!("{group} · {id}")),
-                Cell::new(doubt.outcome.as_str(), why),
+                Cell::new(doubt.outcome.as_str(), form.told(why)),
                 Cell::new(cost, doubt.so_far(now, form)),
             ]
         });

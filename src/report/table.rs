@@ -30,7 +30,7 @@ pub fn run_summary(run: &Run, context: &Context<'_>, screen: Screen) -> String {
             outcome => (Field::new(outcome.as_str(), outcome_tone(outcome)), row.avoided()),
         };
         if is_still_on(row) {
-            whys.push(format!("{}: {}", row.id, clean(&row.reason)));
+            whys.push(format!("{}: {}", row.id, form.told(&clean(&row.reason))));
         }
         table.add_row([
             row.id.to_string().into(),
@@ -52,7 +52,7 @@ pub fn run_summary(run: &Run, context: &Context<'_>, screen: Screen) -> String {
         last.push(format!("left: {left}"));
     }
     last.push(last_line(run, &form));
-    last.push(clean(&run.reason));
+    last.push(form.told(&clean(&run.reason)));
     for line in last.iter().filter(|line| !line.is_empty()).flat_map(|line| screen.lines(line)) {
         let _ = writeln!(text, "{line}");
     }
