@@ -30,7 +30,9 @@ pub fn masked(text: &str) -> String {
         });
         let indent = line.len() - line.trim_start().len();
         masked.push_str(&" ".repeat(indent.min(2)));
-        masked.push_str(words.collect::<Vec<_>>().join(" ").trim_end());
+        // Within one day, the day is not said twice; whether midnight lies in between is the clock's affair.
+        let words = words.collect::<Vec<_>>().join(" ").replace("UTC to #:#", "UTC to DAY # MONTH #, #:#");
+        masked.push_str(words.trim_end());
         masked.push('\n');
     }
     masked
