@@ -12,7 +12,7 @@ use crate::cli::exit::Failure;
 use crate::config::{Config, Connection};
 use crate::domain::coverage::{Coverage, Pattern, full_key};
 use crate::domain::deployment::Group;
-use crate::domain::hold::{Hold, OptOut, mistaken_labels, opt_out};
+use crate::domain::hold::{Hold, OptOut, opt_out};
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::money::Charge;
 use crate::domain::plan::{Decision, Question};
@@ -170,17 +170,6 @@ impl Sight {
         for group in groups {
             if let Some(label) = opt_out(group, now).filter(OptOut::is_doubt) {
                 self.warn(None, format!("resource group `{}` is left: its label {label}", group.id));
-            }
-            for key in mistaken_labels(group) {
-                let key = shorten(key, 60);
-                self.warn(
-                    None,
-                    format!(
-                        "resource group `{}` has a label `{key}`, which means nothing here: \
-                         `ext.ai.sap.com/offhours` and `ext.ai.sap.com/offhours-hold-until` do",
-                        group.id
-                    ),
-                );
             }
         }
     }

@@ -100,12 +100,14 @@ pub enum OptOut {
     Until(DateTime<Utc>),
     /// The instant could not be read; the doubt counts as a hold.
     Unreadable(String),
+    /// A key that looks like one of the two and is neither, whatever its value; the doubt counts as `off`.
+    UnknownKey(String),
 }
 
 impl OptOut {
     /// True where a label was not understood.
     pub fn is_doubt(&self) -> bool {
-        matches!(self, Self::UnknownWord(_) | Self::Unreadable(_))
+        matches!(self, Self::UnknownWord(_) | Self::Unreadable(_) | Self::UnknownKey(_))
     }
 }
 
@@ -122,6 +124,11 @@ impl fmt::Display for OptOut {
             Self::Unreadable(text) => {
                 write!(f, "`offhours-hold-until` = `{text}` is no RFC 3339 instant, which counts as a hold")
             }
+            Self::UnknownKey(key) => write!(
+                f,
+                "`{key}` is not understood, which counts as `off` (the keys are `{OPT_OUT_LABEL}` and \
+                 `{HOLD_UNTIL_LABEL}`)"
+            ),
         }
     }
 }
@@ -131,18 +138,18 @@ pub const OFF_WORDS: [&str; 2] = ["off", "keep"];
 /// Values of [`OPT_OUT_LABEL`] that mean the same as no label.
 pub const AS_USUAL_WORDS: [&str; 3] = ["on", "true", "yes"];
 
-/// Reads the two labels of `group` at `now`. Keys and words are read in any case, and a value that is not understood
-/// leaves the group.
+/// Reads the two labels of `group` at `now`. Keys and words are read in any case; a value that is not understood, and a
+/// key that only looks like one of the two, leave the group.
 pub fn opt_out(group: &Group, now: DateTime<Utc>) -> Option<OptOut> {
     let said = values(group, OPT_OUT_LABEL).find_map(word);
     said.or_else(|| values(group, HOLD_UNTIL_LABEL).find_map(|text| until(text, now)))
+        .or_else(|| group.labels.keys().find(|key| is_mistaken(key)).map(|key| OptOut::UnknownKey(shown(key))))
 }
 
-/// Keys of labels that look like one of the two and are neither.
-pub fn mistaken_labels(group: &Group) -> impl Iterator<Item = &str> {
-    let bare = |key: &str| key.rsplit('/').next().unwrap_or(key).to_lowercase().replace(['-', '_', '.'], "");
-    let is_known = |key: &str| [OPT_OUT_LABEL, HOLD_UNTIL_LABEL].iter().any(|known| is_key(key, known));
-    group.labels.keys().map(String::as_str).filter(move |key| bare(key).contains("offhour") && !is_known(key))
+fn is_mistaken(key: &str) -> bool {
+    let letters: String = key.chars().filter(char::is_ascii_alphabetic).collect();
+    let looks_alike = letters.to_lowercase().contains("offhour");
+    looks_alike && ![OPT_OUT_LABEL, HOLD_UNTIL_LABEL].iter().any(|known| is_key(key, known))
 }
 
 fn is_key(key: &str, known: &str) -> bool {
@@ -170,7 +177,7 @@ fn until(text: &str, now: DateTime<Utc>) -> Option<OptOut> {
 
 /// A label's value as a message may show it: short, on one line, and without what acts on a terminal.
 fn shown(text: &str) -> String {
-    const MOST: usize = 40;
+    const MOST: usize = 60;
     let mut shown = String::new();
     for c in text.chars().take(MOST) {
         let is_plain = matches!(c, '\'' | '"' | '\\') || c.escape_debug().len() == 1;

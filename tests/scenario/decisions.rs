@@ -131,6 +131,25 @@ fn c73_a_group_whose_label_is_not_understood_is_left_and_the_value_is_named() {
 }
 
 #[test]
+fn c78_a_label_whose_key_only_looks_like_ours_leaves_the_group_whatever_its_value() {
+    let labelled = |key: &str| {
+        let fleet = Fleet::new().group("dev-a").label(key, "2027-01-01T00:00:00Z").running("d001", "infer.s");
+        Scenario::evenings().fleet(fleet).fire()
+    };
+    let prefix = "ext.ai.sap.com";
+    for key in ["offhours-hold", "offhours_hold_until", "offhours-until", "off-hours", "Off Hours", "offhour", "offhours."] {
+        let said = format!("opted out by label: `{prefix}/{key}` is not understood, which counts as `off`");
+        labelled(&format!("{prefix}/{key}")).patches(0).outcome("d001", "left", &said);
+    }
+    for key in ["offhours", "offhours-hold-until", "scenario.ai.sap.com/offhours", "ext.ai.sap.com/offhours/x"] {
+        labelled(key).patches(0).outcome("d001", "left", "is not understood");
+    }
+    for key in ["ext.ai.sap.com/owner", "ext.ai.sap.com/office-hours", "ext.ai.sap.com/hold"] {
+        labelled(key).stopped(["d001"]);
+    }
+}
+
+#[test]
 fn c73_a_label_whose_value_is_no_text_is_a_doubt_and_no_missing_label() {
     for value in [serde_json::json!(false), serde_json::Value::Null, serde_json::json!({ "off": true })] {
         let fleet = Fleet::new().group("dev-a").running("d001", "infer.s");
