@@ -96,7 +96,7 @@ impl Asked {
     fn held(mut self, target: Target) -> Self {
         let (created_at, until) = (evening() - TimeDelta::hours(1), evening() + TimeDelta::hours(12));
         let (reason, by) = ("training".to_owned(), "ada".to_owned());
-        self.holds.push(Hold { id: 1, target, created_at, until, reason, by });
+        self.holds.push(Hold { id: 1, target, created_at, until, reason, by, removed_at: None });
         self
     }
 }

@@ -94,6 +94,10 @@ impl<'a> Books<'a> {
         let spans = trend_spans(dates);
         if let Some(tx) = ledger {
             tx.each_run(&Filter { since: Some(from), before: Some(to), rule: None }, &mut digest)?;
+            for run in tx.under_way()?.iter().filter(|run| (from..to).contains(&run.firing.at)) {
+                digest.meet_under_way();
+                notes.push(format!("A run of rule {} is under way: it is counted with its end.", run.firing.rule));
+            }
             let sent_at = tx.newest_announcement(Announcement::Period, &name(dates))?;
             let earlier = amounts(tx, &spans, &zone, currency)?;
             books = (tx.holds_in(from, to)?, sent_at, earlier);

@@ -14,6 +14,7 @@ use crate::config::{self, Config, Days, Fault, Faults, Warning};
 use crate::domain::calendar::{Effect, Touched, overlap, touched};
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
+use crate::domain::locale::Locale;
 use crate::domain::rule::{Mode, Rule};
 use crate::ledger::Ledger;
 use crate::report::clean::clean;
@@ -270,7 +271,8 @@ fn self_overlap(rule: &Rule, now: DateTime<Utc>) -> Option<String> {
     let firings: Vec<DateTime<Utc>> = rule.schedule.firings(now).take(FIRINGS_COMPARED).collect();
     let pair = firings.windows(2).find(|pair| rule.schedule.off_window(pair[0]).to > pair[1])?;
     let until = rule.schedule.off_window(pair[0]).to;
-    Some(format!("fires again at {} while it is off until {}", rfc3339(pair[1]), rfc3339(until)))
+    let form = Form { locale: Locale::En, zone: &rule.schedule.zone };
+    Some(format!("fires again at {} while it is off until {}", form.instant(pair[1]), form.instant(until)))
 }
 
 /// What the clock changes of the coming year do to `stop` and `until`.

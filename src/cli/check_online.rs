@@ -291,7 +291,8 @@ impl TenantSight {
             None => "resource groups and their labels cannot be listed with this key".to_owned(),
         };
         let stops = if *bulk { "takes stops in bulk" } else { "takes stops one by one" };
-        format!("connection {connection}: key accepted by {token_host} and {api_host}; {groups}; {stops}")
+        let hosts = if token_host == api_host { token_host.clone() } else { format!("{token_host} and {api_host}") };
+        format!("connection {connection}: key accepted by {hosts}; {groups}; {stops}")
     }
 }
 

@@ -175,6 +175,11 @@ impl Failure {
         }
         let hint = match self {
             Self::Usage { hint, .. } => hint.clone(),
+            Self::Ledger(LedgerError::Held { .. }) => Some(
+                "stop that one first; where two configurations are wanted, each needs a `state_dir` of its own"
+                    .to_owned(),
+            ),
+            Self::Ledger(LedgerError::Missing(place)) => Some(elsewhere(place, arguments)),
             Self::Ledger(error) => error.somebody_elses().map(|place| as_its_owner(place, arguments)),
             _ => None,
         };
@@ -185,8 +190,21 @@ impl Failure {
     }
 }
 
-/// How to do the same as the user whose ledger it is.
-fn as_its_owner(place: &Path, arguments: impl Iterator<Item = OsString>) -> String {
+/// Where the ledger may be that is not in `place`.
+fn elsewhere(place: &Path, arguments: impl Iterator<Item = OsString>) -> String {
+    if Path::new("/etc/offhours/offhours.toml").exists() && !is_the_services(place) {
+        return format!("the systemd service has another: `sudo offhoursctl {}`", typed(arguments));
+    }
+    "where another user's daemon goes by this configuration, run this as that user, or name a `state_dir` in it"
+        .to_owned()
+}
+
+fn is_the_services(place: &Path) -> bool {
+    ["/var/lib/offhours", "/var/lib/private/offhours"].iter().any(|service| Path::new(service) == place)
+}
+
+/// The command that was typed, without a configuration.
+fn typed(arguments: impl Iterator<Item = OsString>) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut arguments = arguments.map(|word| word.to_string_lossy().into_owned()).peekable();
     while let Some(word) = arguments.next() {
@@ -196,8 +214,13 @@ fn as_its_owner(place: &Path, arguments: impl Iterator<Item = OsString>) -> Stri
             words.push(word);
         }
     }
-    let command = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| "COMMAND…".to_owned());
-    if ["/var/lib/offhours", "/var/lib/private/offhours"].iter().any(|service| Path::new(service) == place) {
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| "COMMAND…".to_owned())
+}
+
+/// How to do the same as the user whose ledger it is.
+fn as_its_owner(place: &Path, arguments: impl Iterator<Item = OsString>) -> String {
+    let command = typed(arguments);
+    if is_the_services(place) {
         format!("it is the ledger of the systemd service: `sudo offhoursctl {command}` does this as the service")
     } else {
         format!(

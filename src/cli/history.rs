@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::domain::id::{DeploymentId, RuleName};
 use crate::domain::run::{Firing, LeftOut, Row, Run};
 use crate::domain::visit::{Kept, RunVisitor};
+use crate::ledger::overview::RunHead;
 use crate::ledger::runs::Filter;
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::report::clean::clean;
@@ -25,7 +26,7 @@ use crate::report::{Context, HistoryTable, JsonWriter, run_detail};
 const DEFAULT_SPAN: TimeDelta = TimeDelta::days(7);
 
 pub async fn history(session: &Session, args: &History) -> Result<Exit, Failure> {
-    let outline = session.outline()?;
+    let outline = session.outline_without_secrets()?;
     let config = outline.for_reading();
     let since =
         args.since.as_ref().map(|text| when::instant(text, config.zone.as_ref(), session.now(), Direction::Past));
@@ -39,7 +40,7 @@ pub async fn history(session: &Session, args: &History) -> Result<Exit, Failure>
         return of_deployment(session, config, id, Filter { since, before: None, rule }).await;
     }
     let since = since.unwrap_or(session.now() - DEFAULT_SPAN);
-    let filter = Filter { since: Some(since), before: None, rule };
+    let filter = Filter { since: Some(since), before: None, rule: rule.clone() };
     let ledger = Ledger::open_to_read(&config.state_dir)?;
     let found = match (ledger, session.json) {
         (Some(ledger), true) => print_json(&ledger, filter).await?,
@@ -47,13 +48,29 @@ pub async fn history(session: &Session, args: &History) -> Result<Exit, Failure>
         (Some(ledger), false) => print_table(&ledger, filter, config, session.now()).await?,
         (None, false) => Ok(false),
     };
-    if let Ok(false) = found {
+    if !session.json {
         let zone = config.zone_or_utc();
         let form = Form { locale: config.locale(), zone: &zone };
-        output::print(&format!("no runs since {}\n", form.instant(since)))?;
+        let open = under_way(config, rule.as_ref(), &form).await?;
+        match found {
+            Ok(false) if open.is_empty() => output::print(&format!("no runs since {}\n", form.instant(since)))?,
+            _ => output::print(&open)?,
+        }
     }
     output::judge(found.map(drop))?;
     Ok(Exit::Well)
+}
+
+/// A line for each run that is at work: it comes into the history with its end.
+async fn under_way(config: &Config, rule: Option<&RuleName>, form: &Form<'_>) -> Result<String, LedgerError> {
+    let Some(ledger) = Ledger::open_to_read(&config.state_dir)? else { return Ok(String::new()) };
+    let runs = ledger.read(|tx| tx.under_way()).await?;
+    let of_rule = runs.iter().filter(|run| rule.is_none_or(|rule| run.firing.rule == *rule));
+    let line = |run: &RunHead| {
+        let Firing { rule, at } = &run.firing;
+        format!("under way: {rule}, {}; `offhours status` shows how it stands\n", form.instant(*at))
+    };
+    Ok(of_rule.map(line).collect())
 }
 
 /// What cannot be printed is in the inner result.
@@ -93,16 +110,25 @@ async fn of_firing(session: &Session, config: &Config, text: &str) -> Result<Exi
     let found = match Ledger::open_to_read(&config.state_dir)? {
         Some(ledger) => {
             let (rule, now) = (rule.clone(), session.now());
+            // Tables show no seconds, and a firing by hand has some.
+            let whole_minute = at.is_some_and(|at| at.timestamp() % 60 == 0);
+            let within = TimeDelta::milliseconds(if whole_minute { 59_999 } else { 999 });
             let read = move |tx: &Tx<'_>| {
                 let mut kept = Kept::default();
-                tx.run_before(&rule, at.unwrap_or(now), &mut kept)?;
-                Ok(kept.runs.pop().filter(|run| at.is_none_or(|at| run.firing.at.timestamp() == at.timestamp())))
+                tx.run_before(&rule, at.map_or(now, |at| at + within), &mut kept)?;
+                Ok(kept.runs.pop().filter(|run| at.is_none_or(|at| run.firing.at >= at)))
             };
             ledger.read(read).await?
         }
         None => None,
     };
-    let Some(run) = found else { return Err(no_run(config, name, at, &rule)) };
+    let form = Form { locale: config.locale(), zone: &zone };
+    // Its rows come with its end; what is asked for by its time may be an earlier run.
+    let open = if session.json { String::new() } else { under_way(config, Some(&rule), &form).await? };
+    output::print(&open)?;
+    let Some(run) = found else {
+        return if open.is_empty() { Err(no_run(config, name, at, &rule)) } else { Ok(Exit::Well) };
+    };
     if session.json {
         let mut json = JsonWriter::runs(output::stdout());
         let _ = run.tell(&mut json);

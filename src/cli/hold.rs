@@ -14,7 +14,7 @@ use crate::domain::hold::{Hold as DomainHold, LONG, Target};
 use crate::domain::id::{BadId, DeploymentId, ResourceGroup, RuleName};
 use crate::domain::instant::rfc3339;
 use crate::ledger::Ledger;
-use crate::ledger::overview::daemon;
+use crate::ledger::lock::daemon;
 use crate::report::clean::{clean, shorten};
 use crate::report::form::Form;
 use crate::report::grid::Grid;
@@ -26,11 +26,10 @@ const FOR_GOOD: &str =
     "`[rule.exclude]`, or the label `ext.ai.sap.com/offhours = \"keep\"`, keep something on for good";
 
 pub async fn hold(session: &Session, command: Hold) -> Result<Exit, Failure> {
-    let outline = session.outline()?;
     match command {
-        Hold::Add(args) => add(session, &outline, args).await,
-        Hold::List => list(session, &outline).await,
-        Hold::Remove { id } => remove(session, &outline, id).await,
+        Hold::Add(args) => add(session, &session.outline()?, args).await,
+        Hold::List => list(session, &session.outline_without_secrets()?).await,
+        Hold::Remove { id } => remove(session, &session.outline_without_secrets()?, id).await,
     }
 }
 
@@ -80,14 +79,19 @@ fn asked_for(outline: &Outline, args: &HoldAdd, now: DateTime<Utc>) -> Result<Do
     if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
         return Err(Failure::usage(format!("a hold needs a reason of at most {LONGEST_REASON} characters")));
     }
-    let by = args.by.clone().or_else(user).map(|by| by.trim().to_owned()).filter(|by| !by.is_empty());
-    let by = by.ok_or_else(|| Failure::usage("say who wants the hold with `--by NAME`"))?;
-    Ok(DomainHold { id: 0, target, created_at: now, until, reason, by })
+    let by = args.by.clone().unwrap_or_else(user).trim().to_owned();
+    if by.is_empty() {
+        return Err(Failure::usage("a hold needs somebody who wants it: `--by NAME`"));
+    }
+    Ok(DomainHold { id: 0, target, created_at: now, until, reason, by, removed_at: None })
 }
 
 fn unknown(target: &Target, effect: &Effect) -> Failure {
-    let likely = nearest(target.name(), effect.names.iter().map(String::as_str));
-    let likely = likely.map_or_else(String::new, |known| format!("did you mean `{}`? ", shorten(known, 80)));
+    let likely = match effect.option {
+        Some(option) => Some(format!("{option} {}", shorten(target.name(), 80))),
+        None => nearest(target.name(), effect.names.iter().map(String::as_str)).map(|known| shorten(known, 80)),
+    };
+    let likely = likely.map_or_else(String::new, |known| format!("did you mean `{known}`? "));
     let noun = match target {
         Target::Deployment(_) => "deployment",
         Target::ResourceGroup(_) => "resource group",
@@ -170,8 +174,11 @@ fn target(outline: &Outline, args: &HoldAdd) -> Result<Target, Failure> {
     Ok(Target::Rule(RuleName::new(rule).map_err(bad)?))
 }
 
-fn user() -> Option<String> {
-    ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+/// Who types the command; where nobody says a name, the number of the user.
+fn user() -> String {
+    let name = |name: &&str| std::env::var(name).ok().filter(|user| !user.trim().is_empty());
+    let named = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(name);
+    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 fn json_hold(hold: &DomainHold) -> Value {

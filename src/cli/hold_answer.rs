@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::hold_effect::Effect;
@@ -10,7 +11,7 @@ use crate::domain::avoided::Money;
 use crate::domain::hold::Hold;
 use crate::domain::instant::rfc3339;
 use crate::domain::kept_on::KeptOn;
-use crate::ledger::overview::Daemon;
+use crate::ledger::lock::Holder;
 use crate::report::clean::shorten;
 use crate::report::form::{Form, plural};
 
@@ -22,7 +23,7 @@ pub struct Answer<'a> {
     pub hold: &'a Hold,
     pub effect: &'a Effect,
     /// Whether somebody reads the ledger it was written into.
-    pub daemon: Daemon,
+    pub daemon: Option<Holder>,
     /// Where that is.
     pub ledger: &'a Path,
 }
@@ -43,10 +44,10 @@ impl Answer<'_> {
         if let Some((at, rule)) = &effect.next_stop {
             say("next stop", format!("{}, rule {rule}", form.instant(*at)));
         }
-        match self.daemon {
-            Daemon::Runs(Some(pid)) => say("daemon", format!("runs, pid {pid}, and goes by this ledger")),
-            Daemon::Runs(None) => say("daemon", "runs, and goes by this ledger".to_owned()),
-            Daemon::Absent => {}
+        match &self.daemon {
+            Some(Holder { pid: Some(pid), .. }) => say("daemon", format!("runs, pid {pid}, and goes by this ledger")),
+            Some(_) => say("daemon", "runs, and goes by this ledger".to_owned()),
+            None => {}
         }
         for warning in self.warnings() {
             let _ = writeln!(text, "warning: {warning}");
@@ -75,7 +76,7 @@ impl Answer<'_> {
         hold["cost"] = cost.map(|cost| cost.amount.to_string()).into();
         hold["currency"] = cost.map(|cost| cost.currency.code().to_owned()).into();
         hold["next_stop"] = self.effect.next_stop.as_ref().map(|(at, rule)| format!("{rule}@{}", rfc3339(*at))).into();
-        hold["daemon_runs"] = (self.daemon != Daemon::Absent).into();
+        hold["daemon_runs"] = self.daemon.is_some().into();
         hold["ledger"] = self.ledger.to_string_lossy().into();
         hold["warnings"] = self.warnings().into();
         hold
@@ -95,9 +96,10 @@ impl Answer<'_> {
             let why = effect.left_anyway.as_ref().map_or_else(String::new, |why| format!(" ({})", shorten(why, 120)));
             warnings.push(format!("no rule would stop anything that this hold covers{why}"));
         } else if effect.firings.is_empty() && effect.next_stop.is_some() {
-            warnings.push("no rule fires before this hold ends, so it changes nothing".to_owned());
+            let only = "no rule fires before this hold ends: it only keeps `offhours fire` from stopping anything";
+            warnings.push(only.to_owned());
         }
-        if self.daemon == Daemon::Absent {
+        if self.daemon.is_none() {
             warnings.push(format!("no daemon goes by this ledger now (`{}`)", self.ledger.display()));
         }
         warnings
@@ -116,7 +118,8 @@ impl Answer<'_> {
 
     fn firings(&self, form: &Form<'_>) -> String {
         let firings = &self.effect.firings;
-        let first = firings.first().map(|(at, rule)| format!("{}, rule {rule}", form.instant(*at)));
+        let has_come = |at: DateTime<Utc>| if at <= self.hold.created_at { ", which has come" } else { "" };
+        let first = firings.first().map(|(at, rule)| format!("{}, rule {rule}{}", form.instant(*at), has_come(*at)));
         let more = firings.len().saturating_sub(1);
         let rest =
             if more == 0 { String::new() } else { format!(", and {} more", plural(more, &form.count(more), "firing")) };

@@ -8,12 +8,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::aicore::{Options, Reader};
 use crate::cli::Session;
 use crate::config::Outline;
+use crate::domain::agenda::fires_by;
 use crate::domain::hold::{Hold, Target};
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::kept_on::{KeptOn, windows_let_pass};
 use crate::domain::plan::{Decision, Planned, Question};
 use crate::domain::rule::{Mode, Rule};
+use crate::domain::schedule::OffWindow;
 use crate::executor::survey::{Surveyed, Surveyor};
+use crate::ledger::cursors::Cursor;
+use crate::ledger::runs::OpenRun;
 use crate::ledger::{Ledger, LedgerError};
 
 /// Nobody waits longer for an answer; the hold is taken all the same.
@@ -26,7 +30,7 @@ const REMEMBERED: TimeDelta = TimeDelta::days(31);
 pub struct Effect {
     /// What a rule would stop without it.
     pub kept: Vec<KeptOn>,
-    /// The firings that it lets pass, in order.
+    /// The firings that it lets pass, in order: also those that are due or under way.
     pub firings: Vec<(DateTime<Utc>, RuleName)>,
     /// The first firing after its end, of the rules that it concerns.
     pub next_stop: Option<(DateTime<Utc>, RuleName)>,
@@ -34,6 +38,8 @@ pub struct Effect {
     pub left_anyway: Option<String>,
     /// Why it could not be looked everywhere.
     pub doubts: Vec<String>,
+    /// The option under which the target's name would have been met.
+    pub option: Option<&'static str>,
     /// Names of the target's kind that there are.
     pub names: BTreeSet<String>,
 }
@@ -47,9 +53,11 @@ impl Effect {
 
 /// Looks at what `hold` covers, as the rules and AI Core are now.
 pub async fn effect(session: &Session, outline: &Outline, ledger: &Ledger, hold: &Hold) -> Result<Effect, LedgerError> {
-    let mut look = Look { session, outline, hold, now: session.now(), found: Effect::default() };
-    let (target, since) = (hold.target.clone(), look.now - REMEMBERED);
-    look.found.names = ledger.read(move |tx| tx.names_like(&target, since)).await?;
+    let now = session.now();
+    let (target, since) = (hold.target.clone(), now - REMEMBERED);
+    let (names, open, cursors) =
+        ledger.read(move |tx| Ok((tx.names_like(&target, since)?, tx.open_runs()?, tx.cursors()?))).await?;
+    let mut look = Look { session, outline, hold, now, open, cursors, found: Effect { names, ..Effect::default() } };
     if let Target::Rule(_) = hold.target {
         look.found.names.extend(outline.rules().iter().map(|rule| rule.name.to_string()));
     }
@@ -68,6 +76,9 @@ struct Look<'a> {
     outline: &'a Outline,
     hold: &'a Hold,
     now: DateTime<Utc>,
+    /// Runs that are not over, and how far each rule has been dealt with.
+    open: Vec<OpenRun>,
+    cursors: BTreeMap<RuleName, Cursor>,
     found: Effect,
 }
 
@@ -100,25 +111,40 @@ impl Look<'_> {
         }
     }
 
+    /// The off windows of the firings that have come and whose stops a hold still keeps from being asked for.
+    fn begun(&self, rule: &Rule) -> Vec<OffWindow> {
+        let of_rule = self.open.iter().filter(|run| run.claim.firing.rule == rule.name);
+        let mut windows: Vec<OffWindow> = of_rule.map(|run| run.claim.off_window).collect();
+        let cursor = self.cursors.get(&rule.name).filter(|cursor| cursor.schedule == fires_by(rule));
+        let due = cursor.and_then(|cursor| rule.schedule.due(cursor.after, self.now).run);
+        windows.extend(due.map(|firing| rule.schedule.off_window(firing.at)));
+        windows
+    }
+
     async fn at_rule(&mut self, rule: &Rule, reader: &Reader) {
         let Some(next) = rule.schedule.next_firing(self.now) else { return };
         let question = Question { rule, protect: self.outline.protect(), holds: &[], scheduled: next, now: next };
         let surveyor = Surveyor { reader, clock: &self.session.clock, prices: self.outline.prices(), question };
-        let windows = windows_let_pass(&rule.schedule, self.now, self.hold.until);
+        let mut windows = windows_let_pass(&rule.schedule, self.now, self.hold.until);
+        windows.splice(0..0, self.begun(rule));
+        let observes = || format!("rule {} observes and stops nothing", rule.name);
+        if matches!(self.hold.target, Target::Rule(_)) && rule.mode == Mode::Observe {
+            self.found.left_anyway.get_or_insert_with(observes);
+        }
         let mut concerned = matches!(self.hold.target, Target::Rule(_)) && rule.mode == Mode::Enforce;
         let mut meet = |surveyed: Surveyed| {
             self.found.names.extend(name_of_group(&self.hold.target, &surveyed));
             for planned in surveyed.planned {
                 self.found.names.extend(names_of(&self.hold.target, &planned));
+                self.found.option = self.found.option.or_else(|| option_of(self.hold.target.name(), &planned));
                 if self.hold.covers(&rule.name, &planned.deployment, self.now) {
                     match &planned.decision {
                         Decision::Stop if rule.mode == Mode::Observe => {
-                            let observes = || format!("rule {} observes and stops nothing", rule.name);
                             self.found.left_anyway.get_or_insert_with(observes);
                         }
                         Decision::Stop => {
                             concerned = true;
-                            keep(&mut self.found.kept, planned, &windows);
+                            keep(&mut self.found.kept, planned, &windows, self.now);
                         }
                         Decision::Leave(reason) => {
                             self.found.left_anyway.get_or_insert_with(|| reason.to_string());
@@ -143,17 +169,33 @@ impl Look<'_> {
     }
 }
 
-fn keep(kept: &mut Vec<KeptOn>, planned: Planned, windows: &[crate::domain::schedule::OffWindow]) {
+/// Keeps what is still ahead of the windows; a firing leaves what was created after it.
+fn keep(kept: &mut Vec<KeptOn>, planned: Planned, windows: &[OffWindow], now: DateTime<Utc>) {
     let Planned { deployment, rate, .. } = planned;
+    let was_there = |window: &&OffWindow| deployment.created_at.is_none_or(|at| at <= window.from);
+    let ahead = |window: &OffWindow| OffWindow { from: window.from.max(now), ..*window };
+    let windows: Vec<OffWindow> = windows.iter().filter(was_there).map(ahead).collect();
     let same = |one: &&mut KeptOn| {
         one.deployment.id == deployment.id && one.deployment.resource_group == deployment.resource_group
     };
     if let Some(known) = kept.iter_mut().find(same) {
-        return known.add(windows);
+        return known.add(&windows);
     }
     let mut one = KeptOn { deployment, rate, windows: Vec::new() };
-    one.add(windows);
+    one.add(&windows);
     kept.push(one);
+}
+
+/// The option that would have held `planned` by this name.
+fn option_of(name: &str, planned: &Planned) -> Option<&'static str> {
+    let deployment = &planned.deployment;
+    if name == deployment.id.as_str() {
+        Some("--deployment")
+    } else if name == deployment.configuration() || name == deployment.configuration_id {
+        Some("--configuration")
+    } else {
+        (name == deployment.resource_group.as_str()).then_some("--resource-group")
+    }
 }
 
 fn name_of_group(target: &Target, surveyed: &Surveyed) -> Option<String> {

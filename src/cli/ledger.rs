@@ -18,12 +18,13 @@ use crate::ledger::FILE;
 use crate::ledger::backup::backup;
 use crate::ledger::restore::{Restored, restore};
 use crate::ledger::verify::{Verdict, verify_in};
+use crate::report::form::plural;
 
 /// Standard output or input, in place of a file.
 const STREAM: &str = "-";
 
 pub fn ledger(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let directory = session.outline()?.state_dir().to_owned();
+    let directory = session.outline_without_secrets()?.state_dir().to_owned();
     let (verdict, text, json) = match args {
         Args::Backup { file } if file == Path::new(STREAM) => return backup_to_stdout(&directory),
         Args::Backup { file } => {
@@ -90,7 +91,13 @@ fn backup_to_stdout(directory: &Path) -> Result<Exit, Failure> {
 }
 
 fn in_words(verdict: &Verdict) -> String {
-    let mut text = format!("{} runs, {} deployments, {} mails\n", verdict.runs, verdict.deployments, verdict.mails);
+    let count = |count: i64, noun: &str| plural(usize::try_from(count).unwrap_or(usize::MAX), &count.to_string(), noun);
+    let mut text = format!(
+        "{}, {}, {}\n",
+        count(verdict.runs, "run"),
+        count(verdict.deployments, "deployment"),
+        count(verdict.mails, "mail")
+    );
     for fault in &verdict.faults {
         let _ = writeln!(text, "fault: {fault}");
     }

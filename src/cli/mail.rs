@@ -23,7 +23,7 @@ const SENT_SPAN: TimeDelta = TimeDelta::days(7);
 pub async fn mail(session: &Session, command: Mail) -> Result<Exit, Failure> {
     match command {
         Mail::Test => test(session, &session.config()?).await,
-        Mail::Queue => queue(session, &session.outline()?).await,
+        Mail::Queue => queue(session, &session.outline_without_secrets()?).await,
     }
 }
 

@@ -115,14 +115,12 @@ impl Session {
     /// As much of the configuration as was understood: holds and history need the ledger, not the rules. Faults are said
     /// and do not keep the command from its work; what the daemon does goes by what it has read.
     fn outline(&self) -> Result<Outline, Failure> {
-        let outline = config::outline(&config::find(self.config.as_deref())?, self.now())?;
-        for warning in &outline.warnings {
-            warn!("{warning}");
-        }
-        if let Some(faults) = &outline.faults {
-            warn!("the configuration on disk has faults, and a daemon goes on by what it read before:\n{faults}");
-        }
-        Ok(outline)
+        Ok(said(config::outline(&config::find(self.config.as_deref())?, self.now())?))
+    }
+
+    /// The same for a command that asks nobody but the ledger: who may not read the keys may use it.
+    fn outline_without_secrets(&self) -> Result<Outline, Failure> {
+        Ok(said(config::outline_without_secrets(&config::find(self.config.as_deref())?, self.now())?))
     }
 
     /// The configuration, with its warnings in the log.
@@ -133,6 +131,17 @@ impl Session {
         }
         Ok(config)
     }
+}
+
+/// `outline`, with its warnings and faults in the log.
+fn said(outline: Outline) -> Outline {
+    for warning in &outline.warnings {
+        warn!("{warning}");
+    }
+    if let Some(faults) = &outline.faults {
+        warn!("the configuration on disk has faults, and a daemon goes on by what it read before:\n{faults}");
+    }
+    outline
 }
 
 /// Runs an asynchronous command to its end.

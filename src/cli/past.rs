@@ -189,7 +189,8 @@ pub async fn explain(session: &Session, config: &Config, id: &DeploymentId, at: 
 pub fn may_be_among(counted: &Counted) -> String {
     let left: usize = counted.left_out.values().sum();
     format!(
-        "note: a run may have left it without a row of its own, as the newest that only counts some did with {left} ({})",
+        "note: of a large tenant a run only counts most of what it leaves, and this may be among them: the newest such run \
+         is {} ({left} counted)",
         counted.firing
     )
 }

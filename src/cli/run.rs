@@ -51,7 +51,7 @@ async fn work(session: &Session) -> Result<Exit, Failure> {
     let config = session.config()?;
     info!("time zone data {}", crate::clock::zone_data());
     let ledger = Ledger::open(&config.state_dir)?;
-    let only = DaemonLock::take(ledger.directory())?;
+    let only = DaemonLock::take_for(ledger.directory(), &config.path)?;
     ledger.depends_on(only.anchor());
     let path = config.path.clone();
     let (executor, _lock) = executor(session, config, ledger)?;

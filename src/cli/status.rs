@@ -18,7 +18,8 @@ use crate::domain::rule::Mode;
 use crate::domain::run::RunResult;
 use crate::executor::post::not_in_force;
 use crate::ledger::chores::Chore;
-use crate::ledger::overview::{Daemon, MailCounts, RECENT, RunHead, daemon};
+use crate::ledger::lock::{Holder, daemon};
+use crate::ledger::overview::{MailCounts, RECENT, RunHead};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::report::clean::shorten;
 use crate::report::form::Form;
@@ -30,7 +31,8 @@ const LONGEST_ERROR: usize = 200;
 /// How things stand.
 #[derive(Debug, Default)]
 struct Status {
-    daemon: Daemon,
+    /// The daemon that works on the ledger.
+    daemon: Option<Holder>,
     /// Why rules do not fire, as far as the clock is to blame.
     clock: Option<Implausible>,
     /// False where there is no ledger yet.
@@ -56,7 +58,7 @@ struct RuleStatus {
 }
 
 pub async fn status(session: &Session) -> Result<Exit, Failure> {
-    let outline = session.outline()?;
+    let outline = session.outline_without_secrets()?;
     let status = Status::draw_up(&outline, session.now(), built()).await?;
     let zone_data = crate::clock::zone_data();
     if session.json {
@@ -84,8 +86,9 @@ impl Status {
             Some(ledger) => ledger.read(|tx| Ok((tx.cursors()?, tx.newest_instant()?, tx.in_force()?))).await?,
             None => Default::default(),
         };
-        let in_force = in_force.filter(|_| status.daemon != Daemon::Absent);
-        let on_disk = in_force.map(|known| outline.compared_with(&Fingerprint::new(known.fingerprint)));
+        let in_force = in_force.filter(|_| status.daemon.is_some());
+        let daemons = status.daemon.as_ref().and_then(|holder| holder.config.as_deref());
+        let on_disk = in_force.map(|known| outline.compared_with(&Fingerprint::new(known.fingerprint), daemons));
         status.not_in_force = on_disk.and_then(|on_disk| not_in_force(&on_disk, outline.command()));
         let known = cursors.into_iter().map(|(rule, cursor)| (rule, (cursor.schedule, cursor.after)));
         let agenda = Agenda::new(outline.rules(), &known.collect(), now);
@@ -108,7 +111,7 @@ impl Status {
     /// What needs a person; `status` ends with 1 where there is something.
     fn amiss(&self) -> Vec<String> {
         let mut amiss = Vec::new();
-        if self.daemon == Daemon::Absent {
+        if self.daemon.is_none() {
             amiss.push("no daemon runs: nothing fires".to_owned());
         }
         amiss.extend(self.clock.iter().map(|fault| format!("rules do not fire: {fault}")));
@@ -148,10 +151,10 @@ impl Status {
     fn text(&self, outline: &Outline, zone_data: &str, screen: Screen) -> String {
         let zone = outline.zone_or_utc();
         let form = Form { locale: outline.locale(), zone: &zone };
-        let mut text = match self.daemon {
-            Daemon::Runs(Some(pid)) => format!("the daemon runs, pid {pid}\n"),
-            Daemon::Runs(None) => "the daemon runs\n".to_owned(),
-            Daemon::Absent => "the daemon does not run: nothing fires\n".to_owned(),
+        let mut text = match &self.daemon {
+            Some(Holder { pid: Some(pid), .. }) => format!("the daemon runs, pid {pid}\n"),
+            Some(_) => "the daemon runs\n".to_owned(),
+            None => "the daemon does not run: nothing fires\n".to_owned(),
         };
         for line in self.clock.iter().flat_map(|fault| screen.lines(&format!("RULES DO NOT FIRE: {fault}"))) {
             let _ = writeln!(text, "{line}");
@@ -223,12 +226,9 @@ impl Status {
                 "next_firing": rule.next_firing.map(rfc3339),
             })
         });
-        let pid = match self.daemon {
-            Daemon::Runs(pid) => pid,
-            Daemon::Absent => None,
-        };
+        let pid = self.daemon.as_ref().and_then(|holder| holder.pid);
         json!({
-            "running": self.daemon != Daemon::Absent,
+            "running": self.daemon.is_some(),
             "pid": pid,
             "version": env!("CARGO_PKG_VERSION"),
             "clock": self.clock.as_ref().map(ToString::to_string),
@@ -278,7 +278,7 @@ mod tests {
 
     use chrono::{DateTime, TimeDelta, Utc};
 
-    use super::{Daemon, Status};
+    use super::Status;
     use crate::config::{self, Outline};
     use crate::domain::agenda::fires_by;
     use crate::domain::hold::Target;
@@ -380,7 +380,7 @@ mod tests {
         assert_eq!(json["rules"][0]["last_run"]["result"], serde_json::Value::Null);
         assert_eq!(json["rules"][2]["next_firing"], "2026-11-24T18:00:00Z");
         drop(lock);
-        assert_eq!(Status::draw_up(&outline, now(), DateTime::UNIX_EPOCH).await.unwrap().daemon, Daemon::Absent);
+        assert_eq!(Status::draw_up(&outline, now(), DateTime::UNIX_EPOCH).await.unwrap().daemon, None);
     }
 
     #[tokio::test]

@@ -41,7 +41,16 @@ pub fn load_at(path: &Path, now: DateTime<Utc>) -> Result<(Config, Vec<Warning>)
 
 /// Reads as much as can be told of files that may have faults. Fails where not even the place of the ledger can be told.
 pub fn outline(path: &Path, now: DateTime<Utc>) -> Result<Outline, Faults> {
-    let Read { outline, knows_state_dir } = read(path, &Reading::new(now, true));
+    sketch(path, &Reading::new(now, true))
+}
+
+/// The same, without a look at keys and passwords: for who reads the ledger and asks nobody else.
+pub fn outline_without_secrets(path: &Path, now: DateTime<Utc>) -> Result<Outline, Faults> {
+    sketch(path, &Reading::new(now, false))
+}
+
+fn sketch(path: &Path, reading: &Reading) -> Result<Outline, Faults> {
+    let Read { outline, knows_state_dir } = read(path, reading);
     match outline.faults {
         Some(faults) if !knows_state_dir => Err(faults),
         _ => Ok(outline),
@@ -78,12 +87,17 @@ fn read(path: &Path, reading: &Reading) -> Read {
     if let Some(directory) = state_dir.as_deref().filter(|_| reading.has_secrets && reading.understood.get())
         && let Some(why) = state_dir::obstacle(directory)
     {
+        let (line, column) = main.state_dir_at.as_ref().map_or((1, 1), |origin| (origin.line, origin.column));
+        let remedy = match state_dir::given().filter(|given| *given != *directory) {
+            Some(given) => format!("leave `state_dir` out: the service keeps it in `{}`", given.display()),
+            None => "make it writable, or name another as `state_dir`".to_owned(),
+        };
         reading.note(Warning {
             path: path.to_owned(),
-            line: 1,
-            column: 1,
+            line,
+            column,
             key: Some("state_dir".to_owned()),
-            message: format!("the ledger cannot be kept in `{}`: {why}", directory.display()),
+            message: format!("the ledger cannot be kept in `{}`: {why}; {remedy}", directory.display()),
         });
     }
     let fingerprint = reading.fingerprint();

@@ -66,6 +66,8 @@ pub(super) struct Main {
     pub(super) schedules_at: Option<Origin>,
     /// Where the ledger is.
     pub(super) state_dir: Option<PathBuf>,
+    /// Where it says so.
+    pub(super) state_dir_at: Option<Origin>,
     /// True where `state_dir` is given, right or wrong.
     pub(super) has_state_dir: bool,
     /// Tenants.
@@ -110,6 +112,7 @@ pub(super) fn read(root: &Section<'_, MainKeys>) -> Main {
         schedules: root.get(|k| k.schedules).map(|FilePath(path)| path),
         schedules_at: Some(root.place_of(|k| k.schedules).origin()),
         has_state_dir: root.has(|k| k.state_dir),
+        state_dir_at: Some(root.place_of(|k| k.state_dir).origin()),
         state_dir: root.get(|k| k.state_dir).map(|FilePath(path)| path),
         connections,
         connection_names,

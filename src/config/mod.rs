@@ -57,7 +57,7 @@ pub use connection::Connection;
 pub use fault::{Fault, Faults, Warning};
 pub use find::find;
 pub use fingerprint::Fingerprint;
-pub use load::{load, load_at, load_without_secrets, outline};
+pub use load::{load, load_at, load_without_secrets, outline, outline_without_secrets};
 pub use outline::{OnDisk, Outline, on_disk};
 pub use reading::nearest;
 pub use report::{Attachment, ReportPeriod, ReportSchedule};

@@ -32,6 +32,8 @@ pub struct Outline {
 pub enum OnDisk {
     /// They are what was read.
     Same,
+    /// They are not the files that the daemon reads; it goes by those of this offhours.toml.
+    Another(PathBuf),
     /// They were changed, and not read since.
     Changed,
     /// They were changed and have faults: so many, and the first of them.
@@ -105,10 +107,14 @@ impl Outline {
         &self.config.disabled
     }
 
-    /// How it compares with the configuration whose fingerprint was `in_force`.
-    pub fn compared_with(&self, in_force: &Fingerprint) -> OnDisk {
+    /// How it compares with the configuration whose fingerprint was `in_force`, which the daemon read from `daemons`.
+    pub fn compared_with(&self, in_force: &Fingerprint, daemons: Option<&Path>) -> OnDisk {
         if self.config.fingerprint == *in_force {
             return OnDisk::Same;
+        }
+        let real = |path: &Path| path.canonicalize().ok().or_else(|| std::path::absolute(path).ok());
+        if let Some(other) = daemons.filter(|daemons| real(daemons) != real(self.path())) {
+            return OnDisk::Another(other.to_owned());
         }
         let first = |faults: &Faults| faults.iter().next().map(ToString::to_string).unwrap_or_default();
         let text = |faults: &Faults| first(faults).lines().next().unwrap_or_default().to_owned();
@@ -122,6 +128,6 @@ pub fn on_disk(config: &Config, now: DateTime<Utc>) -> OnDisk {
         |faults| {
             OnDisk::Faulty(faults.iter().count(), faults.to_string().lines().next().unwrap_or_default().to_owned())
         },
-        |outline| outline.compared_with(&config.fingerprint),
+        |outline| outline.compared_with(&config.fingerprint, None),
     )
 }

@@ -108,7 +108,15 @@ pub(super) fn inspect(key: &str, place: Place<'_>, source: &SecretSource) -> Opt
         }
         SecretError::Unreadable { reason, .. } if matches!(source, SecretSource::File(_)) => {
             let message = format!("the file that `{key}` names cannot be read: {reason}");
-            place.fault(message, "a relative path begins where this file is");
+            let under_systemd = std::env::var_os("CREDENTIALS_DIRECTORY").is_some();
+            let hint = match key {
+                "service_key" if under_systemd => "the unit loads it: write `credential = \"service-key\"` instead",
+                "password_file" if under_systemd => {
+                    "the unit loads it: write `password_credential = \"smtp-password\"` instead"
+                }
+                _ => "a relative path begins where this file is",
+            };
+            place.fault(message, hint);
         }
         SecretError::NoFile(_) => {
             place.fault(format!("what `{key}` names is no regular file"), "it is not the file you mean");

@@ -1,7 +1,7 @@
 //! Where the ledger is when offhours.toml does not say. One machine has one ledger: whoever asks about the service's
 //! configuration means the service's ledger, though it may not be theirs to open.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// systemd's own variable; several directories are listed with colons.
@@ -11,9 +11,18 @@ const SERVICE_CONFIG: &str = "/etc/offhours";
 /// The ledger of the service, as its unit names it.
 const SERVICE_STATE: &str = "/var/lib/offhours";
 
-/// True where the environment names the directory, so that no file has to.
+/// The directory that the environment names, so that no file has to.
+pub(super) fn given() -> Option<PathBuf> {
+    variable(GIVEN).as_deref().map(first)
+}
+
+/// True where the environment names the directory.
 pub(super) fn is_given() -> bool {
-    variable(GIVEN).is_some()
+    given().is_some()
+}
+
+fn first(list: &OsStr) -> PathBuf {
+    PathBuf::from(list.to_string_lossy().split(':').next().unwrap_or_default())
 }
 
 /// The directory for the configuration at `config`.
@@ -28,14 +37,14 @@ fn choose(
     exists: impl Fn(&Path) -> bool,
 ) -> Option<PathBuf> {
     let path = |name: &str| variable(name).map(PathBuf::from);
-    let first = |list: PathBuf| list.to_string_lossy().split(':').next().map(PathBuf::from);
     // Under `DynamicUser=` it is a link into a directory that only root can look into; that it is there is enough.
     let of_service = || {
         let (is_the_services, state) = (config.starts_with(SERVICE_CONFIG), Path::new(SERVICE_STATE));
         (is_the_services && exists(state)).then(|| state.to_owned())
     };
-    path(GIVEN)
-        .and_then(first)
+    variable(GIVEN)
+        .as_deref()
+        .map(first)
         .or_else(of_service)
         .or_else(|| Some(path("XDG_STATE_HOME")?.join("offhours")))
         .or_else(|| Some(path("HOME")?.join(".local/state/offhours")))

@@ -72,6 +72,8 @@ pub struct Hold {
     pub reason: String,
     /// Who wanted it.
     pub by: String,
+    /// When somebody ended it before its time.
+    pub removed_at: Option<DateTime<Utc>>,
 }
 
 impl Hold {

@@ -156,7 +156,8 @@ impl Question<'_> {
 
 /// The hold that keeps `deployment` on for `rule` at `now`, if there is one. Asked once more right before each stop.
 pub fn held(holds: &[Hold], rule: &RuleName, deployment: &Deployment, now: DateTime<Utc>) -> Option<Reason> {
-    let hold = holds.iter().find(|hold| hold.covers(rule, deployment, now))?;
+    // Of several the one that lasts longest says until when.
+    let hold = holds.iter().filter(|hold| hold.covers(rule, deployment, now)).max_by_key(|hold| hold.until)?;
     Some(Reason::Held { by: hold.by.clone(), until: hold.until, why: hold.reason.clone() })
 }
 

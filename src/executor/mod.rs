@@ -28,7 +28,7 @@ use crate::executor::task::Task;
 use crate::executor::tenants::Tenants;
 use crate::ledger::in_force::InForce;
 use crate::ledger::lock;
-use crate::ledger::runs::{Claim, Filter, OpenRun, RunId};
+use crate::ledger::runs::{Claim, Filter, INTERRUPTED, OpenRun, RunId};
 use crate::ledger::{Ledger, LedgerError};
 use crate::report::{self, Observed};
 
@@ -80,7 +80,7 @@ pub struct Executor {
 #[derive(Debug, thiserror::Error)]
 pub enum FireError {
     /// The previous run is still going.
-    #[error("rule `{0}` is running already: wait for its end, or see `offhours history`")]
+    #[error("rule `{0}` is running already: wait for its end; `offhours status` shows how it stands")]
     Running(crate::domain::id::RuleName),
     /// Fired twice in one second.
     #[error("rule `{0}` was fired in this very second already")]
@@ -302,9 +302,8 @@ impl Executor {
             );
         }
         let rows = self.earlier(open).await;
-        let reason = "interrupted: offhours was stopped; the next start resumes it";
         info!(rule = %open.claim.firing.rule, run = id.0, "interrupted {}", open.claim.firing);
-        Ended { rows, ..Ended::new(RunResult::Interrupted, reason) }.into_run(open, resumed, now)
+        Ended { rows, ..Ended::new(RunResult::Interrupted, INTERRUPTED) }.into_run(open, resumed, now)
     }
 
     /// Takes over the runs whose executor is no more, for [`Self::carry_out`] to finish; also those of this process that

@@ -61,6 +61,13 @@ pub fn run_mails(config: &Config, rule: Option<&Rule>, told: Told<'_>, now: Date
 pub fn not_in_force(on_disk: &OnDisk, command: &str) -> Option<String> {
     let why = match on_disk {
         OnDisk::Same => return None,
+        OnDisk::Another(path) => {
+            return Some(format!(
+                "The daemon goes by another configuration, `{}`, and both share this ledger: nothing of this one fires. Give \
+                 it a `state_dir` of its own.",
+                path.display()
+            ));
+        }
         OnDisk::Changed => format!(
             "it was changed and not read since. `systemctl reload offhours` (or SIGHUP) reads it, `{command} check` says \
              whether it can be read"

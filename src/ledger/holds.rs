@@ -85,7 +85,7 @@ impl Tx<'_> {
     /// The holds that were in force at any time from `from` to `to`.
     pub fn holds_in(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<Hold>, LedgerError> {
         let mut statement = self.0.prepare_cached(
-            "SELECT id, kind, name, created_at, until, reason, by FROM hold
+            "SELECT id, kind, name, created_at, until, reason, by, removed_at FROM hold
              WHERE created_at <= ?2 AND until > ?1 AND (removed_at IS NULL OR removed_at > ?1) ORDER BY id",
         )?;
         let mut found = statement.query(params![to_ms(from), to_ms(to)])?;
@@ -99,6 +99,7 @@ impl Tx<'_> {
                 until: from_ms(columns.get(4)?)?,
                 reason: columns.get(5)?,
                 by: columns.get(6)?,
+                removed_at: columns.get::<_, Option<i64>>(7)?.map(from_ms).transpose()?,
             });
         }
         Ok(holds)

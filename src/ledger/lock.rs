@@ -2,6 +2,7 @@
 //! kernel lets go of it however the process ends, so that a run without a living executor can be told from one that
 //! is going on.
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
@@ -13,12 +14,14 @@ use crate::ledger::place::{self, Anchor};
 
 /// How executors' names begin.
 const EXECUTOR: &str = "executor-";
+/// What the daemon's is called.
+const DAEMON: &str = "daemon";
 /// How the names of lock files end.
 const ENDING: &str = ".lock";
 /// What a lock file holds before the number of the process.
 const SIGNATURE: &str = "pid ";
-/// The most of a lock file that is read.
-const LONGEST_SIGNATURE: u64 = 100;
+/// The most of a lock file that is read: a number and a path.
+const LONGEST_SIGNATURE: u64 = 5_000;
 /// An unlocked executor's file of this age has no owner any more.
 const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);
 
@@ -29,9 +32,18 @@ pub struct DaemonLock(Held);
 impl DaemonLock {
     /// Takes it, or says who has it. Who has it also tidies up.
     pub fn take(directory: &Path) -> Result<Self, LedgerError> {
-        let held = lock(directory, "daemon")?;
+        let held = lock(directory, DAEMON)?;
         sweep(directory);
         Ok(Self(held))
+    }
+
+    /// Takes it for a daemon that goes by the configuration at `config`: whoever meets the lock should know which.
+    pub fn take_for(directory: &Path, config: &Path) -> Result<Self, LedgerError> {
+        let lock = Self::take(directory)?;
+        let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+        let unusable = |source| LedgerError::Directory { path: directory.to_owned(), source }.or_full(directory);
+        write!(&lock.0.file, "\n{}", config.display()).map_err(unusable)?;
+        Ok(lock)
     }
 
     /// What must stay where it is, or a second daemon could begin.
@@ -100,9 +112,36 @@ pub fn is_alive(directory: &Path, name: &str) -> bool {
     }
 }
 
-/// What the lock called `name` says of the process that holds it; empty where it says nothing.
-pub fn signature(directory: &Path, name: &str) -> String {
-    place::options().read(true).open(lock_path(directory, name)).map_or_else(|_| String::new(), |file| signed(&file))
+/// A process that holds a lock, as far as the lock's file says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holder {
+    /// Its number.
+    pub pid: Option<u32>,
+    /// The configuration that it goes by, where it is a daemon of this version.
+    pub config: Option<PathBuf>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "{SIGNATURE}{pid}")?,
+            None => f.write_str("of unknown pid")?,
+        }
+        self.config.iter().try_for_each(|config| write!(f, ", which goes by `{}`", config.display()))
+    }
+}
+
+/// The daemon of a state directory; none where none lives.
+pub fn daemon(directory: &Path) -> Option<Holder> {
+    is_alive(directory, DAEMON).then(|| holder(directory, DAEMON))
+}
+
+fn holder(directory: &Path, name: &str) -> Holder {
+    let file = place::options().read(true).open(lock_path(directory, name));
+    let signature = file.map_or_else(|_| String::new(), |file| signed(&file));
+    let mut lines = signature.lines();
+    let pid = lines.next().and_then(|line| line.strip_prefix(SIGNATURE)?.parse().ok());
+    Holder { pid, config: lines.next().map(PathBuf::from) }
 }
 
 fn signed(file: &File) -> String {
@@ -148,9 +187,7 @@ fn lock(directory: &Path, name: &str) -> Result<Held, LedgerError> {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let holder = Some(signature(&place, name)).filter(|holder| !holder.is_empty());
-                let holder = holder.unwrap_or_else(|| "of unknown pid".to_owned());
-                return Err(LedgerError::Held { path: directory.to_owned(), holder });
+                return Err(LedgerError::Held { path: directory.to_owned(), holder: holder(&place, name).to_string() });
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
@@ -203,7 +240,9 @@ mod tests {
         let Err(LedgerError::Held { holder, .. }) = DaemonLock::take(directory.path()) else { panic!("accepted") };
         assert_eq!(holder, format!("pid {}", std::process::id()));
         drop(first);
-        DaemonLock::take(directory.path()).unwrap();
+        let _second = DaemonLock::take_for(directory.path(), "/srv/a/offhours.toml".as_ref()).unwrap();
+        let Err(LedgerError::Held { holder, .. }) = DaemonLock::take(directory.path()) else { panic!("accepted") };
+        assert_eq!(holder, format!("pid {}, which goes by `/srv/a/offhours.toml`", std::process::id()));
     }
 
     #[test]

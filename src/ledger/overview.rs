@@ -1,7 +1,5 @@
 //! How things stand, for `status` and metrics: a few rows by index, however long the history has grown.
 
-use std::path::Path;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{OptionalExtension, Row as Columns, params};
 
@@ -10,7 +8,6 @@ use crate::domain::rule::Mode;
 use crate::domain::run::{Firing, RunResult, Trigger};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
-use crate::ledger::lock;
 use crate::ledger::runs::mode;
 use crate::ledger::values::{from_ms, instant, optional_instant, parsed, to_ms};
 
@@ -64,28 +61,31 @@ impl Matches {
     }
 }
 
-/// Whether a daemon works on a state directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Daemon {
-    /// None does.
-    #[default]
-    Absent,
-    /// One does; its process, where its lock tells.
-    Runs(Option<u32>),
-}
-
-/// Looks whether a daemon holds the lock of `directory`.
-pub fn daemon(directory: &Path) -> Daemon {
-    const NAME: &str = "daemon";
-    if !lock::is_alive(directory, NAME) {
-        return Daemon::Absent;
-    }
-    Daemon::Runs(lock::signature(directory, NAME).strip_prefix("pid ").and_then(|pid| pid.parse().ok()))
-}
-
 impl Tx<'_> {
-    /// The newest run of `rule`, by its scheduled instant.
+    /// The runs that are at work, oldest first.
+    pub fn under_way(&self) -> Result<Vec<RunHead>, LedgerError> {
+        let mut statement =
+            self.0.prepare_cached("SELECT * FROM run WHERE open AND result IS NULL ORDER BY +scheduled_at, id")?;
+        let mut found = statement.query([])?;
+        let mut runs = Vec::new();
+        while let Some(columns) = found.next()? {
+            runs.push(head(columns)?);
+        }
+        Ok(runs)
+    }
+
+    /// The run of `rule` that is not over, or else the newest by its scheduled instant: what was skipped because of an open
+    /// run says less than that run.
     pub fn last_run(&self, rule: &RuleName) -> Result<Option<RunHead>, LedgerError> {
+        let open = self
+            .0
+            .prepare_cached("SELECT * FROM run WHERE open AND rule = ?1")?
+            .query_row([rule.as_str()], |columns| Ok(head(columns)))
+            .optional()?
+            .transpose()?;
+        if open.is_some() {
+            return Ok(open);
+        }
         self.0
             .prepare_cached("SELECT * FROM run WHERE rule = ?1 ORDER BY scheduled_at DESC LIMIT 1")?
             .query_row([rule.as_str()], |columns| Ok(head(columns)))

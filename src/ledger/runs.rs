@@ -11,6 +11,10 @@ use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::values::{instant, parsed, to_ms};
 
+/// What is said of a run that a stop of offhours itself broke off.
+pub const INTERRUPTED: &str =
+    "interrupted: offhours was stopped; its next start looks at what was asked for, and goes on with the rest";
+
 /// A run's number in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub i64);
@@ -163,9 +167,9 @@ impl Tx<'_> {
     /// Marks a run of `executor` as interrupted; it stays open and is resumed by the next start.
     pub fn interrupt(&self, id: RunId, executor: &str, at: DateTime<Utc>) -> Result<(), LedgerError> {
         self.0.execute(
-            "UPDATE run SET result = ?2, reason = 'interrupted: offhours was stopped', finished_at = ?3
+            "UPDATE run SET result = ?2, reason = ?5, finished_at = ?3
              WHERE id = ?1 AND executor = ?4 AND open",
-            params![id.0, RunResult::Interrupted.as_str(), to_ms(at), executor],
+            params![id.0, RunResult::Interrupted.as_str(), to_ms(at), executor, INTERRUPTED],
         )?;
         Ok(())
     }

@@ -76,6 +76,7 @@ pub fn prepare(output: &Path) -> Result<Rehearsal, DemoError> {
         until: instant("2026-10-22T07:00:00+02:00")?,
         reason: "training night for the defects model".to_owned(),
         by: "ada".to_owned(),
+        removed_at: None,
     };
     let output = output.to_owned();
     Ok(Rehearsal { config, fleets, holds: vec![hold], from: instant(FROM)?, to: instant(TO)?, output })

@@ -52,6 +52,8 @@ pub struct Digest {
     pub(super) held: Held,
     pub(super) unpriced: Unpriced,
     pub(super) prices: Prices,
+    /// Runs of this time that are at work and so in no figure.
+    pub(super) under_way: usize,
     newest_change: Option<DateTime<Utc>>,
     once: Once,
     /// The run that is being told.
@@ -99,6 +101,11 @@ impl Digest {
     /// When a run last ended or a cost was last settled.
     pub fn newest_change(&self) -> Option<DateTime<Utc>> {
         self.newest_change
+    }
+
+    /// One more run of this time has not ended.
+    pub fn meet_under_way(&mut self) {
+        self.under_way += 1;
     }
 
     /// True where no run was told.

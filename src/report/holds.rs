@@ -52,7 +52,8 @@ impl Held {
         for hold in holds {
             let until = hold.until.to_rfc3339_opts(SecondsFormat::Secs, true);
             let kept = met.remove(format!("by {} until {until}: {}", hold.by, hold.reason).as_str());
-            let until = form.instant(hold.until);
+            let removed = hold.removed_at.map_or_else(String::new, |at| format!(", removed {}", form.instant(at)));
+            let until = form.instant(hold.until) + &removed;
             let who = format!("{} until {until}: {}", shorten(&hold.by, 60), shorten(&hold.reason, LONGEST_REASON));
             known.push(vec![Cell::new(target(&hold.target), who), price_cell(kept, form)]);
         }

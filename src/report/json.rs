@@ -256,6 +256,7 @@ fn json_hold(hold: &Hold) -> Value {
         "until": instant(hold.until),
         "reason": hold.reason,
         "by": hold.by,
+        "removed_at": hold.removed_at.map(instant),
     })
 }
 

@@ -110,7 +110,7 @@ impl Facts<'_> {
         let (form, stopped) = (self.form, self.digest.tally.stopped);
         let runs = self.digest.enforced.count;
         if runs == 0 {
-            return "No rule fired.".to_owned();
+            return if self.digest.under_way == 0 { "No rule fired." } else { "No run has ended yet." }.to_owned();
         }
         let deployments = plural(stopped, &form.count(stopped), "deployment");
         format!("{deployments} stopped in {}.", plural(runs, &form.count(runs), "run"))

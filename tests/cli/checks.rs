@@ -45,7 +45,7 @@ fn c76_an_online_check_says_what_it_saw_when_all_is_well_and_sends_nothing() {
     bench.configure(&(PRICES.to_owned() + &mail_to(sink.port)));
     let said = bench.run(&["check", "--online", "--strict"]).ends(0).out;
     for line in [
-        "connection dev: key accepted by 127.0.0.1 and 127.0.0.1; 4 resource groups; takes stops in bulk",
+        "connection dev: key accepted by 127.0.0.1; 4 resource groups; takes stops in bulk",
         "\n  matches 3 deployments now, and would stop 1\n",
         &format!("mail: 127.0.0.1:{} in clear on this machine answers, and accepts the login of `offhours`", sink.port),
     ] {

@@ -6,9 +6,9 @@ use chrono::TimeDelta;
 use insta::assert_snapshot;
 use offhours::simulator::{Fault, Fleet};
 
-use crate::bench::{Bench, Daemon, MAIL_TO_FILES, fires_at, fires_soon, fleet, idle_rule, names, now};
+use crate::bench::{Bench, Daemon, MAIL_TO_FILES, fires_at, fires_soon, fleet, idle_rule, names, now, rule};
 use crate::given::PRICES;
-use crate::said::masked;
+use crate::said::{flowing, masked};
 
 fn hold<'a>(target: [&'a str; 2], until: &'a str) -> Vec<&'a str> {
     vec!["hold", "add", target[0], target[1], "--until", until, "--reason", "training night"]
@@ -86,6 +86,9 @@ fn u23_a_name_with_a_typing_error_holds_nothing_and_the_right_one_is_named() {
         (["--resource-group", "dev-visoin"], "dev-vision"),
         (["--configuration", "invoice-orc"], "invoice-ocr"),
         (["--rule", "evenings"], "evening"),
+        (["--deployment", "invoice-ocr"], "--configuration invoice-ocr"),
+        (["--configuration", "dev-vision"], "--resource-group dev-vision"),
+        (["--resource-group", "d12detect"], "--deployment d12detect"),
     ] {
         let said = bench.run(&hold(target, "5d")).ends(2);
         assert!(said.err.contains(&format!("did you mean `{right}`?")), "{}", said.err);
@@ -116,6 +119,62 @@ fn u24_a_hold_that_changes_nothing_says_so() {
     assert!(daemon.ends().success());
     let said = bench.run(&hold(["--deployment", "d11invoice"], "5d")).ends(0);
     assert!(said.out.contains("no daemon goes by this ledger now"), "{}", said.out);
+}
+
+/// A firing that waits for the daemon, and one that is at work, ask for holds before each stop.
+#[test]
+fn u24_a_hold_counts_the_firing_that_is_due_and_the_run_that_is_under_way() {
+    let bench = Bench::new(fleet(2), &fires_soon("evening"));
+    bench.stays_stopping();
+    let daemon = bench.daemon();
+    bench.waits_for_patch();
+    let said = bench.run(&hold(["--rule", "evening"], "1h")).ends(0);
+    assert!(said.out.contains("rule evening, which has come"), "{}", said.out);
+    assert!(!said.out.contains("no rule fires"), "{}", said.out);
+
+    let (since, run) = (bench.run(&["history"]).ends(0).out, bench.run(&["history", "evening"]).ends(0).out);
+    assert!(since.contains("under way: evening, ") && run.contains("under way: evening, "), "{since}{run}");
+    let report = bench.run(&["report", "--period", "today"]).ends(0).out;
+    assert!(report.contains("No run has ended yet.") && !report.contains("No rule fired"), "{report}");
+    assert!(report.contains("A run of rule evening is under way"), "{report}");
+    assert!(daemon.ends().success());
+
+    // A firing by hand that comes too early hides nothing of the run that is to be gone on with.
+    let status = bench.run(&["status"]).ends(1).out;
+    assert!(status.contains("interrupted"), "{status}");
+    let run = bench.run(&["history", "evening"]).ends(0).out;
+    assert!(flowing(&run).contains("its next start looks at what was asked for"), "{run}");
+}
+
+#[test]
+fn u24_a_firing_that_came_while_no_daemon_ran_is_kept_from_stopping() {
+    let at = |hours: i64| (now() + TimeDelta::hours(hours)).format("%-M %-H %-d %-m *").to_string();
+    let bench = Bench::new(fleet(1), &rule("evening", &at(-1)).replace("0 0 1 1 *", &at(12)));
+    assert!(bench.daemon().ends().success());
+    bench.was_dealt_with_until(now() - TimeDelta::hours(2));
+    let said = bench.run(&hold(["--deployment", "d001"], "1h")).ends(0);
+    assert!(said.out.contains("rule evening, which has come"), "{}", said.out);
+    let daemon = bench.daemon();
+    let run = bench.waits_for_run();
+    assert_eq!(run.deployments[0].outcome.as_str(), "left", "{run:?}");
+    assert!(daemon.ends().success());
+}
+
+#[test]
+fn u24_a_hold_on_a_rule_that_observes_names_that_and_of_two_holds_the_longer_one_is_told() {
+    let rule = fires_at("evening", now() + TimeDelta::days(3)).replace("until", "mode = \"observe\"\nuntil");
+    let bench = Bench::new(fleet(1), &rule);
+    let daemon = bench.daemon();
+    let said = bench.run(&hold(["--rule", "evening"], "5d")).ends(0).out;
+    assert!(said.contains("(rule evening observes and stops nothing)"), "{said}");
+    let until = |days: i64| (now() + TimeDelta::days(days)).format("%Y-%m-%d").to_string();
+    for days in [9, 7] {
+        bench.run(&hold(["--deployment", "d001"], &until(days))).ends(0);
+    }
+    let long = bench.run(&["hold", "list", "--json"]).ends(0).json()[1]["until"].as_str().unwrap().to_owned();
+    let plan = bench.run(&["plan", "--json"]).ends(0).out;
+    assert!(plan.contains(&format!("until {long}")), "{plan}");
+    assert!(daemon.ends().success());
 }
 
 #[test]
@@ -176,6 +235,39 @@ fn u27_a_configuration_that_is_not_in_force_is_said_by_status_and_by_each_mail()
 }
 
 #[test]
+fn u27_two_configurations_that_share_a_ledger_are_told_so() {
+    let one = Bench::new(fleet(1), &idle_rule("evening"));
+    let daemon = one.daemon();
+    let other = Bench::new(fleet(1), &idle_rule("night"));
+    let text = fs::read_to_string(other.path("offhours.toml")).unwrap();
+    let shared = format!("state_dir = \"{}\"", one.state().display());
+    other.write("offhours.toml", &text.replace("state_dir = \"state\"", &shared));
+    let status = flowing(&other.run(&["status"]).ends(1).out);
+    assert!(status.contains("The daemon goes by another configuration, `"), "{status}");
+    assert!(
+        status.contains("Give it a `state_dir` of its own") && !status.contains("not the one in force"),
+        "{status}"
+    );
+    let said = other.run(&["run"]).ends(75).err;
+    assert!(said.contains("which goes by `") && said.contains("each needs a `state_dir` of its own"), "{said}");
+    assert!(!one.run(&["status"]).ends(0).out.contains("another configuration"));
+    assert!(daemon.ends().success());
+}
+
+/// Whoever may not read the service key may know how things stand.
+#[test]
+fn u27_what_only_the_ledger_answers_needs_no_key() {
+    let bench = Bench::new(fleet(1), &idle_rule("evening"));
+    let daemon = bench.daemon();
+    fs::remove_file(bench.path("dev.json")).unwrap();
+    for command in [&["status"][..], &["history"], &["hold", "list"], &["mail", "queue"]] {
+        let said = bench.run(command).ends(0);
+        assert!(!said.err.contains("faults") && !said.out.contains("fault"), "{command:?}: {}{}", said.err, said.out);
+    }
+    assert!(daemon.ends().success());
+}
+
+#[test]
 fn u28_what_a_notice_prints_holds_from_any_directory() {
     let bench = Bench::new(
         fleet(2),
@@ -215,7 +307,7 @@ fn a_backup_goes_through_a_pipe_and_comes_back_through_one() {
     let mut backup = bench.command(&["ledger", "backup", "-"]);
     let backup = backup.stdout(fs::File::create(bench.path("monday")).unwrap()).output().unwrap();
     assert!(backup.status.success());
-    assert!(String::from_utf8(backup.stderr).unwrap().contains("1 runs, 1 deployments, 1 mails"));
+    assert!(String::from_utf8(backup.stderr).unwrap().contains("1 run, 1 deployment, 1 mail"));
     let mut restore = bench.command(&["ledger", "restore", "-"]);
     let restore = restore.stdin(fs::File::open(bench.path("monday")).unwrap()).output().unwrap();
     assert!(restore.status.success(), "{}", String::from_utf8_lossy(&restore.stderr));

@@ -27,7 +27,7 @@ fn p45_a_backup_is_put_back_and_what_that_means_is_said() {
         "what came due before is not caught up\n",
         "1 holds that it lacked were carried over\n",
         "runs and stops since the backup are not in it",
-        "1 runs, 1 deployments, 1 mails\n",
+        "1 run, 1 deployment, 1 mail\n",
     ] {
         assert!(said.out.contains(part), "`{part}` is not in: {}", said.out);
     }

@@ -410,7 +410,12 @@ fn p36_what_a_run_left_without_a_row_is_told_by_plan_and_explain_of_the_past() {
     let (with, without): (Vec<String>, Vec<String>) = ids.partition(kept);
     assert_eq!((with.len(), without.len()), (100, 5));
     let said = bench.run(&["explain", &without[0], "--at", &then]).ends(0).out;
-    assert!(said.contains(" kept a row of a deployment `") && said.contains("did with 5 (evenings@"), "{said}");
+    assert!(
+        said.contains(" kept a row of a deployment `")
+            && said.contains("such run is evenings@")
+            && said.contains("(5 counted)"),
+        "{said}"
+    );
     let said = bench.run(&["explain", &with[0], "--at", &then]).ends(0).out;
     assert!(said.contains("evenings: left: excluded"), "{said}");
     let said = bench.run(&["explain", &without[0], "--at", &then, "--json"]).ends(0);

@@ -16,6 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use offhours::clock::Clock;
 use offhours::domain::run::Run;
 use offhours::ledger::Ledger;
+use offhours::ledger::cursors::Cursor;
 use offhours::ledger::outbox::QueuedMail;
 use offhours::ledger::runs::Filter;
 use offhours::simulator::{Entry, Fault, Fleet, Simulator};
@@ -155,6 +156,16 @@ impl Bench {
     pub fn open_runs(&self) -> usize {
         let Ok(Some(ledger)) = Ledger::open_to_read(&self.state()) else { return 0 };
         self.runtime.block_on(ledger.read(|tx| tx.open_runs())).map_or(usize::MAX, |runs| runs.len())
+    }
+
+    /// Sets the ledger back, as if no daemon had run since `after`.
+    pub fn was_dealt_with_until(&self, after: DateTime<Utc>) {
+        let ledger = Ledger::open(&self.state()).unwrap();
+        let set_back = ledger.write(move |tx| {
+            let cursors = tx.cursors()?;
+            cursors.into_iter().try_for_each(|(rule, cursor)| tx.move_cursor(&rule, &Cursor { after, ..cursor }))
+        });
+        self.runtime.block_on(set_back).unwrap();
     }
 
     /// The mails in the ledger.

@@ -109,7 +109,7 @@ fn p10_a_second_daemon_is_refused_and_told_who_is_there() {
     let bench = Bench::new(fleet(1), &idle_rule("evening"));
     let daemon = bench.daemon();
     let said = bench.run(&["run"]).ends(75);
-    assert!(said.err.contains(&format!("another offhours (pid {}) holds the state directory", daemon.child.id())));
+    assert!(said.err.contains(&format!("another offhours (pid {}, which goes by `", daemon.child.id())));
 }
 
 /// Two hosts know nothing of each other: here they share their files, but not the state directory.

@@ -148,6 +148,7 @@ pub fn hold() -> Hold {
         until: utc("2026-11-24T07:00:00Z"),
         reason: "load test for the release".to_owned(),
         by: "Mara Lind".to_owned(),
+        removed_at: None,
     }
 }
 

@@ -137,7 +137,9 @@ fn c78_a_label_whose_key_only_looks_like_ours_leaves_the_group_whatever_its_valu
         Scenario::evenings().fleet(fleet).fire()
     };
     let prefix = "ext.ai.sap.com";
-    for key in ["offhours-hold", "offhours_hold_until", "offhours-until", "off-hours", "Off Hours", "offhour", "offhours."] {
+    for key in
+        ["offhours-hold", "offhours_hold_until", "offhours-until", "off-hours", "Off Hours", "offhour", "offhours."]
+    {
         let said = format!("opted out by label: `{prefix}/{key}` is not understood, which counts as `off`");
         labelled(&format!("{prefix}/{key}")).patches(0).outcome("d001", "left", &said);
     }
