@@ -305,6 +305,9 @@ grep -q "^$named: no faults" /proof/check || broken "the caller's environment is
     broken "the service's environment is not read out: $("${ctl[@]}" hold list --json)"
 "${ctl[@]}" hold remove 2 >/dev/null || broken "it removes a hold"
 "${ctl[@]}" ledger verify >/dev/null || broken "the ledger is whole"
+code=0
+setpriv --reuid=nobody --regid=nogroup --clear-groups "${ctl[@]}" status >/proof/refused 2>&1 || code=$?
+[ "$code" = 2 ] && grep -q 'sudo offhoursctl' /proof/refused || broken "offhoursctl without sudo: $(cat /proof/refused)"
 ok "offhoursctl takes no --config, no file of the caller's and nothing of his environment"
 rm /run/systemd/system/offhours.service.d/command.conf
 systemctl daemon-reload
