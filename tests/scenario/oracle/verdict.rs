@@ -79,12 +79,23 @@ impl Oracle<'_> {
         };
         // Where a person's request came between ours and its answer, nobody can know whose stop it was.
         let stop = ours.or_else(|| self.accepted(run, key, true).filter(|_| row.requested_at.is_some()));
+        let is_earlier = row.outcome == Outcome::Unconfirmed && row.requested_at.is_none();
+        let stop = stop.or_else(|| self.accepted_before(run, key).filter(|_| is_earlier));
         let stop = stop.ok_or("counts without an accepted stop")?;
         let seen = self.seen(key)?;
         let begins_exactly = self.begins_well(run, row, key, stop, from)?;
         let ends_exactly = self.ends_well(run, row, key, seen, (from, to))?;
         let figure = self.figure(run, row, seen, stop, (from, to))?;
         Ok(Judged::Counts { figure, is_exact: begins_exactly && ends_exactly, some_time: from < to })
+    }
+
+    /// The newest stop that an earlier run had asked for: what was still on its way off when this run began counts in its
+    /// window, where it counts in no other.
+    fn accepted_before(&self, run: &Run, key: &Key) -> Option<&Asked> {
+        let earlier = self.log.asked.iter().filter(|asked| asked.key == *key && asked.at < run.started_at);
+        earlier
+            .filter(|asked| asked.accepted_as.is_some() && self.log.run_of(asked).is_some())
+            .max_by_key(|asked| asked.at)
     }
 
     fn seen(&self, key: &Key) -> Result<&Seen, String> {
@@ -107,7 +118,8 @@ impl Oracle<'_> {
 
     /// Counting begins when AI Core reports STOPPED, at its own time where it tells one, else when somebody saw it.
     fn begins_well(&self, run: &Run, row: &Row, key: &Key, stop: &Asked, from: DateTime<Utc>) -> Result<bool, String> {
-        let requested_at = row.requested_at.ok_or("counts without a request")?;
+        // What an earlier run had asked for has no request of this one.
+        let requested_at = row.requested_at.unwrap_or(stop.at);
         if requested_at > stop.at && !stop.by_a_person {
             return Err(format!("written down at {requested_at}, after the tenant was asked"));
         }
