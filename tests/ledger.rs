@@ -14,14 +14,19 @@ use offhours::domain::deployment::Nodes;
 use offhours::domain::hold::Target;
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
 use offhours::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
+use offhours::domain::reason::{ReasonCode, ReasonKind};
 use offhours::domain::rule::Mode;
-use offhours::domain::run::{EndedBy, Firing, Outcome, Row, Run, RunResult, Settlement, Trigger};
+use offhours::domain::run::{EndedBy, Firing, LeftKind, Outcome, Row, Run, RunResult, Settlement, Trigger};
 use offhours::domain::schedule::OffWindow;
 use offhours::ledger::cursors::Cursor;
 use offhours::ledger::outbox::{Letter, MailState, NewMail};
 use offhours::ledger::runs::{Claim, Filter, NewRun};
 use offhours::ledger::verify::verify;
 use offhours::ledger::{FILE, Ledger, LedgerError};
+
+fn kind(code: ReasonCode) -> LeftKind {
+    LeftKind { reason: ReasonKind::Plain(code), is_selected: code != ReasonCode::NotSelected }
+}
 
 fn utc(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -56,8 +61,9 @@ fn row(run: &NewRun) -> Row {
         configuration_id: "c1".to_owned(),
         configuration_name: Some("chat".to_owned()),
         scenario_id: None,
+        is_selected: true,
         outcome: Outcome::Stopped,
-        reason: String::new(),
+        reason: None,
         requested_at: Some(utc("2026-11-23T18:00:01Z")),
         confirmed_at: Some(confirmed_at),
         expires_at: None,
@@ -70,7 +76,7 @@ fn row(run: &NewRun) -> Row {
 
 fn finished(new: &NewRun) -> Run {
     let finished_at = new.started_at + TimeDelta::minutes(1);
-    Run { deployments: vec![row(new)], ..new.ended(RunResult::Done, "", finished_at) }
+    Run { deployments: vec![row(new)], ..new.ended(RunResult::Done, Vec::new(), finished_at) }
 }
 
 fn mail(n: u32) -> NewMail {
@@ -112,12 +118,12 @@ async fn p36_what_was_left_without_a_row_is_read_back_as_it_was_counted() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(directory.path()).unwrap();
     let Claim::Taken(id) = claim(&ledger, &firing()).await else { panic!("not taken") };
-    let left_out = [("not selected".to_owned(), 99_000), ("younger than min_age".to_owned(), 7)].into();
+    let left_out = [(kind(ReasonCode::NotSelected), 99_000), (kind(ReasonCode::TooYoung), 7)].into();
     let run = Run { left_out, ..finished(&firing()) };
     let written = run.clone();
     ledger.write(move |tx| tx.finish(id, &written)).await.unwrap();
     assert_eq!(history(&ledger).await, std::slice::from_ref(&run));
-    assert_eq!(run.totals().left, 99_007);
+    assert_eq!(run.tally().left, 99_007);
     let newest = ledger.read(|tx| tx.newest_counted(firing().firing.at)).await.unwrap().unwrap();
     assert_eq!((newest.firing, newest.left_out), (firing().firing, run.left_out));
     let before = firing().firing.at - TimeDelta::seconds(1);

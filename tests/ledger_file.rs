@@ -41,7 +41,7 @@ fn firing(executor: &str) -> NewRun {
 }
 
 fn concluded(new: &NewRun) -> Run {
-    new.ended(RunResult::Done, "", new.started_at)
+    new.ended(RunResult::Done, Vec::new(), new.started_at)
 }
 
 fn mail() -> NewMail {

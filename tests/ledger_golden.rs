@@ -12,8 +12,10 @@ use offhours::domain::deployment::Nodes;
 use offhours::domain::hold::Target;
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
 use offhours::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
+use offhours::domain::reason::Reason;
 use offhours::domain::rule::Mode;
-use offhours::domain::run::{EndedBy, Firing, Leak, OBSERVED, Outcome, Row, Run, RunResult, Settlement, Trigger};
+use offhours::domain::run::{EndedBy, Firing, Leak, Outcome, Row, Run, RunResult, Settlement, Trigger};
+use offhours::domain::run_reason::RunReason;
 use offhours::domain::schedule::OffWindow;
 use offhours::ledger::announced::Announcement;
 use offhours::ledger::backup::backup;
@@ -69,8 +71,9 @@ fn row(new: &NewRun, number: usize, outcome: Outcome, rate: HourlyRate) -> Row {
         configuration_id: format!("c{number}"),
         configuration_name: number.is_multiple_of(2).then(|| format!("ünïcode {number}")),
         scenario_id: number.is_multiple_of(3).then(|| "scenario".to_owned()),
+        is_selected: true,
         outcome,
-        reason: if stopped { String::new() } else { format!("{outcome}: for a reason") },
+        reason: (!stopped).then(|| Reason::Sentence(format!("{outcome}: for a reason"))),
         requested_at: (outcome != Outcome::Left).then(|| at + TimeDelta::seconds(1)),
         confirmed_at,
         expires_at: (number == 1).then(|| at + TimeDelta::days(3)),
@@ -82,8 +85,11 @@ fn row(new: &NewRun, number: usize, outcome: Outcome, rate: HourlyRate) -> Row {
 }
 
 fn run(new: &NewRun, result: RunResult, deployments: Vec<Row>) -> Run {
-    let reason = if result == RunResult::Done { String::new() } else { format!("{result}: for a reason") };
-    Run { deployments, ..new.ended(result, reason, new.started_at + TimeDelta::minutes(1)) }
+    let reasons = match result {
+        RunResult::Done => Vec::new(),
+        result => vec![RunReason::Sentence(format!("{result}: for a reason"))],
+    };
+    Run { deployments, ..new.ended(result, reasons, new.started_at + TimeDelta::minutes(1)) }
 }
 
 /// Something of everything that version 1 writes.
@@ -120,7 +126,7 @@ fn fill(tx: &Tx<'_>) -> Result<(), LedgerError> {
     tx.settle(id, &rows[6], &Settlement { ended_by: EndedBy::WindowEnd, leak: None, ..settlement })?;
 
     let observed = claim("watch", 0, Trigger::Manual, Mode::Observe);
-    let left = Row { reason: OBSERVED.to_owned(), ..row(&observed, 1, Outcome::Left, priced()) };
+    let left = Row { reason: Some(Reason::Observed), ..row(&observed, 1, Outcome::Left, priced()) };
     let id = take(&observed)?;
     tx.finish(id, &run(&observed, RunResult::Done, vec![left]))?;
     for (night, result) in [(1, RunResult::Failed), (2, RunResult::Blocked)] {
@@ -128,7 +134,8 @@ fn fill(tx: &Tx<'_>) -> Result<(), LedgerError> {
         let id = take(&new)?;
         tx.finish(id, &run(&new, result, Vec::new()))?;
     }
-    tx.record(&claim("evenings", 3, Trigger::CatchUp, Mode::Enforce), RunResult::Missed, "missed: for a reason")?;
+    let missed = [RunReason::Sentence("missed: for a reason".to_owned())];
+    tx.record(&claim("evenings", 3, Trigger::CatchUp, Mode::Enforce), RunResult::Missed, &missed)?;
     let interrupted = claim("evenings", 4, Trigger::Schedule, Mode::Enforce);
     let id = take(&interrupted)?;
     tx.request(id, &[row(&interrupted, 1, Outcome::Unconfirmed, priced())])?;

@@ -68,7 +68,7 @@ fn claim(at: DateTime<Utc>) -> NewRun {
 fn fire(tx: &Tx<'_>, at: DateTime<Utc>) -> Result<(), LedgerError> {
     let new = claim(at);
     let Claim::Taken(id) = tx.claim(&new)? else { panic!("not taken") };
-    tx.finish(id, &new.ended(RunResult::Done, "", at))?;
+    tx.finish(id, &new.ended(RunResult::Done, Vec::new(), at))?;
     tx.move_cursor(&RuleName::new("hourly").unwrap(), &Cursor { schedule: fires_by(&rule()), after: at })
 }
 
@@ -273,7 +273,7 @@ async fn p46_a_run_that_the_backup_shows_under_way_is_not_resumed_and_its_stops_
     let run = ledger.read(|tx| tx.history(&Filter::default())).await.unwrap().remove(0);
     assert_eq!((run.result, run.finished_at), (RunResult::Interrupted, noon()));
     let row = &run.deployments[0];
-    assert!(row.outcome == Outcome::Unconfirmed && row.reason.contains("restored"), "{row:?}");
+    assert!(row.outcome == Outcome::Unconfirmed && row.sentence().contains("restored"), "{row:?}");
     assert_eq!(
         ledger.read(|tx| tx.count_unsettled(noon())).await.unwrap(),
         1,
@@ -292,8 +292,9 @@ fn asked() -> offhours::domain::run::Row {
         configuration_id: deployment.configuration_id,
         configuration_name: None,
         scenario_id: None,
+        is_selected: true,
         outcome: Outcome::Unconfirmed,
-        reason: String::new(),
+        reason: None,
         requested_at: Some(evening()),
         confirmed_at: None,
         expires_at: None,

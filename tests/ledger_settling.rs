@@ -135,10 +135,9 @@ async fn p44_a_list_is_no_evidence_of_what_came_up_after_it() {
     let group = ledger.read(move |tx| tx.unsettled_groups(now)).await.unwrap().remove(0);
     let raw = Connection::open(directory.path().join(FILE)).unwrap();
     raw.execute_batch(
-        "INSERT INTO deployment SELECT run, resource_group, 'd999999', configuration_id, configuration_name, scenario_id,
-           outcome, reason, requested_at, confirmed_at, expires_at, nodes, node_count, charge, charge_note,
-           capacity_units_per_hour, price, currency, price_source, price_valid_from, avoided_from, avoided_to, node_hours,
-           capacity_units, cost, state, seen_at FROM deployment;
+        "CREATE TEMP TABLE copy AS SELECT * FROM deployment;
+         UPDATE copy SET id = 'd999999';
+         INSERT INTO deployment SELECT * FROM copy;
          INSERT INTO unsettled (run, resource_group, id, connection, window_to)
          SELECT run, resource_group, 'd999999', connection, window_to FROM unsettled;",
     )

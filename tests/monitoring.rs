@@ -14,8 +14,9 @@ use offhours::domain::avoided::Avoided;
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
 use offhours::domain::money::{Charge, Currency, HourlyRate};
 use offhours::domain::period::Span;
+use offhours::domain::reason::{Reason, ReasonCode, ReasonKind};
 use offhours::domain::rule::Mode;
-use offhours::domain::run::{Firing, Outcome, Row, Run, RunResult, Trigger};
+use offhours::domain::run::{Firing, LeftKind, Outcome, Row, Run, RunResult, Trigger};
 use offhours::domain::schedule::OffWindow;
 use offhours::ledger::outbox::{Letter, NewMail};
 use offhours::ledger::runs::{Claim, NewRun};
@@ -256,8 +257,9 @@ fn run(rule: &str, result: RunResult, outcomes: &[Outcome]) -> Run {
         configuration_id: "c1".to_owned(),
         configuration_name: None,
         scenario_id: None,
+        is_selected: true,
         outcome: *outcome,
-        reason: String::new(),
+        reason: None,
         requested_at: None,
         confirmed_at: None,
         expires_at: None,
@@ -274,7 +276,7 @@ fn run(rule: &str, result: RunResult, outcomes: &[Outcome]) -> Run {
         started_at: from,
         finished_at: utc("2026-11-23T18:02:00Z"),
         result,
-        reason: String::new(),
+        reasons: Vec::new(),
         off_window: OffWindow { from, to: utc("2026-11-24T06:00:00Z") },
         resumed: false,
         deployments: outcomes.iter().enumerate().map(row).collect(),
@@ -353,9 +355,12 @@ fn three_rules(directory: &tempfile::TempDir) -> Config {
 }
 
 /// Claims and concludes one run.
-async fn carry_out(ledger: &Ledger, mut run: Run, at: DateTime<Utc>, reason: &str) {
+async fn carry_out(ledger: &Ledger, mut run: Run, at: DateTime<Utc>, reason: Option<Reason>) {
     run.firing.at = at;
-    run.deployments.iter_mut().for_each(|row| reason.clone_into(&mut row.reason));
+    for row in &mut run.deployments {
+        row.is_selected = !matches!(reason, Some(Reason::NotSelected(_)));
+        row.reason.clone_from(&reason);
+    }
     let new = NewRun {
         firing: run.firing.clone(),
         connection: run.connection.clone(),
@@ -379,16 +384,17 @@ async fn notes(ledger: &Ledger, config: &Config, span: Span, now: DateTime<Utc>)
     Books::with(Some(ledger), Arc::new(config.clone()), request, notes).await.unwrap()
 }
 
-// In a large tenant most of what a run leaves has no row: only a count by the reason's keyword.
+// In a large tenant most of what a run leaves has no row: only a count by the kind of reason.
 #[tokio::test]
 async fn p36_a_rule_that_only_counted_what_it_met_is_not_said_to_match_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let config = three_rules(&directory);
     let ledger = Ledger::open(&config.state_dir).unwrap();
     let at = utc("2026-11-16T19:00:00Z");
-    for (rule, keyword) in [("meets", "younger than min_age"), ("meets-nothing", "not selected")] {
-        let left_out = [(keyword.to_owned(), 99_000)].into();
-        carry_out(&ledger, Run { left_out, ..run(rule, RunResult::Done, &[]) }, at, "").await;
+    for (rule, code) in [("meets", ReasonCode::TooYoung), ("meets-nothing", ReasonCode::NotSelected)] {
+        let kind = LeftKind { reason: ReasonKind::Plain(code), is_selected: rule == "meets" };
+        let left_out = [(kind, 99_000)].into();
+        carry_out(&ledger, Run { left_out, ..run(rule, RunResult::Done, &[]) }, at, None).await;
     }
     let notes = notes(&ledger, &config, "last-week".parse().unwrap(), utc("2026-11-24T09:00:00Z")).await;
     assert_eq!(notes, ["Rule meets-nothing matched no deployment in its one run: check what it selects."]);
@@ -402,10 +408,10 @@ async fn a_rule_that_met_nothing_for_a_week_is_a_note_in_the_report_of_the_week(
     for days in 0..7 {
         let at = utc("2026-11-16T19:00:00Z") + TimeDelta::days(days);
         let met: &[Outcome] = if days == 3 { &[Outcome::Left] } else { &[] };
-        carry_out(&ledger, run("meets", RunResult::Done, met), at, "held: ann").await;
+        carry_out(&ledger, run("meets", RunResult::Done, met), at, Some(Reason::TokenBilled)).await;
         let unselected = run("meets-nothing", RunResult::Done, &[Outcome::Left]);
-        carry_out(&ledger, unselected, at, "not selected: configuration").await;
-        carry_out(&ledger, run("could-not-look", RunResult::Partial, &[]), at, "").await;
+        carry_out(&ledger, unselected, at, Some(Reason::NotSelected("configuration".to_owned()))).await;
+        carry_out(&ledger, run("could-not-look", RunResult::Partial, &[]), at, None).await;
     }
     let now = utc("2026-11-24T09:00:00Z");
     for (period, expected) in [

@@ -8,7 +8,9 @@ use std::io::Read;
 
 use chrono::TimeDelta;
 use offhours::domain::avoided::State;
+use offhours::domain::deployment::Status;
 use offhours::domain::locale::Locale;
+use offhours::domain::reason::{Reason, ReasonCode};
 use offhours::domain::rule::Mode;
 use offhours::domain::run::{Outcome, Row, Run, RunResult};
 use offhours::report::clean::LONGEST;
@@ -18,8 +20,8 @@ use offhours::report::{
     period_report, run_report, run_summary,
 };
 use report_support::{
-    Become, HOSTILE, berlin, blocked, context, csv, decimal, digest, good, history_table, hostile, huge, json_period,
-    json_run, last_week, observed, partial, priced, row, run, week,
+    Become, HOSTILE, berlin, blocked, context, csv, decimal, digest, failure, good, history_table, hostile, huge,
+    json_period, json_run, kind, last_week, observed, partial, priced, row, run, week,
 };
 use rust_decimal::Decimal;
 
@@ -94,7 +96,7 @@ fn what_hangs_in_stopping_needs_a_person_until_it_is_off() {
     let next = |status: &str| {
         let met = Row {
             outcome: Outcome::AlreadyOff,
-            reason: format!("already {status}: not this run's doing"),
+            reason: Some(Reason::AlreadyOff { status: Status::from(status), asked: None }),
             ..stuck.clone()
         };
         Run { deployments: vec![met], ..run("dev-evenings", "2026-11-24T18:00:00Z", RunResult::Done) }
@@ -228,8 +230,8 @@ fn p36_what_was_left_without_a_row_is_counted_in_every_form_and_the_rows_called_
     let zone = berlin();
     let context = context(&zone);
     let mut run = good();
-    run.left_out = [("not selected".to_owned(), 99_000), ("protected".to_owned(), 1_000)].into();
-    assert_eq!(run.totals().left, 100_013);
+    run.left_out = [(kind(ReasonCode::NotSelected), 99_000), (kind(ReasonCode::Protected), 1_000)].into();
+    assert_eq!(run.tally().left, 100_013);
 
     let mail = run_report(&run, &context);
     let text = mail.text.replace('\n', " ").split_whitespace().collect::<Vec<_>>().join(" ");
@@ -262,7 +264,7 @@ fn p36_what_was_left_without_a_row_is_counted_in_every_form_and_the_rows_called_
 fn p36_a_run_of_which_nothing_has_a_row_says_what_it_left() {
     let zone = berlin();
     let mut run = run("dev-evenings", "2026-11-23T18:00:00Z", RunResult::Done);
-    run.left_out = [("not selected".to_owned(), 3)].into();
+    run.left_out = [(kind(ReasonCode::NotSelected), 3)].into();
     let mail = run_report(&run, &context(&zone));
     assert!(mail.text.contains("0 stopped · 0 not confirmed · 3 left on"), "{}", mail.text);
     assert!(mail.attachments.is_empty());
@@ -273,7 +275,7 @@ fn p36_a_run_of_which_nothing_has_a_row_says_what_it_left() {
 fn p36_an_observed_run_counts_what_would_be_left_without_a_row() {
     let zone = berlin();
     let mut run = observed();
-    run.left_out = [("not selected".to_owned(), 5_000)].into();
+    run.left_out = [(kind(ReasonCode::NotSelected), 5_000)].into();
     let mail = run_report(&run, &context(&zone));
     assert!(mail.text.contains("7 would be stopped · 5,013 would be left"), "{}", mail.text);
 }
@@ -362,7 +364,7 @@ fn month_of_twelve_teams() -> Vec<Run> {
             let shape = one.clone();
             let model = row("dev", team, "model", "infer.s", 1, priced("0.9", "0.95", "EUR"));
             one.deployments.push(match result {
-                RunResult::Failed => Row { outcome: Outcome::Failed, reason: "forbidden: 403".to_owned(), ..model },
+                RunResult::Failed => Row { outcome: Outcome::Failed, reason: Some(failure("403")), ..model },
                 _ => model.stopped(&shape, 60),
             });
             runs.push(one);
@@ -409,7 +411,7 @@ fn e52_a_report_says_which_share_was_avoided_and_what_the_period_is_against_othe
     let text = period_report(&report, &context(&zone)).text.split_whitespace().collect::<Vec<_>>().join(" ");
     let enforced = runs.iter().filter(|run| run.mode == Mode::Enforce);
     let wanted = enforced.flat_map(|run| run.deployments.iter().map(move |row| (run, row))).filter(|(_, row)| {
-        matches!(row.outcome, Outcome::Stopped | Outcome::Failed | Outcome::Unconfirmed) || row.keyword() == "held"
+        matches!(row.outcome, Outcome::Stopped | Outcome::Failed | Outcome::Unconfirmed) || row.hold().is_some()
     });
     let potential: Decimal =
         wanted.filter_map(|(run, row)| row.count_from(run, run.off_window.from).cost).map(|cost| cost.amount).sum();

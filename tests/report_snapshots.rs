@@ -74,7 +74,7 @@ fn runs_that_did_not_come_to_anything() {
     for result in RunResult::ALL {
         let mut run = blocked();
         run.result = *result;
-        run.reason = String::new();
+        run.reasons.clear();
         let content = mail(&run);
         let body: Vec<&str> = content.text.lines().skip(3).take_while(|line| *line != "--").collect();
         subjects.push(format!("{}\n{}", content.subject, body.join("\n")));

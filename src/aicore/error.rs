@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::aicore::key::{KeyError, KeySource};
+use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::id::ResourceGroup;
 
 /// A call, as messages name it.
@@ -238,24 +239,29 @@ pub enum Error {
 }
 
 impl Error {
-    /// One stable word for reports and for `failed(…)`.
-    pub fn keyword(&self) -> &'static str {
+    /// What kind of failure it is.
+    pub fn code(&self) -> FailureCode {
         match self {
-            Self::Key(_) => "key",
-            Self::Auth { .. } => "auth",
-            Self::Token { .. } => "token",
-            Self::Forbidden { .. } => "forbidden",
-            Self::NotFound { .. } => "not_found",
-            Self::Precondition { .. } => "precondition",
-            Self::Withdrawn { .. } => "withdrawn",
-            Self::UnknownLabels => "unknown_labels",
-            Self::RateLimited { .. } => "rate_limited",
-            Self::Unreachable { .. } => "unreachable",
-            Self::Truncated { .. } => "truncated",
-            Self::UnexpectedResponse { .. } => "unexpected_response",
-            Self::TooLarge { .. } | Self::TooMany { .. } => "too_large",
-            Self::BulkRefused { .. } => "bulk_refused",
+            Self::Key(_) => FailureCode::Key,
+            Self::Auth { .. } => FailureCode::Auth,
+            Self::Token { .. } => FailureCode::Token,
+            Self::Forbidden { .. } => FailureCode::Forbidden,
+            Self::NotFound { .. } => FailureCode::NotFound,
+            Self::Precondition { .. } => FailureCode::Precondition,
+            Self::Withdrawn { .. } => FailureCode::Withdrawn,
+            Self::UnknownLabels => FailureCode::UnknownLabels,
+            Self::RateLimited { .. } => FailureCode::RateLimited,
+            Self::Unreachable { .. } => FailureCode::Unreachable,
+            Self::Truncated { .. } => FailureCode::Truncated,
+            Self::UnexpectedResponse { .. } => FailureCode::UnexpectedResponse,
+            Self::TooLarge { .. } | Self::TooMany { .. } => FailureCode::TooLarge,
+            Self::BulkRefused { .. } => FailureCode::BulkRefused,
         }
+    }
+
+    /// The failure as runs and deployments keep it.
+    pub fn failure(&self) -> Failure {
+        Failure::new(self.code(), self.to_string())
     }
 
     /// The failure for a narrow place, such as a row of a mail: AI Core's own words come first, where it used any, and

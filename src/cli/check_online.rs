@@ -14,6 +14,7 @@ use crate::domain::coverage::{Coverage, Pattern, full_key};
 use crate::domain::deployment::Group;
 use crate::domain::hold::{Hold, OptOut, opt_out};
 use crate::domain::id::{ConnectionName, RuleName};
+use crate::domain::instant::rfc3339;
 use crate::domain::money::Charge;
 use crate::domain::plan::{Decision, Question};
 use crate::domain::rule::Rule;
@@ -169,7 +170,7 @@ impl Sight {
     fn doubtful_labels(&mut self, groups: &[Group], now: DateTime<Utc>) {
         for group in groups {
             if let Some(label) = opt_out(group, now).filter(OptOut::is_doubt) {
-                self.warn(None, format!("resource group `{}` is left: its label {label}", group.id));
+                self.warn(None, format!("resource group `{}` is left: its label {}", group.id, label.say(&rfc3339)));
             }
         }
     }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use crate::aicore;
 use crate::config::Faults;
 use crate::daemon::DaemonError;
+use crate::domain::failure::FailureCode;
 use crate::executor::FireError;
 use crate::ledger::LedgerError;
 use crate::rehearsal::RehearsalError;
@@ -147,7 +148,7 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Missing(_) => Exit::Config,
-            Self::AiCore(error) if error.keyword() == "key" => Exit::Config,
+            Self::AiCore(error) if error.code() == FailureCode::Key => Exit::Config,
             Self::AiCore(_) => Exit::AiCore,
             Self::Ledger(LedgerError::Held { .. }) => Exit::Held,
             Self::Ledger(_) => Exit::Ledger,

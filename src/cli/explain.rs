@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::cli::args::Explain;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::plan::{per_hour, words};
+use crate::cli::plan::per_hour;
 use crate::cli::sighting::{self, Sighting, Sightings};
 use crate::cli::when::Direction;
 use crate::cli::{Session, output, past, when};
@@ -17,6 +17,7 @@ use crate::domain::hold::Hold;
 use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
 use crate::domain::plan::{Decision, Question};
+use crate::domain::reason::Reason;
 use crate::domain::rule::Rule;
 use crate::executor::survey::labelled;
 use crate::ledger::Ledger;
@@ -147,8 +148,7 @@ async fn ids_in_ledger(config: &Config, wanted: &str, at: DateTime<Utc>) -> Resu
 struct Said<'a> {
     rule: &'a Rule,
     sighting: &'a Sighting,
-    decision: &'static str,
-    reason: String,
+    decision: Decision,
     next: Option<DateTime<Utc>>,
     /// True where what leaves it now, as a hold, is over at the next firing.
     only_now: bool,
@@ -161,7 +161,7 @@ fn said_of<'a>(config: &'a Config, sighting: &'a Sighting, holds: &[Hold], at: D
         let deployment = &sighting.deployment;
         let group = labelled(&deployment.resource_group, sighting.labels.as_ref(), rule, &config.protect);
         let next = rule.schedule.next_firing(at);
-        let (decision, reason, only_now) = match group {
+        let (decision, only_now) = match group {
             Ok(group) => {
                 let decide = |at| {
                     let question = Question { rule, protect: &config.protect, holds, scheduled: at, now: at };
@@ -169,12 +169,11 @@ fn said_of<'a>(config: &'a Config, sighting: &'a Sighting, holds: &[Hold], at: D
                 };
                 let (now, then) = (decide(at), next.map(decide));
                 let only_now = now != Decision::Stop && then == Some(Decision::Stop);
-                let (decision, reason) = words(&now);
-                (decision, reason, only_now)
+                (now, only_now)
             }
-            Err(error) => ("leave", format!("{}: {error}", error.keyword()), false),
+            Err(error) => (Decision::Leave(Reason::Failure(error.failure())), false),
         };
-        Said { rule, sighting, decision, reason, next, only_now }
+        Said { rule, sighting, decision, next, only_now }
     };
     rules.map(|rule| say(rule)).collect()
 }
@@ -182,6 +181,7 @@ fn said_of<'a>(config: &'a Config, sighting: &'a Sighting, holds: &[Hold], at: D
 impl Said<'_> {
     fn json(&self) -> Value {
         let Sighting { connection, deployment, rate, .. } = self.sighting;
+        let reason = self.decision.reason();
         json!({
             "rule": self.rule.name.as_str(),
             "connection": connection.as_str(),
@@ -191,8 +191,10 @@ impl Said<'_> {
             "status": deployment.status.as_str(),
             "nodes": deployment.nodes,
             "capacity_units_per_hour": rate.capacity_units().map(|units| units.normalize().to_string()),
-            "decision": self.decision,
-            "reason": self.reason,
+            "decision": self.decision.as_str(),
+            "reason": reason.map_or_else(String::new, Reason::to_string),
+            "reason_code": reason.map(|reason| reason.kind().code()),
+            "hold": reason.and_then(Reason::hold),
             "next_firing": self.next.map(rfc3339),
         })
     }
@@ -200,9 +202,10 @@ impl Said<'_> {
     fn line(&self, config: &Config) -> String {
         let rule = self.rule;
         let form = Form { locale: config.locale(), zone: &rule.schedule.zone };
-        let why = if self.reason.is_empty() { String::new() } else { format!(", {}", form.told(&clean(&self.reason))) };
+        let reason = self.decision.reason().map(|reason| clean(&reason.say(&form.instants())));
+        let why = reason.map_or_else(String::new, |reason| format!(", {reason}"));
         let then = if self.only_now { ", then: stop" } else { "" };
-        format!("{}: {}{why} ({}{then})", rule.name, self.decision, fires_next(self.next, &form))
+        format!("{}: {}{why} ({}{then})", rule.name, self.decision.as_str(), fires_next(self.next, &form))
     }
 }
 

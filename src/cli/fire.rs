@@ -11,9 +11,11 @@ use crate::cli::progress::Progress;
 use crate::cli::run::executor;
 use crate::cli::{Session, output, rules};
 use crate::config::Config;
+use crate::domain::failure::FailureCode;
 use crate::domain::id::DeploymentId;
 use crate::domain::rule::{Mode, Rule};
-use crate::domain::run::{Run, RunResult, keyword};
+use crate::domain::run::{Run, RunResult};
+use crate::domain::run_reason::RunReason;
 use crate::host::signals::Signals;
 use crate::ledger::Ledger;
 use crate::mailer::Mailer;
@@ -112,12 +114,11 @@ fn narrowed(config: &mut Config, rule: &Arc<Rule>, agreed: BTreeSet<DeploymentId
 
 /// A run that failed because of AI Core itself says so in its exit code.
 fn exit_of(run: &Run) -> Exit {
-    const AI_CORE: [&str; 3] = ["auth", "token", "unreachable"];
-    let keyword = keyword(&run.reason);
-    match run.result {
-        RunResult::Done => Exit::Well,
-        RunResult::Failed if run.met_nothing() && AI_CORE.contains(&keyword) => Exit::AiCore,
-        RunResult::Failed if run.met_nothing() && keyword == "key" => Exit::Config,
+    let failure = run.reasons.iter().find_map(RunReason::failure).filter(|_| run.met_nothing());
+    match (run.result, failure.map(|failure| failure.code)) {
+        (RunResult::Done, _) => Exit::Well,
+        (RunResult::Failed, Some(FailureCode::Auth | FailureCode::Token | FailureCode::Unreachable)) => Exit::AiCore,
+        (RunResult::Failed, Some(FailureCode::Key)) => Exit::Config,
         _ => Exit::Problem,
     }
 }

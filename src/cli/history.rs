@@ -187,7 +187,7 @@ fn table_of(runs: &[Run], config: &Config) -> String {
             clean(row.configuration()).into(),
             Field::new(row.outcome.as_str(), outcome_tone(row.outcome)),
             row.confirmed_at.map_or_else(String::new, |at| form.stamp(at)).into(),
-            form.told(&clean(row.why())).into(),
+            clean(&row.why(&form.instants())).into(),
         ]);
     }
     table.keep_whole(&[0, 4, 5]);

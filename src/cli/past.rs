@@ -117,7 +117,9 @@ fn json_row(run: &Run, row: &Row) -> Value {
         "executable_id": null,
         "status": null,
         "decision": decision(row),
-        "reason": row.reason,
+        "reason": row.sentence(),
+        "reason_code": row.reason.as_ref().map(|reason| reason.kind().code()),
+        "hold": row.hold(),
         "nodes": row.nodes,
         "capacity_units_per_hour": row.rate.capacity_units().map(|units| units.normalize().to_string()),
     })
@@ -132,7 +134,8 @@ fn text(rule: &Rule, first: &FirstRows, locale: Locale) -> String {
     if !rows.is_empty() {
         let mut table = Grid::new(&["DECISION", "GROUP", "DEPLOYMENT", "CONFIGURATION", "OUTCOME"]);
         for row in rows {
-            let outcome = if row.reason.is_empty() { row.outcome.to_string() } else { row.reason.clone() };
+            let said = row.reason.as_ref().map(|reason| reason.say(&form.instants()));
+            let outcome = said.unwrap_or_else(|| row.outcome.to_string());
             table.add_row([
                 Field::new(decision(row), if row.requested_at.is_some() { Tone::Change } else { Tone::Plain }),
                 clean(row.resource_group.as_str()).into(),
@@ -167,7 +170,9 @@ pub async fn explain(session: &Session, config: &Config, id: &DeploymentId, at: 
                 "firing": trace.firing.to_string(),
                 "decision": decision(&trace.row),
                 "outcome": trace.row.outcome.as_str(),
-                "reason": trace.row.reason,
+                "reason": trace.row.sentence(),
+                "reason_code": trace.row.reason.as_ref().map(|reason| reason.kind().code()),
+                "hold": trace.row.hold(),
                 "requested_at": trace.row.requested_at.map(rfc3339),
                 "confirmed_at": trace.row.confirmed_at.map(rfc3339),
             })
@@ -216,8 +221,10 @@ pub fn lines(traces: &[Trace], config: &Config) -> String {
     for trace in traces {
         let row = &trace.row;
         let confirmed = row.confirmed_at.map_or_else(String::new, |at| format!(", off since {}", form.time(at)));
-        let reason =
-            if row.reason.is_empty() { String::new() } else { format!(": {}", form.told(&shorten(&row.reason, 120))) };
+        let reason = row
+            .reason
+            .as_ref()
+            .map_or_else(String::new, |reason| format!(": {}", shorten(&reason.say(&form.instants()), 120)));
         let _ = writeln!(
             text,
             "{}, {}: {}{confirmed}{reason}",

@@ -22,6 +22,7 @@ use crate::domain::id::{ConnectionName, DeploymentId};
 use crate::domain::locale::Locale;
 use crate::domain::money::{Charge, HourlyRate};
 use crate::domain::plan::{Decision, Planned, Question};
+use crate::domain::reason::Reason;
 use crate::domain::rule::{Mode, Rule};
 use crate::domain::schedule::OffWindow;
 use crate::executor::survey::{Gaps, Surveyor};
@@ -212,13 +213,12 @@ impl Shown {
     fn table(&self, form: &Form<'_>) -> Grid {
         let mut table = Grid::new(&["DECISION", "GROUP", "DEPLOYMENT", "CONFIGURATION", "COST, OR WHY NOT"]);
         for planned in self.rows() {
-            let (decision, reason) = words(&planned.decision);
-            let (tone, why) = match planned.decision {
+            let (tone, why) = match &planned.decision {
                 Decision::Stop => (Tone::Change, per_hour(&planned.deployment.nodes, &planned.rate, form)),
-                Decision::Leave(_) => (Tone::Plain, form.told(&reason)),
+                Decision::Leave(reason) => (Tone::Plain, reason.say(&form.instants())),
             };
             table.add_row([
-                Field::new(decision, tone),
+                Field::new(planned.decision.as_str(), tone),
                 clean(planned.deployment.resource_group.as_str()).into(),
                 planned.deployment.id.to_string().into(),
                 clean(planned.deployment.configuration()).into(),
@@ -261,7 +261,7 @@ pub fn reader(session: &Session, config: &Config, rule: &Rule) -> Result<Reader,
 
 fn json_row(rule: &Rule, planned: &Planned) -> Value {
     let deployment = &planned.deployment;
-    let (decision, reason) = words(&planned.decision);
+    let reason = planned.decision.reason();
     json!({
         "rule": rule.name.as_str(),
         "connection": rule.connection.as_str(),
@@ -272,19 +272,13 @@ fn json_row(rule: &Rule, planned: &Planned) -> Value {
         "scenario_id": deployment.scenario_id,
         "executable_id": deployment.executable_id,
         "status": deployment.status.as_str(),
-        "decision": decision,
-        "reason": reason,
+        "decision": planned.decision.as_str(),
+        "reason": reason.map_or_else(String::new, Reason::to_string),
+        "reason_code": reason.map(|reason| reason.kind().code()),
+        "hold": reason.and_then(Reason::hold),
         "nodes": deployment.nodes,
         "capacity_units_per_hour": planned.rate.capacity_units().map(|units| units.normalize().to_string()),
     })
-}
-
-/// A decision in the words of the design.
-pub fn words(decision: &Decision) -> (&'static str, String) {
-    match decision {
-        Decision::Stop => ("stop", String::new()),
-        Decision::Leave(reason) => ("leave", reason.to_string()),
-    }
 }
 
 /// `EUR 2.57/h (2.7 CU): 3 × infer.s`.

@@ -194,7 +194,7 @@ fn account(run: &Run, zone: &Zone) -> String {
     let mut text =
         format!("{}  {:<18} {}\n", wall.format("%a %d %b %H:%M"), run.firing.rule, report::headline(run, &context));
     for row in run.deployments.iter().filter(|row| matches!(row.outcome, Outcome::Failed | Outcome::Unconfirmed)) {
-        let reason = context.form().told(&report::clean::shorten(row.why(), 60));
+        let reason = report::clean::shorten(&row.why(&context.form().instants()), 60);
         let _ = writeln!(text, "{:36}{} {}: {reason}", "", row.id, row.outcome);
     }
     text

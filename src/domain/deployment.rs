@@ -73,7 +73,8 @@ pub struct Nodes {
 }
 
 /// A deployment's status, spelt as the API spells it. New values appear over time; they are kept, and never stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum Status {
     /// Just created.
     Unknown,
@@ -131,6 +132,18 @@ impl From<&str> for Status {
             "COMPLETED" => Self::Completed,
             other => Self::Other(other.chars().filter(|c| !c.is_control()).take(40).collect()),
         }
+    }
+}
+
+impl From<String> for Status {
+    fn from(word: String) -> Self {
+        Self::from(word.as_str())
+    }
+}
+
+impl From<Status> for String {
+    fn from(status: Status) -> Self {
+        status.as_str().to_owned()
     }
 }
 

@@ -3,10 +3,12 @@
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
-use crate::domain::instant::rfc3339;
+use crate::domain::reason::SayInstant;
+use crate::domain::words::words;
 
 /// The label by which a resource group opts out for good: `off` or `keep`.
 pub const OPT_OUT_LABEL: &str = "ext.ai.sap.com/offhours";
@@ -91,11 +93,22 @@ impl Hold {
     }
 }
 
+words! {
+    /// Values of [`OPT_OUT_LABEL`] that leave the group.
+    OffWord {
+        /// The opposite of `on`.
+        Off = "off",
+        /// Because people think of what stays.
+        Keep = "keep",
+    }
+}
+
 /// What a resource group's own labels say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OptOut {
-    /// `ext.ai.sap.com/offhours` is one of [`OFF_WORDS`].
-    ForGood(&'static str),
+    /// `ext.ai.sap.com/offhours` is one of these words.
+    ForGood(OffWord),
     /// Its value is a word that is not known, shown as it is safe to show; the doubt counts as `off`.
     UnknownWord(String),
     /// Held until this instant.
@@ -107,36 +120,31 @@ pub enum OptOut {
 }
 
 impl OptOut {
+    /// What the label says, in a sentence.
+    pub fn say(&self, instant: SayInstant<'_>) -> String {
+        match self {
+            Self::ForGood(word) => format!("`offhours` = `{word}`"),
+            Self::UnknownWord(text) => format!(
+                "`offhours` = `{text}` is not understood, which counts as `off` (write `off` or `keep`, or `on` for \
+                 as usual)"
+            ),
+            Self::Until(until) => format!("until {}", instant(*until)),
+            Self::Unreadable(text) => {
+                format!("`offhours-hold-until` = `{text}` is no RFC 3339 instant, which counts as a hold")
+            }
+            Self::UnknownKey(key) => format!(
+                "`{key}` is not understood, which counts as `off` (the keys are `{OPT_OUT_LABEL}` and \
+                 `{HOLD_UNTIL_LABEL}`)"
+            ),
+        }
+    }
+
     /// True where a label was not understood.
     pub fn is_doubt(&self) -> bool {
         matches!(self, Self::UnknownWord(_) | Self::Unreadable(_) | Self::UnknownKey(_))
     }
 }
 
-impl fmt::Display for OptOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ForGood(word) => write!(f, "`offhours` = `{word}`"),
-            Self::UnknownWord(text) => write!(
-                f,
-                "`offhours` = `{text}` is not understood, which counts as `off` (write `off` or `keep`, or `on` for \
-                 as usual)"
-            ),
-            Self::Until(until) => write!(f, "until {}", rfc3339(*until)),
-            Self::Unreadable(text) => {
-                write!(f, "`offhours-hold-until` = `{text}` is no RFC 3339 instant, which counts as a hold")
-            }
-            Self::UnknownKey(key) => write!(
-                f,
-                "`{key}` is not understood, which counts as `off` (the keys are `{OPT_OUT_LABEL}` and \
-                 `{HOLD_UNTIL_LABEL}`)"
-            ),
-        }
-    }
-}
-
-/// Values of [`OPT_OUT_LABEL`] that leave the group.
-pub const OFF_WORDS: [&str; 2] = ["off", "keep"];
 /// Values of [`OPT_OUT_LABEL`] that mean the same as no label.
 pub const AS_USUAL_WORDS: [&str; 3] = ["on", "true", "yes"];
 
@@ -164,8 +172,8 @@ fn values<'a>(group: &'a Group, label: &'static str) -> impl Iterator<Item = &'a
 
 fn word(text: &str) -> Option<OptOut> {
     let is = |word: &&str| text.trim().eq_ignore_ascii_case(word);
-    match OFF_WORDS.into_iter().find(is) {
-        Some(off) => Some(OptOut::ForGood(off)),
+    match OffWord::ALL.iter().find(|off| is(&off.as_str())) {
+        Some(off) => Some(OptOut::ForGood(*off)),
         None => (!AS_USUAL_WORDS.iter().any(is)).then(|| OptOut::UnknownWord(shown(text))),
     }
 }

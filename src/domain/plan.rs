@@ -1,17 +1,16 @@
 //! What to do with each deployment, and why. Every doubt resolves to leaving it alone.
 
-use std::fmt;
+use chrono::{DateTime, Utc};
 
-use chrono::{DateTime, TimeDelta, Utc};
-
-use crate::domain::deployment::{Deployment, Group, Status};
-use crate::domain::hold::{Hold, OptOut, opt_out};
+use crate::domain::deployment::{Deployment, Group};
+use crate::domain::hold::{Hold, opt_out};
 use crate::domain::id::RuleName;
 use crate::domain::money::HourlyRate;
+use crate::domain::reason::{HeldBy, Reason};
 use crate::domain::rule::Rule;
 use crate::domain::selection::Exclusion;
 
-/// `stop`, or `leave` with the first reason that applies.
+/// `stop`, or `leave` with the first reason that applies, in the order in which [`Question::decide`] asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Ask for STOPPED.
@@ -20,74 +19,35 @@ pub enum Decision {
     Leave(Reason),
 }
 
+impl Decision {
+    /// `stop` or `leave`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Leave(_) => "leave",
+        }
+    }
+
+    /// Why it is left; none where it is not.
+    pub fn reason(&self) -> Option<&Reason> {
+        match self {
+            Self::Stop => None,
+            Self::Leave(reason) => Some(reason),
+        }
+    }
+}
+
 /// One line of a plan: a deployment that a rule looked at, and what is to be done with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
     /// The deployment as it was listed.
     pub deployment: Deployment,
+    /// True where the rule's `[rule.select]` matches it, whatever leaves it.
+    pub is_selected: bool,
     /// What to do with it.
     pub decision: Decision,
     /// What an hour of it consumes and costs.
     pub rate: HourlyRate,
-}
-
-/// Why a deployment is left. The order of the variants is the order in which they are asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// `[protect]` covers it.
-    Protected(String),
-    /// The rule's `[rule.exclude]` covers it.
-    Excluded(String),
-    /// Somebody said "not tonight".
-    Held {
-        /// Who.
-        by: String,
-        /// Until when.
-        until: DateTime<Utc>,
-        /// Why.
-        why: String,
-    },
-    /// Its resource group's labels say no.
-    OptedOut(OptOut),
-    /// The rule's `[rule.select]` does not mean it.
-    NotSelected(String),
-    /// Only RUNNING and PENDING can be stopped.
-    Status(Status),
-    /// Somebody asked for it already.
-    AlreadyAsked,
-    /// Made after the scheduled instant: somebody wants it.
-    CreatedAfter(DateTime<Utc>),
-    /// AI Core's `createdAt` could not be read, so that nobody knows whether it is new.
-    CreatedUnknown,
-    /// Younger than `min_age`.
-    TooYoung {
-        /// How old it is.
-        age: TimeDelta,
-        /// The rule's `min_age`.
-        min_age: TimeDelta,
-    },
-    /// Billed by tokens: a stop avoids no cost.
-    TokenBilled,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Protected(by) => write!(f, "protected: {by}"),
-            Self::Excluded(by) => write!(f, "excluded: {by}"),
-            Self::Held { by, until, why } => write!(f, "held: by {by} until {}: {why}", rfc3339(*until)),
-            Self::OptedOut(label) => write!(f, "opted out by label: {label}"),
-            Self::NotSelected(key) => write!(f, "not selected: {key}"),
-            Self::Status(status) => write!(f, "status {status}: cannot be stopped"),
-            Self::AlreadyAsked => f.write_str("already asked to stop"),
-            Self::CreatedAfter(at) => write!(f, "created after the instant: at {}", rfc3339(*at)),
-            Self::CreatedUnknown => f.write_str("created at an unknown time: it may be new"),
-            Self::TooYoung { age, min_age } => {
-                write!(f, "younger than min_age: {} of {} minutes", age.num_minutes(), min_age.num_minutes())
-            }
-            Self::TokenBilled => f.write_str("token-billed: a stop avoids no compute cost"),
-        }
-    }
 }
 
 /// What a decision is made from, besides the deployment and its group.
@@ -132,7 +92,7 @@ impl Question<'_> {
             return Some(Reason::NotSelected(key));
         }
         if !deployment.status.can_be_stopped() {
-            return Some(Reason::Status(deployment.status.clone()));
+            return Some(Reason::CannotStop(deployment.status.clone()));
         }
         if deployment.is_asked_to_stop() {
             return Some(Reason::AlreadyAsked);
@@ -143,9 +103,14 @@ impl Question<'_> {
         }
         let age = self.now - created_at;
         if age < rule.min_age {
-            return Some(Reason::TooYoung { age, min_age: rule.min_age });
+            return Some(Reason::TooYoung { age: age.num_minutes(), min_age: rule.min_age.num_minutes() });
         }
         (deployment.is_token_billed() && !rule.select.include_token_billed).then_some(Reason::TokenBilled)
+    }
+
+    /// True where the rule's `[rule.select]` matches `deployment`, whatever leaves it.
+    pub fn selects(&self, group: &Group, deployment: &Deployment) -> bool {
+        self.rule.select.mismatch(group, deployment).is_none()
     }
 
     /// The hold that keeps `deployment` on, if there is one.
@@ -158,9 +123,5 @@ impl Question<'_> {
 pub fn held(holds: &[Hold], rule: &RuleName, deployment: &Deployment, now: DateTime<Utc>) -> Option<Reason> {
     // Of several the one that lasts longest says until when.
     let hold = holds.iter().filter(|hold| hold.covers(rule, deployment, now)).max_by_key(|hold| hold.until)?;
-    Some(Reason::Held { by: hold.by.clone(), until: hold.until, why: hold.reason.clone() })
-}
-
-fn rfc3339(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+    Some(Reason::Held(HeldBy::from(hold)))
 }

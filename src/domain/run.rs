@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use rust_decimal::Decimal;
 
-use crate::domain::avoided::{Avoided, Basis, Money};
-use crate::domain::deployment::Nodes;
+use crate::domain::avoided::{Avoided, Basis};
+use crate::domain::deployment::{Nodes, Status};
 use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
+use crate::domain::instant::rfc3339;
 use crate::domain::money::HourlyRate;
+use crate::domain::reason::{Reason, ReasonKind, SayInstant};
 use crate::domain::rule::Mode;
+use crate::domain::run_reason::{RunReason, say_all};
 use crate::domain::schedule::OffWindow;
+use crate::domain::words::words;
 
 /// A rule and one scheduled instant: the identity of a run, in the ledger only once for ever.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,44 +30,6 @@ impl fmt::Display for Firing {
         write!(f, "{}@{}", self.rule, self.at.to_rfc3339_opts(SecondsFormat::Secs, true))
     }
 }
-
-/// Declares an enum whose variants have one spelling in ledger, JSON, mail and terminal.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant),+ }
-
-        impl $name {
-            /// All of them, in order.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The word in ledger, JSON, mail and terminal.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = UnknownWord;
-
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
-                Self::ALL.iter().copied().find(|known| known.as_str() == word).ok_or_else(|| UnknownWord(word.to_owned()))
-            }
-        }
-    };
-}
-
-/// A word that is not one of the vocabulary's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not one of the known words")]
-pub struct UnknownWord(String);
 
 words! {
     /// What set a run off.
@@ -134,16 +98,16 @@ pub struct Run {
     pub finished_at: DateTime<Utc>,
     /// How it ended.
     pub result: RunResult,
-    /// Why it did not end `done`; empty where it did.
-    pub reason: String,
+    /// Why it did not end `done`, and what else a person should know.
+    pub reasons: Vec<RunReason>,
     /// The time in which its deployments should not run.
     pub off_window: OffWindow,
     /// True where a restart finished what another process began.
     pub resumed: bool,
     /// What became of each deployment; of those that were left, a sample.
     pub deployments: Vec<Row>,
-    /// How many deployments were left without a row of their own, by the keyword of their reason: in a large tenant they
-    /// are most of it, and one line says as much as a hundred thousand.
+    /// How many deployments were left without a row of their own, by kind: in a large tenant they are most of it, and one
+    /// line says as much as a hundred thousand.
     pub left_out: LeftOut,
     /// Tries that did not come to an end, oldest first: AI Core or the ledger was away, and the run went on later.
     pub tries: Vec<Try>,
@@ -154,12 +118,21 @@ pub struct Run {
 pub struct Try {
     /// When it was given up.
     pub at: DateTime<Utc>,
-    /// What was in the way; a keyword and a sentence.
-    pub reason: String,
+    /// What was in the way.
+    pub reason: RunReason,
 }
 
-/// Counts of left deployments by the keyword of their reason.
-pub type LeftOut = BTreeMap<String, usize>;
+/// What deployments without a row are counted by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeftKind {
+    /// Why they were left.
+    pub reason: ReasonKind,
+    /// True where the rule selects them.
+    pub is_selected: bool,
+}
+
+/// Counts of left deployments.
+pub type LeftOut = BTreeMap<LeftKind, usize>;
 
 /// One deployment in one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -174,10 +147,12 @@ pub struct Row {
     pub configuration_name: Option<String>,
     /// Its scenario.
     pub scenario_id: Option<String>,
+    /// True where the rule selects it, whatever left it.
+    pub is_selected: bool,
     /// What became of it.
     pub outcome: Outcome,
-    /// Why; a keyword and a sentence.
-    pub reason: String,
+    /// Why; none where the outcome says it all.
+    pub reason: Option<Reason>,
     /// When the stop was first asked for.
     pub requested_at: Option<DateTime<Utc>>,
     /// Since when it is off, as far as AI Core says.
@@ -194,28 +169,43 @@ pub struct Row {
     pub settlement: Option<Settlement>,
 }
 
-/// The reason of a deployment that a rule in observe mode would have stopped.
-pub const OBSERVED: &str = "observe: would have been stopped";
-
 impl Row {
     /// The figure that counts: the settled one where there is one.
     pub fn avoided(&self) -> &Avoided {
         self.settlement.as_ref().map_or(&self.projected, |settlement| &settlement.avoided)
     }
 
-    /// The reason, without the outcome's word said again.
-    pub fn why(&self) -> &str {
-        self.reason.strip_prefix(self.outcome.as_str()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&self.reason)
+    /// The reason's sentence; empty where there is none.
+    pub fn sentence(&self) -> String {
+        self.reason.as_ref().map_or_else(String::new, Reason::to_string)
     }
 
-    /// What kind of reason it is: `held`, `not selected`. Counts of what was left go by it.
-    pub fn keyword(&self) -> &str {
-        keyword(&self.reason)
+    /// The reason beside the outcome's word, which is not said again.
+    pub fn why(&self, instant: SayInstant<'_>) -> String {
+        self.reason.as_ref().map_or_else(String::new, |reason| reason.beside_outcome(instant))
+    }
+
+    /// The number of the hold that kept it on.
+    pub fn hold(&self) -> Option<i64> {
+        self.reason.as_ref().and_then(Reason::hold)
     }
 
     /// True where it was on its way off, by a stop that was not this run's: not off yet.
     pub fn was_stopping(&self) -> bool {
-        self.outcome == Outcome::AlreadyOff && self.reason.starts_with("already STOPPING")
+        self.outcome == Outcome::AlreadyOff
+            && matches!(self.reason, Some(Reason::AlreadyOff { status: Status::Stopping, .. }))
+    }
+
+    /// True where it should be off and nobody knows that it is. A settlement may have found it off later.
+    pub fn is_still_on(&self) -> bool {
+        matches!(self.outcome, Outcome::Failed | Outcome::Unconfirmed)
+            && self.confirmed_at.is_none()
+            && !self.is_counted_elsewhere()
+    }
+
+    /// True where it came off after all, by the stop of another run.
+    pub fn is_counted_elsewhere(&self) -> bool {
+        self.settlement.as_ref().is_some_and(|settlement| settlement.ended_by == EndedBy::CountedElsewhere)
     }
 
     /// The name people know it by: its configuration's, else its configuration's id.
@@ -226,7 +216,7 @@ impl Row {
     /// True where a rule in observe mode would have stopped it. The row itself decides, never its run's mode: that is the
     /// mode of the claim, and a rule that is set to observe between a crash and the restart leaves what it had not asked for.
     pub fn would_stop(&self) -> bool {
-        self.outcome == Outcome::Left && self.reason == OBSERVED
+        self.outcome == Outcome::Left && self.reason == Some(Reason::Observed)
     }
 
     /// What would have been avoided, had an observing rule stopped it at once. Never part of any real total.
@@ -241,16 +231,6 @@ impl Row {
     pub fn count_from(&self, run: &Run, from: DateTime<Utc>) -> Avoided {
         Avoided::count(&self.rate, run.off_window, from, run.off_window.to, Basis::Projected)
     }
-}
-
-/// The word before a reason's sentence, by which reasons are counted.
-pub fn keyword(reason: &str) -> &str {
-    keyword_and_detail(reason).0
-}
-
-/// The same, and the sentence after it. The one place that takes a reason apart.
-pub fn keyword_and_detail(reason: &str) -> (&str, &str) {
-    reason.split_once(':').unwrap_or((reason, ""))
 }
 
 /// The second look at an avoided cost, after its window has ended. The projected figure is kept beside it.
@@ -306,63 +286,15 @@ pub struct Leak {
     pub cost: Avoided,
 }
 
-/// Sums of a run's rows; money is the sum of the rounded rows.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Totals {
-    /// Confirmed stops.
-    pub stopped: usize,
-    /// Off before they were asked.
-    pub already_off: usize,
-    /// Deleted meanwhile.
-    pub gone: usize,
-    /// Left as they were.
-    pub left: usize,
-    /// Not stopped although they should.
-    pub failed: usize,
-    /// Not seen STOPPED in time.
-    pub unconfirmed: usize,
-    /// Node hours, priced or not.
-    pub node_hours: Decimal,
-    /// Capacity units.
-    pub capacity_units: Decimal,
-    /// Money, where anything has a price.
-    pub cost: Option<Money>,
-}
-
-impl Totals {
-    /// Sums `rows`. A run has one currency, so that the first one found is that of all.
-    pub fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
-        let mut totals = Self::default();
-        rows.into_iter().for_each(|row| totals.add(row));
-        totals
-    }
-
-    /// Adds one row.
-    pub fn add(&mut self, row: &Row) {
-        *match row.outcome {
-            Outcome::Stopped => &mut self.stopped,
-            Outcome::AlreadyOff => &mut self.already_off,
-            Outcome::Gone => &mut self.gone,
-            Outcome::Left => &mut self.left,
-            Outcome::Failed => &mut self.failed,
-            Outcome::Unconfirmed => &mut self.unconfirmed,
-        } += 1;
-        let avoided = row.avoided();
-        self.node_hours += avoided.node_hours;
-        self.capacity_units += avoided.capacity_units.unwrap_or_default();
-        if let Some(money) = avoided.cost {
-            let so_far = self.cost.map_or(Decimal::ZERO, |cost| cost.amount);
-            self.cost = Some(Money { amount: so_far + money.amount, currency: money.currency });
-        }
-    }
-}
-
 impl Run {
-    /// The sums of its rows, and of what has none.
-    pub fn totals(&self) -> Totals {
-        let mut totals = Totals::of(&self.deployments);
-        totals.left += self.without_row();
-        totals
+    /// Its reasons in one line, as JSON and logs have them.
+    pub fn sentence(&self) -> String {
+        self.why(&rfc3339)
+    }
+
+    /// Its reasons in one line; empty where there are none.
+    pub fn why(&self, instant: SayInstant<'_>) -> String {
+        say_all(&self.reasons, instant)
     }
 
     /// How many deployments it left without a row of their own.

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::aicore::Error;
 use crate::domain::deployment::Group;
+use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::id::{DeploymentId, ResourceGroup};
-use crate::domain::run::{LeftOut, Outcome, Row, RunResult, Try, keyword, keyword_and_detail, result_of};
+use crate::domain::reason::{Blocked, NotWatched, Reason};
+use crate::domain::run::{LeftKind, LeftOut, Outcome, Row, RunResult, Try, result_of};
+use crate::domain::run_reason::RunReason;
 use crate::domain::schedule::OffWindow;
-use crate::executor::clearance::WINDOW_ENDED;
 use crate::executor::ended::Ended;
 use crate::executor::survey::Gaps;
 use crate::executor::ticket::{GroupTickets, Progress};
@@ -27,32 +29,31 @@ pub(super) struct Account {
     /// Rows of what was asked for earlier and is in no list any more.
     unlisted: Vec<Row>,
     /// Why nothing could be looked at.
-    failed: Option<Failure>,
+    failed: Option<Setback>,
     /// Why the whole run stopped nothing more.
-    pub blocked: Option<String>,
+    pub blocked: Option<Blocked>,
     /// Tries that did not come to an end.
     pub tries: Vec<Try>,
     notes: BTreeSet<String>,
-    /// Rows that were kept of what was left, by the keyword of their reason.
+    /// Rows that were kept of what was left, by their kind.
     sample: LeftOut,
 }
 
 /// Why something could not be done.
 #[derive(Debug, Clone)]
-pub(super) struct Failure {
-    /// A keyword and a sentence.
-    pub reason: String,
+pub(super) struct Setback {
+    pub failure: Failure,
     /// True where a later try may go better.
     pub again: bool,
 }
 
-impl Failure {
+impl Setback {
     pub fn of(error: &Error) -> Self {
-        Self { reason: format!("{}: {error}", error.keyword()), again: error.may_pass() }
+        Self { failure: error.failure(), again: error.may_pass() }
     }
 
-    pub fn to_try_again(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), again: true }
+    pub fn to_try_again(code: FailureCode, message: impl Into<String>) -> Self {
+        Self { failure: Failure::new(code, message), again: true }
     }
 }
 
@@ -62,24 +63,24 @@ struct GroupEnd {
     rows: BTreeMap<DeploymentId, Row>,
     left_out: LeftOut,
     /// Why it could not be listed.
-    unlisted: Option<Failure>,
+    unlisted: Option<Setback>,
     /// Why something in it was not asked for, where a later try may go better.
-    unasked: Option<String>,
+    unasked: Option<Reason>,
     /// True where nothing is left to do in it.
     is_done: bool,
 }
 
 impl GroupEnd {
-    fn unfinished(&self) -> Option<&str> {
-        let unlisted = self.unlisted.as_ref().filter(|failure| failure.again).map(|failure| failure.reason.as_str());
-        unlisted.or(self.unasked.as_deref())
+    fn unfinished(&self) -> Option<Reason> {
+        let unlisted = self.unlisted.as_ref().filter(|setback| setback.again);
+        unlisted.map(|setback| Reason::Failure(setback.failure.clone())).or_else(|| self.unasked.clone())
     }
 }
 
 impl Account {
     /// Nothing could be looked at.
-    pub fn fail(&mut self, failure: Failure) {
-        self.failed = Some(failure);
+    pub fn fail(&mut self, setback: Setback) {
+        self.failed = Some(setback);
     }
 
     /// The tenant answers: what was said of earlier tries is no longer true. Of groups that come again only what was asked
@@ -93,7 +94,7 @@ impl Account {
                 // Who goes makes room in the sample.
                 if !stays
                     && row.outcome == Outcome::Left
-                    && let Some(kept) = self.sample.get_mut(keyword(&row.reason))
+                    && let Some(kept) = kind_of(row).and_then(|kind| self.sample.get_mut(&kind))
                 {
                     *kept = kept.saturating_sub(1);
                 }
@@ -122,20 +123,21 @@ impl Account {
 
     /// Takes one that is left and hangs on no figure: the first ones with a row, the others as a count.
     pub fn take_left(&mut self, row: Row) {
-        let kept = self.sample.entry(keyword(&row.reason).to_owned()).or_default();
+        let Some(kind) = kind_of(&row) else { return };
+        let kept = self.sample.entry(kind.clone()).or_default();
         // What was asked for before has a row in the ledger, and what became of it belongs there.
         if row.requested_at.is_some() || *kept < MOST_LEFT_ROWS {
             *kept += usize::from(row.requested_at.is_none());
             self.groups.entry(row.resource_group.clone()).or_default().rows.insert(row.id.clone(), row);
         } else {
-            self.leave_out(&row.resource_group, keyword(&row.reason), 1);
+            self.leave_out(&row.resource_group, kind, 1);
         }
     }
 
     /// Counts some that are left without a row.
-    pub fn leave_out(&mut self, group: &ResourceGroup, word: &str, count: usize) {
+    pub fn leave_out(&mut self, group: &ResourceGroup, kind: LeftKind, count: usize) {
         let end = self.groups.entry(group.clone()).or_default();
-        *end.left_out.entry(word.to_owned()).or_default() += count;
+        *end.left_out.entry(kind).or_default() += count;
     }
 
     /// How many are left.
@@ -150,7 +152,7 @@ impl Account {
     /// Takes what a survey could not see.
     pub fn take_gaps(&mut self, gaps: Gaps) {
         for (Group { id, .. }, error) in gaps.failed {
-            self.groups.entry(id).or_default().unlisted = Some(Failure::of(&error));
+            self.groups.entry(id).or_default().unlisted = Some(Setback::of(&error));
         }
         self.notes.extend(gaps.notes);
     }
@@ -168,13 +170,13 @@ impl Account {
             let was_asked_before = matches!(&ticket.progress, Progress::Over(fate) if fate.found.is_some());
             let row = ticket.into_row(window);
             let is_only_counted = was_asked_before && row.outcome == Outcome::Left;
-            if is_only_counted || self.blocked.as_ref() == Some(&row.reason) {
+            if is_only_counted || matches!(row.reason, Some(Reason::Blocked(_))) {
                 self.take_left(row);
                 continue;
             }
             let end = self.groups.entry(name.clone()).or_default();
             if again {
-                end.unasked.get_or_insert_with(|| row.reason.clone());
+                end.unasked = end.unasked.take().or_else(|| row.reason.clone());
             }
             if again && row.requested_at.is_some() {
                 self.earlier.insert((name.clone(), id), row);
@@ -197,20 +199,19 @@ impl Account {
     }
 
     /// Why another try would be worth it, if it would.
-    pub fn unfinished(&self) -> Option<String> {
-        let whole = self.failed.as_ref().filter(|failure| failure.again).map(|failure| failure.reason.clone());
+    pub fn unfinished(&self) -> Option<RunReason> {
+        let whole = self.failed.as_ref().filter(|setback| setback.again);
+        let whole = whole.map(|setback| RunReason::Failure(setback.failure.clone()));
         let of_group = || {
             let mut groups =
                 self.groups.iter().filter_map(|(name, group)| group.unfinished().map(|reason| (name, reason)));
-            let (name, reason) = groups.next()?;
-            Some(format!("{reason} (resource group `{name}`{})", others(groups.count())))
+            let (group, reason) = groups.next()?;
+            Some(RunReason::Unfinished { reason: Box::new(reason), group: group.clone(), others: groups.count() })
         };
         let unseen = || {
             let listed = self.earlier.keys().filter(|(group, _)| !self.is_unlisted(group));
             let unseen = listed.count();
-            (unseen > 0 && self.failed.is_none()).then(|| {
-                format!("unreachable: {unseen} deployments that were asked to stop could not be looked at again")
-            })
+            (unseen > 0 && self.failed.is_none()).then_some(RunReason::NotSeen(unseen))
         };
         whole.or_else(of_group).or_else(unseen)
     }
@@ -221,31 +222,32 @@ impl Account {
         let (mut failed, all) = (Vec::new(), self.groups.len());
         for (name, group) in self.groups {
             rows.extend(group.rows.into_values());
-            group.left_out.into_iter().for_each(|(word, count)| *left_out.entry(word).or_default() += count);
-            failed.extend(group.unlisted.map(|failure| (name, failure.reason)));
+            group.left_out.into_iter().for_each(|(kind, count)| *left_out.entry(kind).or_default() += count);
+            failed.extend(group.unlisted.map(|setback| (name, setback.failure)));
         }
         rows.extend(self.earlier.into_values().map(unseen));
         rows.sort_by(|a, b| (&a.resource_group, &a.id).cmp(&(&b.resource_group, &b.id)));
-        let whole = Ended { result: RunResult::Done, reason: String::new(), rows, left_out, tries: self.tries };
-        if let Some(reason) = self.blocked {
+        let whole = Ended { result: RunResult::Done, reasons: Vec::new(), rows, left_out, tries: self.tries };
+        if let Some(blocked) = self.blocked {
             // Blocked by what only a later try could list, it has stopped something.
             let did_something = whole.rows.iter().any(|row| row.outcome != Outcome::Left && row.requested_at.is_some());
             let result = if did_something { RunResult::Partial } else { RunResult::Blocked };
-            return Ended { result, reason, ..whole };
+            return Ended { result, reasons: vec![RunReason::Blocked(blocked)], ..whole };
         }
-        if let Some(failure) = self.failed {
+        if let Some(setback) = self.failed {
             let did_something = whole.rows.iter().any(|row| row.confirmed_at.is_some());
             let result = if did_something { RunResult::Partial } else { RunResult::Failed };
-            return Ended { result, reason: failure.reason, ..whole };
+            return Ended { result, reasons: vec![RunReason::Failure(setback.failure)], ..whole };
         }
         let result = result_of(&whole.rows, failed.len(), all);
-        let (result, reason) = summary(result, &whole.rows, &failed, all, &self.notes);
-        Ended { result, reason, ..whole }
+        let (result, reasons) = summary(result, &whole.rows, failed, all, self.notes);
+        Ended { result, reasons, ..whole }
     }
 }
 
-fn others(count: usize) -> String {
-    if count == 0 { String::new() } else { format!(" and {count} more") }
+/// What a left deployment is counted by.
+fn kind_of(row: &Row) -> Option<LeftKind> {
+    Some(LeftKind { reason: row.reason.as_ref()?.kind(), is_selected: row.is_selected })
 }
 
 /// A row that was asked for, and of which nobody knows what came of it. A failure that it has says more.
@@ -253,43 +255,36 @@ fn unseen(row: Row) -> Row {
     if row.outcome == Outcome::Failed {
         return row;
     }
-    let reason = "unconfirmed: AI Core could not be asked again".to_owned();
+    let reason = Some(Reason::NotWatched(NotWatched::Unreachable));
     Row { outcome: Outcome::Unconfirmed, reason, ..row }
 }
 
-/// The result and the reason of a run that looked at its tenant.
+/// The result and the reasons of a run that looked at its tenant.
 fn summary(
     mut result: RunResult,
     rows: &[Row],
-    failed: &[(ResourceGroup, String)],
+    failed: Vec<(ResourceGroup, Failure)>,
     groups: usize,
-    notes: &BTreeSet<String>,
-) -> (RunResult, String) {
+    notes: BTreeSet<String>,
+) -> (RunResult, Vec<RunReason>) {
     let mut reasons = Vec::new();
-    let too_late = rows.iter().filter(|row| row.outcome == Outcome::Left && row.reason == WINDOW_ENDED).count();
+    let count = |outcome| rows.iter().filter(|row| row.outcome == outcome).count();
+    let too_late = rows.iter().filter(|row| row.reason == Some(Reason::WindowEnded)).count();
     if too_late > 0 {
-        reasons.push(format!(
-            "{too_late} deployments were left: the off window was over before they could be asked to stop"
-        ));
+        reasons.push(RunReason::TooLate(too_late));
         let did_something = rows.iter().any(|row| row.outcome != Outcome::Left && row.requested_at.is_some());
         if result == RunResult::Done {
             result = if did_something { RunResult::Partial } else { RunResult::Missed };
         }
     }
-    if let Some((group, failure)) = failed.first() {
-        let (word, sentence) = keyword_and_detail(failure);
-        let count = failed.len();
-        reasons.push(format!("{word}: {count} of {groups} resource groups could not be listed; `{group}`:{sentence}"));
+    let count_failed = failed.len();
+    if let Some((group, failure)) = failed.into_iter().next() {
+        reasons.push(RunReason::NotListed { count: count_failed, groups, group, failure });
     }
-    let not_off: Vec<String> = [Outcome::Failed, Outcome::Unconfirmed]
-        .into_iter()
-        .map(|outcome| (rows.iter().filter(|row| row.outcome == outcome).count(), outcome))
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, outcome)| format!("{count} {outcome}"))
-        .collect();
-    if !not_off.is_empty() {
-        reasons.push(not_off.join(", "));
+    let (failed, unconfirmed) = (count(Outcome::Failed), count(Outcome::Unconfirmed));
+    if failed + unconfirmed > 0 {
+        reasons.push(RunReason::NotOff { failed, unconfirmed });
     }
-    reasons.extend(notes.iter().cloned());
-    (result, reasons.join("; "))
+    reasons.extend(notes.into_iter().map(RunReason::Note));
+    (result, reasons)
 }

@@ -5,7 +5,7 @@ use tracing::warn;
 use crate::domain::deployment::Status;
 use crate::domain::earlier::Asked;
 use crate::domain::id::{DeploymentId, ResourceGroup};
-use crate::domain::instant::rfc3339;
+use crate::domain::reason::{AskedBy, Reason};
 use crate::domain::run::Outcome;
 use crate::executor::attempt::Attempt;
 use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
@@ -43,15 +43,13 @@ impl Attempt<'_> {
 fn name(ticket: &mut Ticket, asked: Option<Asked>, observes: bool) {
     let Progress::Over(fate) = &mut ticket.progress else { return };
     let (Some(status), Some(asked)) = (&fate.found, asked) else { return };
-    let rule = &asked.rule;
-    let at = asked.at().map_or_else(String::new, |at| format!(" at {}", rfc3339(at)));
-    let since = asked.at().map_or_else(String::new, |at| format!(" since {}", rfc3339(at)));
-    if asked.is_watched || observes || *status == Status::Stopped {
-        fate.reason = format!("already {status}: rule `{rule}` asked for it{at}");
+    let (status, asked_by) = (status.clone(), AskedBy { rule: asked.rule.clone(), at: asked.at() });
+    if asked.is_watched || observes || status == Status::Stopped {
+        fate.reason = Some(Reason::AlreadyOff { status, asked: Some(asked_by) });
         return;
     }
-    let reason = format!("still {status}{since}: asked for by rule `{rule}`, not confirmed");
-    *fate = Fate { found: Some(status.clone()), ..Fate::new(Outcome::Unconfirmed, reason) };
+    let reason = Reason::StillStopping { status: status.clone(), asked: asked_by };
+    *fate = Fate { found: Some(status), ..Fate::new(Outcome::Unconfirmed, reason) };
     // What is on its way off may not say any more what it runs on.
     ticket.planned.rate = asked.row.rate;
     ticket.planned.deployment.nodes = asked.row.nodes;

@@ -7,11 +7,13 @@ use futures_util::future::join_all;
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::domain::deployment::{Deployment, Group, Status};
+use crate::domain::failure::FailureCode;
 use crate::domain::id::{DeploymentId, ResourceGroup};
-use crate::domain::plan::{Decision, Planned, Question, Reason};
+use crate::domain::plan::{Decision, Planned, Question};
+use crate::domain::reason::{Blocked, NotWatched, Reason};
 use crate::domain::rule::Mode;
-use crate::domain::run::{OBSERVED, Outcome, Row, keyword};
-use crate::executor::account::{Account, Failure};
+use crate::domain::run::{LeftKind, Outcome, Row};
+use crate::executor::account::{Account, Setback};
 use crate::executor::clearance::Clearance;
 use crate::executor::ended::Interrupted;
 use crate::executor::progress::Step;
@@ -69,8 +71,8 @@ impl<'a> Attempt<'a> {
         let holds = match self.task.ledger.read(move |tx| tx.holds(now)).await {
             Ok(holds) => holds,
             Err(error) => {
-                let reason = format!("ledger: nothing more was asked for, because {error}");
-                self.account.fail(Failure::to_try_again(reason));
+                let message = format!("nothing more was asked for, because {error}");
+                self.account.fail(Setback::to_try_again(FailureCode::Ledger, message));
                 return Ok(());
             }
         };
@@ -88,8 +90,8 @@ impl<'a> Attempt<'a> {
             Some(Err(_)) => {
                 found.give_back(self.account);
                 let minutes = ASKING_LIMIT.num_minutes();
-                let reason = format!("deadline: AI Core did not list everything within {minutes} minutes");
-                self.account.fail(Failure::to_try_again(reason));
+                let message = format!("AI Core did not list everything within {minutes} minutes");
+                self.account.fail(Setback::to_try_again(FailureCode::Deadline, message));
                 return Ok(());
             }
         }
@@ -126,7 +128,7 @@ impl<'a> Attempt<'a> {
         let groups = match surveyor.groups(&mut gaps).await {
             Ok(groups) => groups,
             Err(error) => {
-                account.fail(Failure::of(&error));
+                account.fail(Setback::of(&error));
                 return false;
             }
         };
@@ -150,12 +152,12 @@ impl<'a> Attempt<'a> {
             match seen {
                 Ok(Some(deployment)) => found.watch_too(deployment, row, self.task.clock.now()),
                 Ok(None) => {
-                    let reason = "deleted by somebody else".to_owned();
+                    let reason = Some(Reason::Deleted);
                     self.account.take_unlisted(Row { outcome: Outcome::Gone, reason, ..row });
                 }
                 Err(error) if error.may_pass() => drop(self.account.earlier.insert(place, row)),
                 Err(error) => {
-                    let reason = format!("unconfirmed: it could not be looked at again: {error}");
+                    let reason = Some(Reason::NotWatched(NotWatched::Refused(error.to_string())));
                     self.account.take_unlisted(Row { outcome: Outcome::Unconfirmed, reason, ..row });
                 }
             }
@@ -182,16 +184,15 @@ impl<'a> Attempt<'a> {
         let is_over = to_stop + asked > usize::try_from(max_stops).unwrap_or(usize::MAX);
         // Blocked once, a run stops nothing in its later tries either: what it blocked for is not asked for again.
         if to_stop > 0 && (is_over || self.account.blocked.is_some()) {
-            let all = to_stop + asked;
-            let over = format!("blocked: it would have stopped {all} deployments, more than max_stops = {max_stops}");
-            let reason = self.account.blocked.take().unwrap_or(over);
+            let over = Blocked { would_stop: to_stop + asked, max_stops };
+            let reason = Reason::Blocked(*self.account.blocked.get_or_insert(over));
             found.leave(&reason);
+            let kind = LeftKind { reason: reason.kind(), is_selected: true };
             for (group, count) in &found.surplus {
-                self.account.leave_out(group, keyword(&reason), *count);
+                self.account.leave_out(group, kind.clone(), *count);
             }
-            self.account.blocked = Some(reason);
         } else if self.observes() {
-            found.leave(OBSERVED);
+            found.leave(&Reason::Observed);
         }
     }
 }
@@ -219,7 +220,7 @@ impl Found {
                 }
             }
             // What a hold costs is counted by its rows; more than `max_stops` would not have been stopped without it.
-            let is_held = matches!(planned.decision, Decision::Leave(Reason::Held { .. })) && planned.rate.nodes > 0;
+            let is_held = matches!(planned.decision, Decision::Leave(Reason::Held(_))) && planned.rate.nodes > 0;
             self.held += usize::from(is_held);
             let counts = is_held && self.held <= most;
             let ticket = Ticket::new(planned, earlier.map(Box::new));
@@ -239,7 +240,7 @@ impl Found {
         let id = deployment.id.clone();
         let group = Group { id: deployment.resource_group.clone(), labels: BTreeMap::new() };
         let decision = Decision::Leave(Reason::NotSelected("it is no longer listed".to_owned()));
-        let planned = Planned { decision, rate: earlier.rate.clone(), deployment };
+        let planned = Planned { is_selected: earlier.is_selected, decision, rate: earlier.rate.clone(), deployment };
         let ticket = Ticket::new(planned, Some(Box::new(earlier)));
         match self.groups.iter_mut().find(|known| known.group.id == group.id) {
             Some(known) => drop(known.tickets.insert(id, ticket)),
@@ -256,8 +257,8 @@ impl Found {
     }
 
     /// Leaves what is not asked for yet.
-    fn leave(&mut self, reason: &str) {
-        let fate = Fate::new(Outcome::Left, reason);
+    fn leave(&mut self, reason: &Reason) {
+        let fate = Fate::left(reason.clone());
         self.groups.iter_mut().for_each(|group| group.conclude_unasked(&fate));
     }
 }

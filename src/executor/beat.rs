@@ -14,6 +14,7 @@ use crate::domain::id::RuleName;
 use crate::domain::plausible::{Implausible, plausible};
 use crate::domain::rule::Rule;
 use crate::domain::run::{Firing, Run, RunResult, Trigger};
+use crate::domain::run_reason::RunReason;
 use crate::domain::schedule::Due;
 use crate::executor::Executor;
 use crate::executor::post::{self, Told};
@@ -127,13 +128,15 @@ impl Executor {
         let missed: Vec<NewRun> =
             due.missed.iter().map(|at| self.claim_of(&rule, *at, Trigger::CatchUp, now)).collect();
         let missed_mails = missed.last().map_or_else(Vec::new, |newest| {
-            self.mails(&rule, &newest.ended(RunResult::Missed, missed_reason(missed.len(), now), newest.started_at))
+            self.mails(
+                &rule,
+                &newest.ended(RunResult::Missed, vec![missed_reason(missed.len(), now)], newest.started_at),
+            )
         });
         let run = due.run.map(|firing| {
             let trigger = if firing.on_time { Trigger::Schedule } else { Trigger::CatchUp };
             let claim = self.claim_of(&rule, firing.at, trigger, now);
-            let reason = "skipped: the rule's previous run is still going";
-            let skipped = claim.ended(RunResult::Skipped, reason, claim.started_at);
+            let skipped = claim.ended(RunResult::Skipped, vec![RunReason::Skipped], claim.started_at);
             let mails = self.mails(&rule, &skipped);
             (claim, mails)
         });
@@ -166,7 +169,7 @@ fn claim_all(tx: &crate::ledger::Tx<'_>, entries: Vec<Entries>, now: DateTime<Ut
         let mut newly_missed = false;
         for missed in &entry.missed {
             let reason = missed_reason(1, now);
-            if tx.record(missed, RunResult::Missed, &reason)? {
+            if tx.record(missed, RunResult::Missed, &[reason])? {
                 newly_missed = true;
                 claimed.recorded.push((missed.firing.rule.clone(), RunResult::Missed));
             }
@@ -195,10 +198,6 @@ fn claim_all(tx: &crate::ledger::Tx<'_>, entries: Vec<Entries>, now: DateTime<Ut
     Ok(claimed)
 }
 
-fn missed_reason(firings: usize, now: DateTime<Utc>) -> String {
-    let noticed = now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-    match firings {
-        1 => format!("missed: noticed at {noticed}, when its time had passed"),
-        n => format!("missed: noticed at {noticed}, when its time had passed, together with {} earlier firings", n - 1),
-    }
+fn missed_reason(firings: usize, noticed: DateTime<Utc>) -> RunReason {
+    RunReason::Missed { noticed, earlier: firings.saturating_sub(1) }
 }

@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::domain::deployment::Deployment;
-use crate::domain::plan::{Reason, held};
+use crate::domain::failure::FailureCode;
+use crate::domain::plan::held;
+use crate::domain::reason::Reason;
 use crate::domain::rule::Rule;
-use crate::domain::run::Outcome;
 use crate::domain::schedule::OffWindow;
 use crate::executor::ticket::Fate;
 use crate::ledger::runs::RunId;
@@ -18,8 +19,6 @@ use crate::ledger::{Ledger, LedgerError};
 
 /// What was seen this long ago is looked at again before a stop: somebody may have changed or labelled it meanwhile.
 pub(super) const LOOK_IS_OLD: TimeDelta = TimeDelta::seconds(30);
-/// Why a deployment is left whose off window ended before it was asked to stop.
-pub(super) const WINDOW_ENDED: &str = "window ended: the off window was over before it could be asked to stop";
 
 /// The leave that a run has to ask for stops.
 #[derive(Debug, Clone)]
@@ -99,11 +98,13 @@ impl Obstacle {
     pub fn fate(&self) -> Option<Fate> {
         match self {
             Self::Interrupted => None,
-            Self::WindowOver => Some(Fate::new(Outcome::Left, WINDOW_ENDED)),
-            Self::BeforeWindow => Some(Fate::to_try_again("clock: it shows a time before the off window")),
-            Self::Deadline => Some(Fate::to_try_again("deadline: the run took too long to ask for its stop")),
-            Self::Held(reason) => Some(Fate::left(reason)),
-            Self::Ledger(error) => Some(Fate::to_try_again(format!("ledger: not asked, because {error}"))),
+            Self::WindowOver => Some(Fate::left(Reason::WindowEnded)),
+            Self::BeforeWindow => Some(Fate::to_try_again(FailureCode::Clock, "it shows a time before the off window")),
+            Self::Deadline => {
+                Some(Fate::to_try_again(FailureCode::Deadline, "the run took too long to ask for its stop"))
+            }
+            Self::Held(reason) => Some(Fate::left(reason.clone())),
+            Self::Ledger(error) => Some(Fate::to_try_again(FailureCode::Ledger, format!("not asked, because {error}"))),
         }
     }
 }

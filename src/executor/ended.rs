@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::reason::{NotWatched, Reason};
 use crate::domain::run::{LeftOut, Outcome, Row, Run, RunResult, Try};
+use crate::domain::run_reason::RunReason;
 use crate::ledger::runs::OpenRun;
 
 /// offhours is being stopped, or the run is another executor's by now: it stays open, and whoever has it goes on.
@@ -13,21 +15,21 @@ pub(super) struct Interrupted;
 #[derive(Debug)]
 pub(super) struct Ended {
     pub result: RunResult,
-    pub reason: String,
+    pub reasons: Vec<RunReason>,
     pub rows: Vec<Row>,
     pub left_out: LeftOut,
     pub tries: Vec<Try>,
 }
 
 impl Ended {
-    pub fn new(result: RunResult, reason: impl Into<String>) -> Self {
-        Self { result, reason: reason.into(), rows: Vec::new(), left_out: LeftOut::new(), tries: Vec::new() }
+    pub fn new(result: RunResult, reason: RunReason) -> Self {
+        Self { result, reasons: vec![reason], rows: Vec::new(), left_out: LeftOut::new(), tries: Vec::new() }
     }
 
     /// With the rows of what was asked for and never watched to its end.
-    pub fn with_unconfirmed(mut self, rows: Vec<Row>, why: &str) -> Self {
-        let unconfirmed = |row: Row| match row.reason.as_str() {
-            "" if row.outcome == Outcome::Unconfirmed => Row { reason: format!("unconfirmed: {why}"), ..row },
+    pub fn with_unconfirmed(mut self, rows: Vec<Row>, why: &NotWatched) -> Self {
+        let unconfirmed = |row: Row| match row.reason {
+            None if row.outcome == Outcome::Unconfirmed => Row { reason: Some(Reason::NotWatched(why.clone())), ..row },
             _ => row,
         };
         self.rows = rows.into_iter().map(unconfirmed).collect();
@@ -36,7 +38,7 @@ impl Ended {
 
     /// The run that this end makes of `open`.
     pub fn into_run(self, open: &OpenRun, resumed: bool, finished_at: DateTime<Utc>) -> Run {
-        let Self { result, reason, rows, left_out, tries } = self;
-        Run { resumed, deployments: rows, left_out, tries, ..open.claim.ended(result, reason, finished_at) }
+        let Self { result, reasons, rows, left_out, tries } = self;
+        Run { resumed, deployments: rows, left_out, tries, ..open.claim.ended(result, reasons, finished_at) }
     }
 }

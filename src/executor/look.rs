@@ -5,7 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::aicore::Error;
 use crate::domain::deployment::{Deployment, Group, Status};
-use crate::domain::plan::{Decision, Reason};
+use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::plan::Decision;
+use crate::domain::reason::Reason;
 use crate::domain::run::Outcome;
 use crate::executor::attempt::Attempt;
 use crate::executor::stop::{Answer, Sent};
@@ -113,8 +115,7 @@ impl Attempt<'_> {
             Some(Ok((Some(seen), group))) => (seen, group),
             Some(Ok((None, _))) => return Err(requests.end(Fate::gone())),
             Some(Err(error)) => {
-                let reason = format!("{}: not asked, because its list was old: {error}", error.keyword());
-                return Err(requests.end(Fate { reason, ..Fate::failed(&error) }));
+                return Err(requests.end(not_looked_at(&error)));
             }
             // It is too late, or offhours is being stopped: an old look keeps the request from being sent.
             None => return Ok(known),
@@ -127,8 +128,10 @@ impl Attempt<'_> {
         }
         match self.question(self.task.clock.now()).decide(&group, &seen) {
             Decision::Stop => Ok(Known { deployment: seen, group, seen_at }),
-            Decision::Leave(Reason::Status(status)) if status.is_off() => Err(requests.end(Fate::already_off(&seen))),
-            Decision::Leave(reason) => Err(requests.end(Fate::left(&reason))),
+            Decision::Leave(Reason::CannotStop(status)) if status.is_off() => {
+                Err(requests.end(Fate::already_off(&seen)))
+            }
+            Decision::Leave(reason) => Err(requests.end(Fate::left(reason))),
         }
     }
 
@@ -156,7 +159,7 @@ impl Attempt<'_> {
             Status::Stopped | Status::Stopping => Some(Answer::Over(Fate::already_off(&seen))),
             Status::Running | Status::Pending if was_changed(&known.deployment, &seen) => Some(Answer::Over(changed())),
             Status::Running | Status::Pending => requests.too_many().map(Answer::Over),
-            other => Some(Answer::Over(Fate::new(Outcome::Left, format!("status {other}: cannot be stopped")))),
+            other => Some(Answer::Over(Fate::left(Reason::CannotStop(other.clone())))),
         }
     }
 }
@@ -172,7 +175,10 @@ impl Requests {
         if self.sent < most {
             return None;
         }
-        let never = || Fate::new(Outcome::Failed, "unexpected_response: AI Core never answered for it");
+        let never = || {
+            let failure = Failure::new(FailureCode::UnexpectedResponse, "AI Core never answered for it");
+            Fate::new(Outcome::Failed, Reason::Failure(failure))
+        };
         Some(self.error.as_ref().map_or_else(never, refused))
     }
 }
@@ -190,9 +196,14 @@ pub(super) fn is_going_off(seen: &Deployment) -> bool {
         || (seen.status.can_be_stopped() && seen.is_asked_to_stop())
 }
 
+/// The fate of what could not be looked at again before it was asked for.
+pub(super) fn not_looked_at(error: &Error) -> Fate {
+    Fate::failed_saying(error, format!("not asked, because its list was old: {error}"))
+}
+
 /// The fate of what somebody changed.
 pub(super) fn changed() -> Fate {
-    Fate::new(Outcome::Left, "changed: somebody updated it after it was listed")
+    Fate::left(Reason::Changed)
 }
 
 /// True where somebody gave it another configuration, or touched it in any way, since it was listed.

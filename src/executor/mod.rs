@@ -18,8 +18,11 @@ use tracing::{error, info};
 use crate::clock::Clock;
 use crate::config::{Config, OnDisk, on_disk};
 use crate::domain::earlier::Precedents;
+use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::reason::NotWatched;
 use crate::domain::rule::{MailWhen, Mode, Rule};
 use crate::domain::run::{Firing, Row, Run, RunResult, Trigger};
+use crate::domain::run_reason::{Interruption, RunReason};
 use crate::executor::ended::{Ended, Interrupted};
 use crate::executor::pattern::Pattern;
 use crate::executor::post::Told;
@@ -28,7 +31,7 @@ use crate::executor::task::Task;
 use crate::executor::tenants::Tenants;
 use crate::ledger::in_force::InForce;
 use crate::ledger::lock;
-use crate::ledger::runs::{Claim, Filter, INTERRUPTED, OpenRun, RunId};
+use crate::ledger::runs::{Claim, Filter, OpenRun, RunId};
 use crate::ledger::{Ledger, LedgerError};
 use crate::report::{self, Observed};
 
@@ -133,9 +136,10 @@ impl Executor {
                     run = open.id.0,
                     "the run of {} ended by a panic, which is a fault of offhours", open.claim.firing
                 );
-                let failed = "panic: the run ended by a fault of offhours; what it had asked for is unconfirmed";
+                let message = "the run ended by a fault of offhours; what it had asked for is unconfirmed";
+                let reason = RunReason::Failure(Failure::new(FailureCode::Panic, message));
                 let rows = self.earlier(&open).await;
-                Ended::new(RunResult::Failed, failed).with_unconfirmed(rows, "offhours failed before it was confirmed")
+                Ended::new(RunResult::Failed, reason).with_unconfirmed(rows, &NotWatched::Panic)
             }
         };
         let run = ended.into_run(&open, resumed, self.clock.now());
@@ -150,20 +154,19 @@ impl Executor {
         observer: Observer,
     ) -> Result<Ended, Interrupted> {
         let Some(rule) = rule else {
-            let reason = "interrupted: the rule is no longer configured, so nothing more was asked for";
-            let ended = Ended::new(RunResult::Interrupted, reason);
-            return Ok(ended.with_unconfirmed(self.earlier(open).await, "the rule is no longer configured"));
+            let ended = Ended::new(RunResult::Interrupted, RunReason::Interrupted(Interruption::RuleIsGone));
+            return Ok(ended.with_unconfirmed(self.earlier(open).await, &NotWatched::RuleIsGone));
         };
         let Some(connection) = self.config.connections.get(&open.claim.connection) else {
-            let reason = format!("interrupted: the connection `{}` is no longer configured", open.claim.connection);
-            let ended = Ended::new(RunResult::Interrupted, reason);
-            return Ok(ended.with_unconfirmed(self.earlier(open).await, "the connection is no longer configured"));
+            let gone = Interruption::ConnectionIsGone(open.claim.connection.to_string());
+            let ended = Ended::new(RunResult::Interrupted, RunReason::Interrupted(gone));
+            return Ok(ended.with_unconfirmed(self.earlier(open).await, &NotWatched::ConnectionIsGone));
         };
         let tenant = match self.tenants.tenant(connection) {
             Ok(tenant) => tenant,
             Err(error) => {
-                let failed = Ended::new(RunResult::Failed, format!("{}: {error}", error.keyword()));
-                return Ok(failed.with_unconfirmed(self.earlier(open).await, "AI Core could not be asked again"));
+                let failed = Ended::new(RunResult::Failed, RunReason::Failure(error.failure()));
+                return Ok(failed.with_unconfirmed(self.earlier(open).await, &NotWatched::Unreachable));
             }
         };
         let task = Task {
@@ -230,11 +233,11 @@ impl Executor {
                 return;
             }
         }
-        let totals = run.totals();
+        let tally = run.tally();
         info!(
             rule = %run.firing.rule, run = id.0, result = %run.result,
             "{} ended {}: {} stopped, {} unconfirmed, {} failed, {} left", run.firing, run.result,
-            totals.stopped, totals.unconfirmed, totals.failed, totals.left
+            tally.stopped, tally.unconfirmed, tally.failed, tally.left
         );
     }
 
@@ -302,8 +305,9 @@ impl Executor {
             );
         }
         let rows = self.earlier(open).await;
+        let reason = RunReason::Interrupted(Interruption::Stopped);
         info!(rule = %open.claim.firing.rule, run = id.0, "interrupted {}", open.claim.firing);
-        Ended { rows, ..Ended::new(RunResult::Interrupted, INTERRUPTED) }.into_run(open, resumed, now)
+        Ended { rows, ..Ended::new(RunResult::Interrupted, reason) }.into_run(open, resumed, now)
     }
 
     /// Takes over the runs whose executor is no more, for [`Self::carry_out`] to finish; also those of this process that

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use crate::domain::id::ResourceGroup;
+use crate::domain::reason::{Reason, ReasonKind};
 use crate::domain::rule::Mode;
 use crate::domain::run::{Outcome, Row, Run, RunResult};
 use crate::domain::visit::RunVisitor;
@@ -12,20 +13,20 @@ use crate::domain::visit::RunVisitor;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Pattern {
     run: Option<(RunResult, Mode)>,
-    deployments: BTreeSet<(ResourceGroup, String, Outcome, String)>,
-    left_out: BTreeSet<String>,
+    deployments: BTreeSet<(ResourceGroup, String, Outcome, Option<ReasonKind>)>,
+    left_out: BTreeSet<ReasonKind>,
 }
 
 impl RunVisitor for Pattern {
     fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
         let (group, configuration) = (row.resource_group.clone(), row.configuration_id.clone());
-        self.deployments.insert((group, configuration, row.outcome, row.keyword().to_owned()));
+        self.deployments.insert((group, configuration, row.outcome, row.reason.as_ref().map(Reason::kind)));
         ControlFlow::Continue(())
     }
 
     fn end(&mut self, run: &Run) -> ControlFlow<()> {
         self.run = Some((run.result, run.mode));
-        self.left_out.extend(run.left_out.keys().cloned());
+        self.left_out.extend(run.left_out.keys().map(|kind| kind.reason.clone()));
         ControlFlow::Continue(())
     }
 }

@@ -15,11 +15,12 @@ use tracing::warn;
 use crate::aicore::{Error, StopBatch, Stopper};
 use crate::domain::deployment::Deployment;
 use crate::domain::id::DeploymentId;
-use crate::domain::plan::{Planned, Question, Reason};
+use crate::domain::plan::{Planned, Question};
+use crate::domain::reason::Reason;
 use crate::executor::attempt::Attempt;
 use crate::executor::clearance::Obstacle;
 use crate::executor::ended::Interrupted;
-use crate::executor::look::{Known, Requests, changed, is_going_off, was_changed};
+use crate::executor::look::{Known, Requests, changed, is_going_off, not_looked_at, was_changed};
 use crate::executor::progress::Step;
 use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
 use crate::ledger::LedgerError;
@@ -134,9 +135,7 @@ impl Attempt<'_> {
             // It is too late, or offhours is being stopped: what comes next says which.
             None => return,
             Some(Err(error)) => {
-                let reason = format!("{}: not asked, because its list was old: {error}", error.keyword());
-                let fate = Fate { reason, ..Fate::failed(&error) };
-                group.conclude_unasked(&fate);
+                group.conclude_unasked(&not_looked_at(&error));
                 return;
             }
         };
@@ -155,7 +154,8 @@ impl Attempt<'_> {
                 continue;
             }
             let decision = question.decide(&group.group, &seen);
-            let planned = Planned { decision, rate: ticket.planned.rate.clone(), deployment: seen };
+            let is_selected = question.selects(&group.group, &seen);
+            let planned = Planned { is_selected, decision, rate: ticket.planned.rate.clone(), deployment: seen };
             let (requested_at, was_refused, earlier) = (ticket.requested_at, ticket.was_refused, ticket.earlier.take());
             *ticket = Ticket { was_refused, ..Ticket::new(planned, earlier) };
             ticket.requested_at = ticket.requested_at.or(requested_at);
@@ -194,7 +194,7 @@ impl Attempt<'_> {
             let elsewhere = tx.asked_by_others(run, &group_id, listed_at)?;
             let decide = |ticket: Ticket| {
                 if elsewhere.contains(&ticket.deployment().id) {
-                    return Ticket { progress: Progress::Over(Fate::left(&Reason::AlreadyAsked)), ..ticket };
+                    return Ticket { progress: Progress::Over(Fate::left(Reason::AlreadyAsked)), ..ticket };
                 }
                 hold_or_ask(ticket, &question)
             };
@@ -330,7 +330,7 @@ impl Attempt<'_> {
 
 fn hold_or_ask(mut ticket: Ticket, question: &Question<'_>) -> Ticket {
     if let Some(held) = question.held(ticket.deployment()) {
-        ticket.progress = Progress::Over(Fate::left(&held));
+        ticket.progress = Progress::Over(Fate::left(held));
     } else {
         ticket.progress = Progress::Asked;
         ticket.requested_at.get_or_insert(question.now);

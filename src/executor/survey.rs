@@ -14,7 +14,8 @@ use crate::clock::Clock;
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::ResourceGroup;
 use crate::domain::money::{HourlyRate, InstanceTypes, Prices};
-use crate::domain::plan::{Decision, Planned, Question, Reason};
+use crate::domain::plan::{Decision, Planned, Question};
+use crate::domain::reason::Reason;
 use crate::domain::rule::Rule;
 use crate::domain::selection::Exclusion;
 
@@ -115,14 +116,15 @@ impl Surveyor<'_> {
         let question = &self.question;
         let decision = question.decide(group, &deployment);
         // A hold costs only what the rule would have stopped.
-        let is_held_in_vain = matches!(decision, Decision::Leave(Reason::Held { .. }))
+        let is_held_in_vain = matches!(decision, Decision::Leave(Reason::Held(_)))
             && Question { holds: &[], ..*question }.decide(group, &deployment) != Decision::Stop;
         let rate = if is_held_in_vain {
             HourlyRate::nothing("left with the hold and without it")
         } else {
             HourlyRate::of(&deployment, self.prices, types, question.scheduled)
         };
-        Planned { deployment, decision, rate }
+        let is_selected = question.selects(group, &deployment);
+        Planned { deployment, is_selected, decision, rate }
     }
 
     /// Capacity units of the tenant's own instance types, read once, when the first deployment needs them. Without them a

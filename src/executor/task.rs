@@ -13,11 +13,13 @@ use tracing::{info, warn};
 use crate::aicore::Tenant;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::failure::FailureCode;
 use crate::domain::instant::rfc3339;
 use crate::domain::rule::Rule;
 use crate::domain::run::{Row, Trigger, Try};
+use crate::domain::run_reason::RunReason;
 use crate::domain::schedule::OffWindow;
-use crate::executor::account::{Account, Failure};
+use crate::executor::account::{Account, Setback};
 use crate::executor::attempt::Attempt;
 use crate::executor::ended::{Ended, Interrupted};
 use crate::executor::progress::Observer;
@@ -87,7 +89,8 @@ impl Task {
                 true
             }
             Err(error) => {
-                account.fail(Failure::to_try_again(format!("ledger: nothing was asked for, because {error}")));
+                let message = format!("nothing was asked for, because {error}");
+                account.fail(Setback::to_try_again(FailureCode::Ledger, message));
                 false
             }
         }
@@ -107,7 +110,7 @@ impl Task {
     }
 
     /// Keeps what a try came to, and says once that the run goes on later.
-    async fn note_try(&self, account: &mut Account, reason: String, pause: Duration) {
+    async fn note_try(&self, account: &mut Account, reason: RunReason, pause: Duration) {
         let (now, firing) = (self.clock.now(), &self.open.claim.firing);
         let next = rfc3339(now + pause);
         if account.tries.is_empty() {

@@ -7,8 +7,10 @@ use chrono::{DateTime, Utc};
 use crate::aicore::Error;
 use crate::domain::avoided::{Avoided, Basis};
 use crate::domain::deployment::{Deployment, Group, Status};
+use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::id::DeploymentId;
-use crate::domain::plan::{Decision, Planned, Reason};
+use crate::domain::plan::{Decision, Planned};
+use crate::domain::reason::Reason;
 use crate::domain::run::{Outcome, Row};
 use crate::domain::schedule::OffWindow;
 use crate::domain::verification::PLAUSIBLE_SKEW;
@@ -18,8 +20,8 @@ use crate::domain::verification::PLAUSIBLE_SKEW;
 pub struct Fate {
     /// In one word.
     pub outcome: Outcome,
-    /// Keyword and sentence; empty where the outcome says it all.
-    pub reason: String,
+    /// Why; none where the outcome says it all.
+    pub reason: Option<Reason>,
     /// Since when it is off.
     pub confirmed_at: Option<DateTime<Utc>>,
     /// True where a later try may go better: what was in the way passes by itself.
@@ -30,40 +32,47 @@ pub struct Fate {
 
 impl Fate {
     /// An outcome without a confirmed stop.
-    pub fn new(outcome: Outcome, reason: impl Into<String>) -> Self {
-        Self { outcome, reason: reason.into(), confirmed_at: None, again: false, found: None }
+    pub fn new(outcome: Outcome, reason: Reason) -> Self {
+        Self { outcome, reason: Some(reason), confirmed_at: None, again: false, found: None }
     }
 
     /// Failed by something that may have passed at a later try.
-    pub fn to_try_again(reason: impl Into<String>) -> Self {
-        Self { again: true, ..Self::new(Outcome::Failed, reason) }
+    pub fn to_try_again(code: FailureCode, message: impl Into<String>) -> Self {
+        Self { again: true, ..Self::new(Outcome::Failed, Reason::Failure(Failure::new(code, message))) }
     }
 
     /// Failed by what AI Core answered, or did not.
     pub fn failed(error: &Error) -> Self {
-        let reason = format!("{}: {}", error.keyword(), error.short());
+        Self::failed_saying(error, error.short())
+    }
+
+    /// The same, in other words than AI Core's.
+    pub fn failed_saying(error: &Error, message: String) -> Self {
+        let reason = Reason::Failure(Failure::new(error.code(), message));
         Self { again: error.may_pass(), ..Self::new(Outcome::Failed, reason) }
     }
 
     /// Confirmed STOPPED, asked for by us.
     pub fn stopped(confirmed_at: DateTime<Utc>) -> Self {
-        Self { confirmed_at: Some(confirmed_at), ..Self::new(Outcome::Stopped, "") }
+        let confirmed_at = Some(confirmed_at);
+        Self { outcome: Outcome::Stopped, reason: None, confirmed_at, again: false, found: None }
     }
 
     /// Off without our doing.
     pub fn already_off(deployment: &Deployment) -> Self {
-        let reason = format!("already {}: not asked for by offhours", deployment.status);
-        Self { found: Some(deployment.status.clone()), ..Self::new(Outcome::AlreadyOff, reason) }
+        let status = deployment.status.clone();
+        let reason = Reason::AlreadyOff { status: status.clone(), asked: None };
+        Self { found: Some(status), ..Self::new(Outcome::AlreadyOff, reason) }
     }
 
     /// Deleted by somebody else.
     pub fn gone() -> Self {
-        Self::new(Outcome::Gone, "deleted by somebody else")
+        Self::new(Outcome::Gone, Reason::Deleted)
     }
 
     /// Left for a reason of the plan.
-    pub fn left(reason: &Reason) -> Self {
-        Self::new(Outcome::Left, reason.to_string())
+    pub fn left(reason: Reason) -> Self {
+        Self::new(Outcome::Left, reason)
     }
 }
 
@@ -103,19 +112,17 @@ impl Ticket {
         let progress = match &planned.decision {
             _ if earlier.is_some() && !runs_on => Progress::Asked,
             Decision::Stop if earlier.as_ref().is_some_and(|row| may_have_come_back(deployment, row)) => {
-                let reason = format!(
-                    "came_back: its stop was asked for earlier, it was changed since and is {}; it is not asked \
-                     again",
-                    deployment.status
-                );
+                let reason = Reason::CameBack { status: deployment.status.clone(), asked_before: true };
                 Progress::Over(Fate::new(Outcome::Failed, reason))
             }
             Decision::Stop => Progress::ToStop,
-            Decision::Leave(Reason::Status(status)) if status.is_off() => Progress::Over(Fate::already_off(deployment)),
-            Decision::Leave(Reason::AlreadyAsked) => {
-                Progress::Over(Fate { found: Some(deployment.status.clone()), ..Fate::left(&Reason::AlreadyAsked) })
+            Decision::Leave(Reason::CannotStop(status)) if status.is_off() => {
+                Progress::Over(Fate::already_off(deployment))
             }
-            Decision::Leave(reason) => Progress::Over(Fate::left(reason)),
+            Decision::Leave(Reason::AlreadyAsked) => {
+                Progress::Over(Fate { found: Some(deployment.status.clone()), ..Fate::left(Reason::AlreadyAsked) })
+            }
+            Decision::Leave(reason) => Progress::Over(Fate::left(reason.clone())),
         };
         Self {
             requested_at: earlier.as_ref().and_then(|row| row.requested_at),
@@ -138,10 +145,10 @@ impl Ticket {
 
     /// The same, of a ticket that is at its end.
     pub fn into_row(self, window: OffWindow) -> Row {
-        let Planned { deployment, rate, .. } = self.planned;
+        let Planned { deployment, is_selected, rate, .. } = self.planned;
         let (outcome, reason, confirmed_at) = match self.progress {
             Progress::Over(fate) => (fate.outcome, fate.reason, fate.confirmed_at),
-            Progress::ToStop | Progress::Asked => (Outcome::Unconfirmed, String::new(), None),
+            Progress::ToStop | Progress::Asked => (Outcome::Unconfirmed, None, None),
         };
         let expires_at = deployment.expires_at();
         let end = expires_at.map_or(window.to, |expiry| expiry.min(window.to));
@@ -159,6 +166,7 @@ impl Ticket {
             configuration_id: deployment.configuration_id,
             configuration_name: deployment.configuration_name,
             scenario_id: deployment.scenario_id,
+            is_selected,
             outcome,
             reason,
             requested_at: self.requested_at,

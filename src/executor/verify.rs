@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::aicore::Error;
 use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
+use crate::domain::reason::Reason;
 use crate::domain::run::Outcome;
 use crate::domain::verification::{Observation, Verdict, Watch, pause_before};
 use crate::executor::attempt::Attempt;
@@ -68,10 +68,9 @@ impl Attempt<'_> {
                 group.conclude(&id, fate);
             }
         }
-        let waited = waited(self.task.rule.verify_timeout);
-        for (id, seen) in watch.into_unconfirmed() {
-            let seen = seen.map_or_else(|| "not seen again".to_owned(), |status| format!("still {status}"));
-            let reason = format!("unconfirmed: {seen} after {waited}");
+        let waited = self.task.rule.verify_timeout.num_seconds();
+        for (id, status) in watch.into_unconfirmed() {
+            let reason = Reason::NotConfirmed { status, waited };
             group.conclude(&id, Fate::new(Outcome::Unconfirmed, reason));
         }
         Ok(())
@@ -108,20 +107,10 @@ impl Attempt<'_> {
     }
 }
 
-/// How long was waited, as people say it.
-fn waited(time: TimeDelta) -> String {
-    let (minutes, seconds) = (time.num_minutes(), time.num_seconds());
-    match (minutes, seconds) {
-        (minutes, seconds) if seconds != minutes * 60 => format!("{seconds} seconds"),
-        (1, _) => "1 minute".to_owned(),
-        (minutes, _) => format!("{minutes} minutes"),
-    }
-}
-
 fn fate(verdict: Verdict) -> Fate {
     match verdict {
         Verdict::Stopped(confirmed_at) => Fate::stopped(confirmed_at),
-        Verdict::Dead => Fate::new(Outcome::Failed, "dead: it turned DEAD instead of STOPPED"),
-        Verdict::CameBack(status) => Fate::new(Outcome::Failed, format!("came_back: it is {status} again")),
+        Verdict::Dead => Fate::new(Outcome::Failed, Reason::Dead),
+        Verdict::CameBack(status) => Fate::new(Outcome::Failed, Reason::CameBack { status, asked_before: false }),
     }
 }

@@ -187,7 +187,7 @@ mod tests {
         tx.move_cursor(&rule("weekends"), &cursor(now() - TimeDelta::days(2)))?;
         for days in [-1, 1, 199] {
             let missed = firing("evenings", now() + TimeDelta::days(days), later());
-            assert!(tx.record(&missed, RunResult::Missed, "missed")?);
+            assert!(tx.record(&missed, RunResult::Missed, &[])?);
         }
         assert!(matches!(tx.claim(&firing("evenings", later(), later()))?, Claim::Taken(_)));
         for (at, rule) in [(now() + TimeDelta::hours(7), "evenings"), (later(), "evenings"), (later(), "other")] {

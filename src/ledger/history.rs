@@ -10,7 +10,7 @@ use crate::domain::run::Run;
 use crate::domain::visit::{Kept, RunVisitor};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
-use crate::ledger::runs::{Filter, RunId, firing, mode, off_window};
+use crate::ledger::runs::{Filter, RunId, firing, mode, off_window, run_reasons};
 use crate::ledger::values::{instant, optional_instant, parsed, to_ms};
 
 impl Tx<'_> {
@@ -90,7 +90,7 @@ impl Tx<'_> {
             finished_at: optional_instant(columns, "finished_at")?
                 .map_or_else(|| instant(columns, "started_at"), Ok)?,
             result: parsed(columns, "result", "a result", str::parse)?,
-            reason: columns.get("reason")?,
+            reasons: run_reasons(columns)?,
             off_window: off_window(columns)?,
             resumed: columns.get("resumed")?,
             deployments: Vec::new(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use rusqlite::params;
+use rusqlite::{Rows, Transaction, params};
 
 use crate::domain::hold::{Hold, Target};
 use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
@@ -88,22 +88,32 @@ impl Tx<'_> {
             "SELECT id, kind, name, created_at, until, reason, by, removed_at FROM hold
              WHERE created_at <= ?2 AND until > ?1 AND (removed_at IS NULL OR removed_at > ?1) ORDER BY id",
         )?;
-        let mut found = statement.query(params![to_ms(from), to_ms(to)])?;
-        let mut holds = Vec::new();
-        while let Some(columns) = found.next()? {
-            let (kind, name): (String, String) = (columns.get(1)?, columns.get(2)?);
-            holds.push(Hold {
-                id: columns.get(0)?,
-                target: target(&kind, name)?,
-                created_at: from_ms(columns.get(3)?)?,
-                until: from_ms(columns.get(4)?)?,
-                reason: columns.get(5)?,
-                by: columns.get(6)?,
-                removed_at: columns.get::<_, Option<i64>>(7)?.map(from_ms).transpose()?,
-            });
-        }
-        Ok(holds)
+        all(statement.query(params![to_ms(from), to_ms(to)])?)
     }
+}
+
+/// Every hold that was ever made.
+pub(super) fn every_hold(tx: &Transaction<'_>) -> Result<Vec<Hold>, LedgerError> {
+    all(tx
+        .prepare("SELECT id, kind, name, created_at, until, reason, by, removed_at FROM hold ORDER BY id")?
+        .query([])?)
+}
+
+fn all(mut found: Rows<'_>) -> Result<Vec<Hold>, LedgerError> {
+    let mut holds = Vec::new();
+    while let Some(columns) = found.next()? {
+        let (kind, name): (String, String) = (columns.get(1)?, columns.get(2)?);
+        holds.push(Hold {
+            id: columns.get(0)?,
+            target: target(&kind, name)?,
+            created_at: from_ms(columns.get(3)?)?,
+            until: from_ms(columns.get(4)?)?,
+            reason: columns.get(5)?,
+            by: columns.get(6)?,
+            removed_at: columns.get::<_, Option<i64>>(7)?.map(from_ms).transpose()?,
+        });
+    }
+    Ok(holds)
 }
 
 fn target(kind: &str, name: String) -> Result<Target, LedgerError> {

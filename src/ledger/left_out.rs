@@ -1,11 +1,12 @@
-//! What a run left without a row: counts by the keyword of the reason.
+//! What a run left without a row: counts by the kind of reason.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
 
-use crate::domain::run::{Firing, LeftOut};
+use crate::domain::run::{Firing, LeftKind, LeftOut};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
+use crate::ledger::reasons::{kind, kind_columns};
 use crate::ledger::runs::{RunId, firing};
 use crate::ledger::values::{to_ms, wrong};
 
@@ -20,22 +21,28 @@ pub struct Counted {
 
 impl Tx<'_> {
     pub(super) fn put_left_out(&self, run: RunId, left_out: &LeftOut) -> Result<(), LedgerError> {
-        let mut insert = self.0.prepare_cached("INSERT INTO left_out (run, reason, count) VALUES (?1, ?2, ?3)")?;
-        for (reason, count) in left_out.iter().filter(|(_, count)| **count > 0) {
+        let mut insert = self.0.prepare_cached(
+            "INSERT INTO left_out (run, reason_code, status, selected, count) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        for (kind, count) in left_out.iter().filter(|(_, count)| **count > 0) {
             let count = i64::try_from(*count).map_err(|_| wrong(count, "a count"))?;
-            insert.execute(params![run.0, reason, count])?;
+            let (code, status) = kind_columns(kind);
+            insert.execute(params![run.0, code, status, kind.is_selected, count])?;
         }
         Ok(())
     }
 
     /// What a run left without a row of its own.
     pub fn left_out(&self, run: RunId) -> Result<LeftOut, LedgerError> {
-        let mut statement = self.0.prepare_cached("SELECT reason, count FROM left_out WHERE run = ?1")?;
+        let mut statement =
+            self.0.prepare_cached("SELECT reason_code, status, selected, count FROM left_out WHERE run = ?1")?;
         let mut found = statement.query([run.0])?;
         let mut left_out = LeftOut::new();
         while let Some(columns) = found.next()? {
-            let count: i64 = columns.get(1)?;
-            left_out.insert(columns.get(0)?, usize::try_from(count).map_err(|_| wrong(count, "a count"))?);
+            let (code, status): (String, String) = (columns.get(0)?, columns.get(1)?);
+            let kind = LeftKind { reason: kind(&code, &status)?, is_selected: columns.get(2)? };
+            let count: i64 = columns.get(3)?;
+            left_out.insert(kind, usize::try_from(count).map_err(|_| wrong(count, "a count"))?);
         }
         Ok(left_out)
     }

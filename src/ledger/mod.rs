@@ -34,9 +34,11 @@ pub mod overview;
 pub mod place;
 #[cfg(test)]
 mod query_plans;
+mod reasons;
 pub mod restore;
 pub mod rows;
 pub mod runs;
+mod sentences;
 pub mod settlements;
 pub mod sums;
 pub mod traces;
@@ -52,12 +54,15 @@ use place::Presence;
 /// Name of the database in the state directory.
 pub const FILE: &str = "ledger.sqlite3";
 /// One script a version, never changed once released.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
 ];
+/// The version whose script is followed by a reading of the sentences of earlier ones.
+const REASONS: usize = 5;
 /// Nothing is made, and no link is followed, in whatever part of the path.
 const FLAGS: OpenFlags =
     OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX).union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
@@ -388,8 +393,11 @@ fn bring_up_to_date(tx: &Transaction<'_>, path: &Path) -> Result<(), LedgerError
     let Some(missing) = missing else {
         return Err(LedgerError::Newer { path: path.to_owned(), found, known: known_version() });
     };
-    for script in missing {
+    for (version, script) in (1..).zip(MIGRATIONS).skip(MIGRATIONS.len() - missing.len()) {
         tx.execute_batch(script).map_err(failed)?;
+        if version == REASONS {
+            sentences::read_into_reasons(tx)?;
+        }
     }
     if !missing.is_empty() {
         tx.pragma_update(None, "user_version", known_version()).map_err(failed)?;

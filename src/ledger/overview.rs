@@ -6,9 +6,10 @@ use rusqlite::{OptionalExtension, Row as Columns, params};
 use crate::domain::id::RuleName;
 use crate::domain::rule::Mode;
 use crate::domain::run::{Firing, RunResult, Trigger};
+use crate::domain::run_reason::RunReason;
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
-use crate::ledger::runs::mode;
+use crate::ledger::runs::{mode, run_reasons};
 use crate::ledger::values::{from_ms, instant, optional_instant, parsed, to_ms};
 
 /// Mails that were given up longer ago, and problems that are older, are history.
@@ -28,8 +29,8 @@ pub struct RunHead {
     pub trigger: Trigger,
     /// How it ended; none while it is going on.
     pub result: Option<RunResult>,
-    /// Why it did not end `done`.
-    pub reason: String,
+    /// Why it did not end `done`, or what it waits for.
+    pub reasons: Vec<RunReason>,
     /// When its result was known.
     pub finished_at: Option<DateTime<Utc>>,
 }
@@ -113,8 +114,8 @@ impl Tx<'_> {
             .0
             .prepare_cached(
                 "SELECT coalesce(sum(result IN ('done', 'blocked')), 0), coalesce(max(
-                          EXISTS (SELECT 1 FROM deployment d WHERE d.run = run.id AND d.reason NOT LIKE 'not selected%')
-                          OR EXISTS (SELECT 1 FROM left_out l WHERE l.run = run.id AND l.reason <> 'not selected')), 0)
+                          EXISTS (SELECT 1 FROM deployment d WHERE d.run = run.id AND d.selected)
+                          OR EXISTS (SELECT 1 FROM left_out l WHERE l.run = run.id AND l.selected)), 0)
                  FROM run
                  WHERE rule = ?1 AND scheduled_at >= ?2 AND scheduled_at < ?3",
             )?
@@ -189,7 +190,7 @@ fn head(columns: &Columns<'_>) -> Result<RunHead, LedgerError> {
         mode: mode(columns)?,
         trigger: parsed(columns, "trigger", "a trigger", str::parse)?,
         result: result.map(|_| parsed(columns, "result", "a result", str::parse)).transpose()?,
-        reason: columns.get("reason")?,
+        reasons: run_reasons(columns)?,
         finished_at: optional_instant(columns, "finished_at")?,
     })
 }

@@ -14,10 +14,13 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::domain::hold::Hold;
 use crate::domain::plausible::{Implausible, plausible};
+use crate::domain::reason::{NotWatched, Reason};
+use crate::domain::run_reason::{Interruption, RunReason};
 use crate::ledger::backup::new_file;
 use crate::ledger::error::LedgerError;
 use crate::ledger::lock::DaemonLock;
 use crate::ledger::place::{self, COMPANIONS, Presence, beside};
+use crate::ledger::reasons;
 use crate::ledger::runs::RunId;
 use crate::ledger::values::to_ms;
 use crate::ledger::verify::{Verdict, untouched, verify};
@@ -27,10 +30,6 @@ use crate::ledger::{FILE, FLAGS, Tx, migrate, opening_failed};
 pub(super) const PART: &str = "ledger.sqlite3.restoring";
 /// The same while it is being written.
 const COPYING: &str = "ledger.sqlite3.copying";
-/// What became of a run that the backup shows under way.
-const RUN_REASON: &str = "interrupted: the ledger was restored from a backup that does not know how this run ended";
-/// What became of a deployment in such a run.
-const ROW_REASON: &str = "unconfirmed: the ledger was restored from a backup, and nothing more was asked for";
 
 /// What a restore did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,15 +177,18 @@ fn believe(now: DateTime<Utc>, built: DateTime<Utc>, newest: Option<DateTime<Utc
 impl Tx<'_> {
     /// Concludes what the backup shows under way. Whether its stops came true the second look will tell.
     fn close_open_runs(&self, now: DateTime<Utc>) -> Result<usize, LedgerError> {
+        let (code, detail) = reasons::columns(Some(&Reason::NotWatched(NotWatched::Restored)))?;
+        let of_run = reasons::to_json(&[RunReason::Interrupted(Interruption::Restored)])?;
         let open = self.open_runs()?;
         for RunId(id) in open.iter().map(|run| run.id) {
             self.0.execute(
-                "UPDATE deployment SET outcome = 'unconfirmed', reason = ?2 WHERE run = ?1 AND outcome IS NULL",
-                params![id, ROW_REASON],
+                "UPDATE deployment SET outcome = 'unconfirmed', reason_code = ?2, reason_detail = ?3
+                 WHERE run = ?1 AND outcome IS NULL",
+                params![id, code, detail],
             )?;
             self.0.execute(
-                "UPDATE run SET open = 0, result = 'interrupted', reason = ?2, finished_at = ?3 WHERE id = ?1",
-                params![id, RUN_REASON, to_ms(now)],
+                "UPDATE run SET open = 0, result = 'interrupted', reasons = ?2, finished_at = ?3 WHERE id = ?1",
+                params![id, of_run, to_ms(now)],
             )?;
             self.expect_settlement(RunId(id))?;
         }

@@ -11,6 +11,7 @@ use crate::domain::run::{Outcome, Row};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::named::{Named, Places};
+use crate::ledger::reasons::{self, reason};
 use crate::ledger::runs::RunId;
 use crate::ledger::settlements::{SETTLEMENT, settlement};
 use crate::ledger::values::{
@@ -61,16 +62,19 @@ impl Tx<'_> {
     pub(super) fn put_row(&self, run: RunId, row: &Row, outcome: Option<Outcome>) -> Result<(), LedgerError> {
         let (charge, charge_note, per_hour) = charge_columns(&row.rate.charge);
         let price = price_of(&row.rate.charge);
+        let (reason_code, reason_detail) = reasons::columns(row.reason.as_ref())?;
         let nodes = serde_json::to_string(&row.nodes).map_err(|e| wrong(e, "nodes"))?;
         self.0
             .prepare_cached(
                 "INSERT OR REPLACE INTO deployment
-                 (run, resource_group, id, configuration_id, configuration_name, scenario_id, outcome, reason,
+                 (run, resource_group, id, configuration_id, configuration_name, scenario_id, outcome, reason_code,
+                  reason_detail, selected,
                   requested_at, confirmed_at, expires_at, nodes, node_count, charge, charge_note,
                   capacity_units_per_hour, price, currency, price_source, price_valid_from, avoided_from, avoided_to,
                   node_hours, capacity_units, cost, state, seen_at)
                  VALUES
-                 (:run, :resource_group, :id, :configuration_id, :configuration_name, :scenario_id, :outcome, :reason,
+                 (:run, :resource_group, :id, :configuration_id, :configuration_name, :scenario_id, :outcome, :reason_code,
+                  :reason_detail, :selected,
                   :requested_at, :confirmed_at, :expires_at, :nodes, :node_count, :charge, :charge_note, :per_hour,
                   :price, :currency, :price_source, :price_valid_from, :avoided_from, :avoided_to, :node_hours,
                   :capacity_units, :cost, :state, :confirmed_at)",
@@ -83,7 +87,9 @@ impl Tx<'_> {
                 ":configuration_name": row.configuration_name,
                 ":scenario_id": row.scenario_id,
                 ":outcome": outcome.map(Outcome::as_str),
-                ":reason": row.reason,
+                ":reason_code": reason_code,
+                ":reason_detail": reason_detail,
+                ":selected": row.is_selected,
                 ":requested_at": row.requested_at.map(to_ms),
                 ":confirmed_at": row.confirmed_at.map(to_ms),
                 ":expires_at": row.expires_at.map(to_ms),
@@ -146,11 +152,12 @@ pub(super) fn row(columns: &impl Named) -> Result<Row, LedgerError> {
         configuration_id: columns.get("configuration_id")?,
         configuration_name: columns.get("configuration_name")?,
         scenario_id: columns.get("scenario_id")?,
+        is_selected: columns.get("selected")?,
         outcome: match outcome {
             Some(word) => word.parse().map_err(|_| wrong(word, "an outcome"))?,
             None => Outcome::Unconfirmed,
         },
-        reason: columns.get("reason")?,
+        reason: reason(columns)?,
         requested_at: optional_instant(columns, "requested_at")?,
         confirmed_at: optional_instant(columns, "confirmed_at")?,
         expires_at: optional_instant(columns, "expires_at")?,

@@ -6,14 +6,12 @@ use rusqlite::{OptionalExtension, Row as Columns, named_params, params};
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::rule::Mode;
 use crate::domain::run::{Firing, LeftOut, Run, RunResult, Trigger};
+use crate::domain::run_reason::{Interruption, RunReason};
 use crate::domain::schedule::OffWindow;
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
+use crate::ledger::reasons::{from_json, to_json};
 use crate::ledger::values::{instant, parsed, to_ms};
-
-/// What is said of a run that a stop of offhours itself broke off.
-pub const INTERRUPTED: &str =
-    "interrupted: offhours was stopped; its next start looks at what was asked for, and goes on with the rest";
 
 /// A run's number in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +38,7 @@ pub struct NewRun {
 
 impl NewRun {
     /// The run that this firing becomes where it ends at `finished_at` and met no deployment. Whoever met some adds them.
-    pub fn ended(&self, result: RunResult, reason: impl Into<String>, finished_at: DateTime<Utc>) -> Run {
+    pub fn ended(&self, result: RunResult, reasons: Vec<RunReason>, finished_at: DateTime<Utc>) -> Run {
         Run {
             firing: self.firing.clone(),
             connection: self.connection.clone(),
@@ -49,7 +47,7 @@ impl NewRun {
             started_at: self.started_at,
             finished_at,
             result,
-            reason: reason.into(),
+            reasons,
             off_window: self.off_window,
             resumed: false,
             deployments: Vec::new(),
@@ -102,8 +100,8 @@ impl Tx<'_> {
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM run WHERE open AND rule = ?1 AND scheduled_at <> ?2)")?
             .query_row(params![new.firing.rule.as_str(), to_ms(new.firing.at)], |row| row.get(0))?;
         let skipped = busy.then_some(RunResult::Skipped);
-        let reason = if busy { "skipped: the rule's previous run is still going" } else { "" };
-        if !self.insert(new, skipped, reason, busy.then_some(new.started_at))? {
+        let reasons: &[RunReason] = if busy { &[RunReason::Skipped] } else { &[] };
+        if !self.insert(new, skipped, reasons, busy.then_some(new.started_at))? {
             return Ok(self.untouched_claim(new)?.map_or(Claim::Duplicate, Claim::Taken));
         }
         Ok(if busy { Claim::Skipped } else { Claim::Taken(RunId(self.0.last_insert_rowid())) })
@@ -126,24 +124,24 @@ impl Tx<'_> {
     }
 
     /// Records a firing that is not carried out. False where it was in the ledger already.
-    pub fn record(&self, new: &NewRun, result: RunResult, reason: &str) -> Result<bool, LedgerError> {
-        self.insert(new, Some(result), reason, Some(new.started_at))
+    pub fn record(&self, new: &NewRun, result: RunResult, reasons: &[RunReason]) -> Result<bool, LedgerError> {
+        self.insert(new, Some(result), reasons, Some(new.started_at))
     }
 
     fn insert(
         &self,
         new: &NewRun,
         result: Option<RunResult>,
-        reason: &str,
+        reasons: &[RunReason],
         finished_at: Option<DateTime<Utc>>,
     ) -> Result<bool, LedgerError> {
         let inserted = self
             .0
             .prepare_cached(
                 "INSERT INTO run (rule, scheduled_at, connection, mode, trigger, window_from, window_to, started_at,
-                                  finished_at, result, reason, open, executor)
+                                  finished_at, result, reasons, open, executor)
                  VALUES (:rule, :scheduled_at, :connection, :mode, :trigger, :window_from, :window_to, :started_at,
-                         :finished_at, :result, :reason, :open, :executor)
+                         :finished_at, :result, :reasons, :open, :executor)
                  ON CONFLICT DO NOTHING",
             )?
             .execute(named_params! {
@@ -157,7 +155,7 @@ impl Tx<'_> {
                 ":started_at": to_ms(new.started_at),
                 ":finished_at": finished_at.map(to_ms),
                 ":result": result.map(RunResult::as_str),
-                ":reason": reason,
+                ":reasons": to_json(reasons)?,
                 ":open": result.is_none(),
                 ":executor": new.executor,
             })?;
@@ -167,9 +165,14 @@ impl Tx<'_> {
     /// Marks a run of `executor` as interrupted; it stays open and is resumed by the next start.
     pub fn interrupt(&self, id: RunId, executor: &str, at: DateTime<Utc>) -> Result<(), LedgerError> {
         self.0.execute(
-            "UPDATE run SET result = ?2, reason = ?5, finished_at = ?3
-             WHERE id = ?1 AND executor = ?4 AND open",
-            params![id.0, RunResult::Interrupted.as_str(), to_ms(at), executor, INTERRUPTED],
+            "UPDATE run SET result = ?2, finished_at = ?3, reasons = ?5 WHERE id = ?1 AND executor = ?4 AND open",
+            params![
+                id.0,
+                RunResult::Interrupted.as_str(),
+                to_ms(at),
+                executor,
+                to_json(&[RunReason::Interrupted(Interruption::Stopped)])?
+            ],
         )?;
         Ok(())
     }
@@ -177,7 +180,7 @@ impl Tx<'_> {
     /// Takes over an open run from an executor that is no more. False where somebody else was faster.
     pub fn adopt(&self, run: &OpenRun, executor: &str) -> Result<bool, LedgerError> {
         let adopted = self.0.execute(
-            "UPDATE run SET executor = ?3, resumed = 1, result = NULL, finished_at = NULL, reason = ''
+            "UPDATE run SET executor = ?3, resumed = 1, result = NULL, finished_at = NULL, reasons = '[]'
              WHERE id = ?1 AND executor = ?2 AND open",
             params![run.id.0, run.claim.executor, executor],
         )?;
@@ -190,9 +193,9 @@ impl Tx<'_> {
         let concluded = self
             .0
             .prepare_cached(
-                "UPDATE run SET finished_at = ?2, result = ?3, reason = ?4, open = 0 WHERE id = ?1 AND open",
+                "UPDATE run SET finished_at = ?2, result = ?3, reasons = ?4, open = 0 WHERE id = ?1 AND open",
             )?
-            .execute(params![id.0, to_ms(run.finished_at), run.result.as_str(), run.reason])?;
+            .execute(params![id.0, to_ms(run.finished_at), run.result.as_str(), to_json(&run.reasons)?])?;
         if concluded == 0 {
             return Ok(false);
         }
@@ -226,6 +229,10 @@ impl Tx<'_> {
         }
         Ok(runs)
     }
+}
+
+pub(super) fn run_reasons(columns: &Columns<'_>) -> Result<Vec<RunReason>, LedgerError> {
+    from_json(&columns.get::<_, String>("reasons")?)
 }
 
 pub(super) fn firing(columns: &Columns<'_>) -> Result<Firing, LedgerError> {

@@ -3,8 +3,10 @@
 use rusqlite::params;
 
 use crate::domain::run::Try;
+use crate::domain::run_reason::RunReason;
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
+use crate::ledger::reasons::{from_json, to_json};
 use crate::ledger::runs::RunId;
 use crate::ledger::values::{instant, to_ms};
 
@@ -13,26 +15,27 @@ impl Tx<'_> {
     /// reason says what it waits for.
     pub fn put_tries(&self, run: RunId, tries: &[Try]) -> Result<(), LedgerError> {
         let mut insert = self.0.prepare_cached(
-            "INSERT INTO try (run, number, at, reason) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            "INSERT INTO try (run, number, at, reason, cause) VALUES (?1, ?2, ?3, '', ?4) ON CONFLICT DO NOTHING",
         )?;
         for (number, one) in (1_i64..).zip(tries) {
-            insert.execute(params![run.0, number, to_ms(one.at), one.reason])?;
+            insert.execute(params![run.0, number, to_ms(one.at), to_json(&one.reason)?])?;
         }
         if let Some(last) = tries.last() {
+            let reasons = [RunReason::TryingAgain(Box::new(last.reason.clone()))];
             self.0
-                .prepare_cached("UPDATE run SET reason = 'trying again: ' || ?2 WHERE id = ?1 AND open")?
-                .execute(params![run.0, last.reason])?;
+                .prepare_cached("UPDATE run SET reasons = ?2 WHERE id = ?1 AND open")?
+                .execute(params![run.0, to_json(&reasons)?])?;
         }
         Ok(())
     }
 
     /// The tries of `run` that did not come to an end, oldest first.
     pub fn tries(&self, run: RunId) -> Result<Vec<Try>, LedgerError> {
-        let mut statement = self.0.prepare_cached("SELECT at, reason FROM try WHERE run = ?1 ORDER BY number")?;
+        let mut statement = self.0.prepare_cached("SELECT at, cause FROM try WHERE run = ?1 ORDER BY number")?;
         let mut found = statement.query([run.0])?;
         let mut tries = Vec::new();
         while let Some(columns) = found.next()? {
-            tries.push(Try { at: instant(columns, "at")?, reason: columns.get("reason")? });
+            tries.push(Try { at: instant(columns, "at")?, reason: from_json(&columns.get::<_, String>("cause")?)? });
         }
         Ok(tries)
     }

@@ -7,10 +7,11 @@ use rust_decimal::Decimal;
 use crate::domain::id::RuleName;
 use crate::domain::rule::Mode;
 use crate::domain::run::Run;
+use crate::domain::tally::Tally;
 use crate::report::form::{Form, plural};
 use crate::report::page::{Body, Cell, Section};
 use crate::report::parts::{self, amount};
-use crate::report::sum::{Sum, Tally};
+use crate::report::sum::Sum;
 
 /// What the runs of each rule come to. There are as many as the configuration has had.
 #[derive(Debug, Default)]
@@ -57,8 +58,8 @@ fn row(rule: &RuleName, runs: &Runs, mode: Mode, form: &Form<'_>) -> Vec<Cell> {
         Mode::Enforce => format!("{} stopped", form.count(runs.tally.stopped)),
         Mode::Observe => format!("{} would be stopped", form.count(runs.sum.rows)),
     };
-    if runs.tally.not_confirmed > 0 {
-        counts = format!("{counts}, {} not confirmed", form.count(runs.tally.not_confirmed));
+    if runs.tally.not_confirmed() > 0 {
+        counts = format!("{counts}, {} not confirmed", form.count(runs.tally.not_confirmed()));
     }
     let problems = match runs.with_problems {
         0 => String::new(),

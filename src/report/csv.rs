@@ -167,7 +167,7 @@ fn record(run: &Run, row: &Row, would: Option<&Avoided>, form: &CsvForm) -> [Str
         cell(row.scenario_id.as_deref().unwrap_or_default()),
         cell(&row.nodes.iter().map(|n| format!("{}:{}", n.plan, n.count)).collect::<Vec<_>>().join(" ")),
         row.outcome.to_string(),
-        cell(&row.reason),
+        cell(&row.sentence()),
         row.requested_at.map(instant).unwrap_or_default(),
         row.confirmed_at.map(instant).unwrap_or_default(),
         avoided.from.map(instant).unwrap_or_default(),

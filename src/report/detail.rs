@@ -8,7 +8,7 @@ use crate::report::clean::clean;
 use crate::report::form::Form;
 use crate::report::grid::{Field, Grid, Screen, Tone};
 use crate::report::parts::{amount, avoided_cell};
-use crate::report::sum::{Sum, Tally};
+use crate::report::sum::Sum;
 use crate::report::table::{left_without_row, outcome_tone, result_tone, would_line, would_of};
 
 /// Everything that the ledger knows of a run.
@@ -36,13 +36,13 @@ fn head(run: &Run, form: &Form<'_>) -> Vec<String> {
         format!("began {}", form.span(run.started_at, run.finished_at)),
         format!("off window {}", form.span(run.off_window.from, run.off_window.to)),
     ];
-    if !run.reason.is_empty() {
-        lines.push(form.told(&clean(&run.reason)));
+    if !run.reasons.is_empty() {
+        lines.push(clean(&run.why(&form.instants())));
     }
     lines.extend(
         run.tries
             .iter()
-            .map(|one| format!("tried in vain {}: {}", form.instant(one.at), form.told(&clean(&one.reason)))),
+            .map(|one| format!("tried in vain {}: {}", form.instant(one.at), clean(&one.reason.say(&form.instants())))),
     );
     lines
 }
@@ -59,7 +59,7 @@ fn table(run: &Run, form: &Form<'_>) -> Grid {
         } else {
             (Field::new(row.outcome.as_str(), outcome_tone(row.outcome)), row.avoided())
         };
-        let why = if row.would_stop() { String::new() } else { form.told(&clean(row.why())) };
+        let why = if row.would_stop() { String::new() } else { clean(&row.why(&form.instants())) };
         table.add_row([
             row.id.to_string().into(),
             clean(row.configuration()).into(),
@@ -77,11 +77,11 @@ fn table(run: &Run, form: &Form<'_>) -> Grid {
 
 fn tail(run: &Run, form: &Form<'_>) -> Vec<String> {
     let mut lines: Vec<String> = left_without_row(&run.left_out, form).into_iter().collect();
-    let (tally, would) = (Tally::of(run), would_of(run));
+    let (tally, would) = (run.tally(), would_of(run));
     lines.push(format!(
         "{} stopped, {} not confirmed, {} left, {} avoided (estimate); times in {}",
         form.count(tally.stopped),
-        form.count(tally.not_confirmed),
+        form.count(tally.not_confirmed()),
         form.count(tally.left.saturating_sub(would.rows)),
         amount(&Sum::of(&run.deployments), form),
         form.zone.name()

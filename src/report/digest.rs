@@ -7,8 +7,11 @@ use std::ops::ControlFlow;
 use chrono::{DateTime, Utc};
 
 use crate::domain::avoided::Avoided;
+use crate::domain::reason::Reason;
 use crate::domain::rule::Mode;
 use crate::domain::run::{Firing, Outcome, Row, Run, RunResult};
+use crate::domain::run_reason::RunReason;
+use crate::domain::tally::Tally;
 use crate::domain::visit::RunVisitor;
 use crate::report::MOST_ROWS;
 use crate::report::by_rule::ByRule;
@@ -21,7 +24,7 @@ use crate::report::once::Once;
 use crate::report::parts;
 use crate::report::shares::Shares;
 use crate::report::still_on::StillOn;
-use crate::report::sum::{Sum, Tally};
+use crate::report::sum::Sum;
 use crate::report::unpriced::Unpriced;
 
 /// What was told of a period. Its sums are those that every form of the report shows.
@@ -74,7 +77,7 @@ pub(super) struct Lines {
 pub(super) struct Line {
     pub(super) firing: Firing,
     pub(super) result: RunResult,
-    pub(super) reason: String,
+    pub(super) reasons: Vec<RunReason>,
     pub(super) tally: Tally,
     /// What it avoided, or would have.
     pub(super) sum: Sum,
@@ -121,7 +124,7 @@ impl Digest {
     fn enforced_row(&mut self, run: &Run, row: &Row) {
         let avoided: &Avoided = row.avoided();
         let wanted_off = matches!(row.outcome, Outcome::Stopped | Outcome::Failed | Outcome::Unconfirmed);
-        if wanted_off || (row.outcome == Outcome::Left && row.keyword() == "held") {
+        if wanted_off || (row.outcome == Outcome::Left && matches!(row.reason, Some(Reason::Held(_)))) {
             self.potential.add(&row.count_from(run, run.off_window.from));
         }
         self.by_rule.add(run.firing.rule.as_str(), avoided);
@@ -187,8 +190,8 @@ impl Lines {
     fn push(&mut self, run: &Run, tally: Tally, sum: Sum) {
         self.count += 1;
         if self.first.len() < MOST_ROWS {
-            let (firing, reason) = (run.firing.clone(), run.reason.clone());
-            self.first.push(Line { firing, result: run.result, reason, tally, sum });
+            let (firing, reasons) = (run.firing.clone(), run.reasons.clone());
+            self.first.push(Line { firing, result: run.result, reasons, tally, sum });
         }
     }
 }

@@ -65,14 +65,9 @@ impl Form<'_> {
         format!("{}, {}", self.date(at), self.time(at))
     }
 
-    /// A reason, which has its instants in UTC wherever it is kept, as people read it: every one of them on the wall clock.
-    pub fn told(&self, reason: &str) -> String {
-        let word = |word: &str| {
-            let bare = word.trim_end_matches([' ', ',', ';', ':', '.', ')']);
-            let at: Option<DateTime<Utc>> = bare.ends_with('Z').then(|| bare.parse().ok()).flatten();
-            at.map_or_else(|| word.to_owned(), |at| format!("{}{}", self.instant(at), &word[bare.len()..]))
-        };
-        reason.split_inclusive(' ').map(word).collect()
+    /// The same, for sentences that have instants in them.
+    pub fn instants(&self) -> impl Fn(DateTime<Utc>) -> String {
+        |at| self.instant(at)
     }
 
     /// `19:00 CET`; seconds only where there are any.
@@ -183,22 +178,5 @@ mod tests {
         assert_eq!(en.instant(winter), "Mon 23 Nov 2026, 19:00 CET");
         assert_eq!(de.instant(winter), "Mo 23.11.2026, 19:00 CET");
         assert_eq!(en.time(summer), "19:04:09 CEST");
-    }
-
-    #[test]
-    fn a_reason_is_told_on_the_readers_wall_clock() {
-        let zone = Zone::new("Europe/Berlin", jiff::tz::TimeZone::get("Europe/Berlin").unwrap());
-        let form = Form { locale: Locale::En, zone: &zone };
-        for (kept, told) in [
-            (
-                "held: by Mara until 2026-11-24T07:00:00Z: load test, Z",
-                "held: by Mara until Tue 24 Nov 2026, 08:00 CET: load test, Z",
-            ),
-            ("still STOPPING since 2026-10-19T17:00:00Z", "still STOPPING since Mon 19 Oct 2026, 19:00 CEST"),
-            ("protected: group `PRODZ` (2026-11-24T07:00:00.Z)", "protected: group `PRODZ` (2026-11-24T07:00:00.Z)"),
-            ("", ""),
-        ] {
-            assert_eq!(form.told(kept), told);
-        }
     }
 }

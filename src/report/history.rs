@@ -5,12 +5,13 @@ use std::ops::ControlFlow;
 
 use crate::domain::rule::Mode;
 use crate::domain::run::{Row, Run};
+use crate::domain::tally::Tally;
 use crate::domain::visit::RunVisitor;
 use crate::report::Context;
 use crate::report::grid::{Field, Grid, Screen, Tone};
 use crate::report::once::Once;
 use crate::report::parts::amount;
-use crate::report::sum::{Sum, Tally};
+use crate::report::sum::Sum;
 use crate::report::table::result_tone;
 
 /// After so many lines a table begins anew, with its heads: a longer one would have to be in memory whole before the
@@ -68,7 +69,7 @@ impl<'a, W: Write> HistoryTable<'a, W> {
             run.firing.rule.to_string().into(),
             Field::new(run.result.as_str(), result_tone(run.result, run.mode)),
             self.with_would(form.count(self.tally.stopped), &form.count(self.would.rows), run),
-            form.count(self.tally.not_confirmed).into(),
+            form.count(self.tally.not_confirmed()).into(),
             form.count((self.tally.left + run.without_row()).saturating_sub(self.would.rows)).into(),
             self.with_would(amount(&self.sum, &form), &amount(&self.would, &form), run),
         ]

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use crate::domain::hold::{Hold, Target};
-use crate::domain::run::{Outcome, Row, Run, keyword_and_detail};
+use crate::domain::reason::{HeldBy, Reason};
+use crate::domain::run::{Row, Run};
 use crate::report::clean::{clean, shorten};
 use crate::report::form::{Form, plural};
 use crate::report::once::Once;
@@ -18,46 +19,40 @@ use crate::report::sum::Sum;
 const MOST_HOLDS: usize = 20;
 const LONGEST_REASON: usize = 120;
 
-/// What holds kept on, by what the runs say of them.
+/// What holds kept on.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    met: BTreeMap<String, (usize, Sum)>,
+    met: BTreeMap<HeldBy, (usize, Sum)>,
     once: Once,
 }
 
 impl Held {
     /// Adds a row, where a hold kept it on. Runs must come oldest first.
     pub(super) fn add(&mut self, run: &Run, row: &Row) {
-        let (keyword, held) = keyword_and_detail(&row.reason);
-        if keyword != "held" || row.outcome != Outcome::Left {
-            return;
-        }
+        let Some(Reason::Held(held)) = &row.reason else { return };
         // From the decision to the window's end: a hold that ends before does not bring the stop back.
         let kept = self.once.count(run, row);
-        let held = held.trim_start();
-        if !self.met.contains_key(held) {
-            self.met.insert(held.to_owned(), Default::default());
-        }
-        if let Some((count, sum)) = self.met.get_mut(held) {
-            *count += 1;
-            sum.add(&kept);
-        }
+        let (count, sum) = self.met.entry(held.clone()).or_default();
+        *count += 1;
+        sum.add(&kept);
     }
 
     /// Those that runs met and, from `holds`, those that none met; none where there are no holds.
     pub(super) fn section(&self, holds: &[Hold], form: &Form<'_>) -> Option<Section> {
-        let mut met: BTreeMap<&str, &(usize, Sum)> = self.met.iter().map(|(held, sum)| (held.as_str(), sum)).collect();
+        let mut met: BTreeMap<&HeldBy, &(usize, Sum)> = self.met.iter().collect();
         let total = Sum::total(self.met.values().map(|(_, sum)| sum));
         let mut known: Vec<Vec<Cell>> = Vec::new();
         for hold in holds {
-            let until = hold.until.to_rfc3339_opts(SecondsFormat::Secs, true);
-            let kept = met.remove(format!("by {} until {until}: {}", hold.by, hold.reason).as_str());
-            let removed = hold.removed_at.map_or_else(String::new, |at| format!(", removed {}", form.instant(at)));
-            let until = form.instant(hold.until) + &removed;
-            let who = format!("{} until {until}: {}", shorten(&hold.by, 60), shorten(&hold.reason, LONGEST_REASON));
+            let kept = met.remove(&HeldBy::from(hold));
+            let removed = hold.removed_at.map_or_else(String::new, |at| format!(" (removed {})", form.instant(at)));
+            let who = who(&hold.by, hold.until, &hold.reason, form) + &removed;
             known.push(vec![Cell::new(target(&hold.target), who), price_cell(kept, form)]);
         }
-        let others = met.into_iter().map(|(held, kept)| vec![held_cell(held, form), price_cell(Some(kept), form)]);
+        let others = met.into_iter().map(|(held, kept)| {
+            let HeldBy { by, until, why, .. } = held;
+            let until = format!("until {}: {}", form.instant(*until), shorten(why, LONGEST_REASON));
+            vec![Cell::new(shorten(by, 60), until), price_cell(Some(kept), form)]
+        });
         let rows: Vec<Vec<Cell>> = others.chain(known).collect();
         if rows.is_empty() {
             return None;
@@ -72,21 +67,9 @@ impl Held {
     }
 }
 
-/// A hold as a run met it: `by Mara until 2026-11-24T07:00:00Z: load test`.
-fn held_cell(held: &str, form: &Form<'_>) -> Cell {
-    let taken_apart = held.strip_prefix("by ").and_then(|rest| {
-        let (by, rest) = rest.split_once(" until ")?;
-        let (until, why) = rest.split_once("Z: ")?;
-        let until: DateTime<Utc> = format!("{until}Z").parse().ok()?;
-        Some((by, until, why))
-    });
-    match taken_apart {
-        Some((by, until, why)) => {
-            let until = format!("until {}: {}", form.instant(until), shorten(why, LONGEST_REASON));
-            Cell::new(shorten(by, 60), until)
-        }
-        None => Cell::new(shorten(held, LONGEST_REASON), ""),
-    }
+/// `Mara until Tue 24 Nov 2026, 08:00 CET: load test`
+fn who(by: &str, until: DateTime<Utc>, why: &str, form: &Form<'_>) -> String {
+    format!("{} until {}: {}", shorten(by, 60), form.instant(until), shorten(why, LONGEST_REASON))
 }
 
 fn target(target: &Target) -> String {

@@ -9,19 +9,24 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::avoided::{Avoided, Money};
 use crate::domain::hold::Hold;
+use crate::domain::instant::rfc3339;
 use crate::domain::money::Currency;
-use crate::domain::run::{EndedBy, Row, Run, Settlement, Totals};
+use crate::domain::run::{EndedBy, Row, Run, Settlement};
+use crate::domain::run_reason::RunReason;
+use crate::domain::tally::{Tally, Totals};
 use crate::domain::visit::RunVisitor;
 use crate::report::once::Once;
 use crate::report::period::PeriodReport;
 use crate::report::pieces::Pieces;
 use crate::report::sum::Sum;
+use std::collections::BTreeMap;
 
 /// Writes the runs that it is told as JSON, each row when its turn comes. Keys are in the order of the alphabet.
 pub struct JsonWriter<W> {
     json: Pieces<W>,
     ending: Ending,
     once: Once,
+    tally: Tally,
     totals: Totals,
     /// What an observing run would have stopped and avoided.
     would: Sum,
@@ -80,7 +85,15 @@ impl<W: Write> JsonWriter<W> {
     fn begun(out: W, ending: Ending, begin: impl FnOnce(&mut Pieces<W>) -> io::Result<()>) -> Self {
         let mut json = Pieces::new(out);
         let failure = begin(&mut json).err();
-        Self { json, ending, once: Once::default(), totals: Totals::default(), would: Sum::default(), failure }
+        Self {
+            json,
+            ending,
+            once: Once::default(),
+            tally: Tally::default(),
+            totals: Totals::default(),
+            would: Sum::default(),
+            failure,
+        }
     }
 
     /// The document is complete, unless something could not be written.
@@ -110,24 +123,28 @@ impl<W: Write> JsonWriter<W> {
     }
 
     fn end_of_run(&mut self, run: &Run) -> io::Result<()> {
-        let mut totals = std::mem::take(&mut self.totals);
-        totals.left += run.without_row();
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.left += run.without_row();
+        let totals = std::mem::take(&mut self.totals);
         self.json.close()?;
         self.json.field("finished_at", &instant(run.finished_at))?;
         self.json.field("firing", &run.firing.to_string())?;
-        self.json.field("left_out", &run.left_out)?;
+        self.json.field("left_out", &left_out(run))?;
         self.json.field("mode", &run.mode.as_str())?;
         let window = run.off_window;
         self.json.field("off_window", &json!({ "from": instant(window.from), "to": instant(window.to) }))?;
-        self.json.field("reason", &run.reason)?;
+        self.json.field("reason", &run.why(&rfc3339))?;
+        self.json.field("reason_code", &run.reasons.first().map(RunReason::code))?;
         self.json.field("result", &run.result.as_str())?;
         self.json.field("resumed", &run.resumed)?;
         self.json.field("rule", &run.firing.rule.as_str())?;
         self.json.field("scheduled_for", &instant(run.firing.at))?;
         self.json.field("started_at", &instant(run.started_at))?;
         let would = std::mem::take(&mut self.would);
-        self.json.field("totals", &json_totals(&totals, &would))?;
-        let tries = run.tries.iter().map(|one| json!({ "at": instant(one.at), "reason": one.reason }));
+        self.json.field("totals", &json_totals(tally, &totals, &would))?;
+        let tries = run.tries.iter().map(
+            |one| json!({ "at": instant(one.at), "reason": one.reason.to_string(), "reason_code": one.reason.code() }),
+        );
         self.json.field("tries", &tries.collect::<Vec<_>>())?;
         self.json.field("trigger", &run.trigger.as_str())?;
         self.json.close()
@@ -145,6 +162,7 @@ impl<W: Write> RunVisitor for JsonWriter<W> {
     }
 
     fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
+        self.tally.add(row);
         self.totals.add(row);
         let would = row.would_stop().then(|| self.once.count(run, row));
         if let Some(would) = &would {
@@ -160,14 +178,23 @@ impl<W: Write> RunVisitor for JsonWriter<W> {
     }
 }
 
-fn json_totals(totals: &Totals, would: &Sum) -> Value {
+/// Counts by the words that a reason begins with.
+fn left_out(run: &Run) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for (kind, count) in &run.left_out {
+        *counts.entry(kind.reason.to_string()).or_default() += count;
+    }
+    counts
+}
+
+fn json_totals(tally: Tally, totals: &Totals, would: &Sum) -> Value {
     json!({
-        "stopped": totals.stopped,
-        "already_off": totals.already_off,
-        "gone": totals.gone,
-        "left": totals.left,
-        "failed": totals.failed,
-        "unconfirmed": totals.unconfirmed,
+        "stopped": tally.stopped,
+        "already_off": tally.already_off,
+        "gone": tally.gone,
+        "left": tally.left,
+        "failed": tally.failed,
+        "unconfirmed": tally.unconfirmed,
         "node_hours": totals.node_hours.to_string(),
         "capacity_units": totals.capacity_units.to_string(),
         "cost": totals.cost.map(|money| money.amount.to_string()),
@@ -192,7 +219,10 @@ fn json_row(row: &Row, would: Option<&Avoided>) -> Value {
         "configuration_name": row.configuration_name,
         "scenario_id": row.scenario_id,
         "outcome": row.outcome.as_str(),
-        "reason": row.reason,
+        "reason": row.sentence(),
+        "reason_code": row.reason.as_ref().map(|reason| reason.kind().code()),
+        "hold": row.hold(),
+        "selected": row.is_selected,
         "requested_at": row.requested_at.map(instant),
         "confirmed_at": row.confirmed_at.map(instant),
         "nodes": nodes,

@@ -1,8 +1,9 @@
-//! What was left on, and why: counted by the keyword of the reason.
+//! What was left on, and why: counted by the kind of reason.
 
 use std::collections::BTreeMap;
 
-use crate::domain::run::{LeftOut, Outcome, Row, Run, keyword_and_detail};
+use crate::domain::reason::{Reason, ReasonCode, ReasonKind};
+use crate::domain::run::{LeftOut, Outcome, Row, Run};
 use crate::report::clean::{clean, shorten};
 use crate::report::form::{Form, plural};
 use crate::report::once::Once;
@@ -12,16 +13,16 @@ use crate::report::sum::Sum;
 
 /// More kinds of reasons than these are counted only.
 const MOST_REASONS: usize = 20;
-/// More than these are not told apart.
-const MOST_KEYWORDS: usize = 200;
-/// The keyword under which they are counted then.
-const OTHERS: &str = "other reasons";
-const LONGEST_KEYWORD: usize = 60;
+/// More than these are not told apart: a tenant can have statuses of its own.
+const MOST_TOLD_APART: usize = 200;
+/// What they are counted as then.
+const OTHERS: ReasonKind = ReasonKind::Plain(ReasonCode::Sentence);
+const LONGEST_NAME: usize = 60;
 
-/// Deployments that were left, by keyword.
+/// Deployments that were left, by the kind of reason.
 #[derive(Debug, Default)]
 pub(super) struct Left {
-    by_keyword: BTreeMap<String, Kind>,
+    by_reason: BTreeMap<ReasonKind, Kind>,
     without_row: usize,
     once: Once,
 }
@@ -30,8 +31,8 @@ pub(super) struct Left {
 #[derive(Debug, Default)]
 struct Kind {
     count: usize,
-    /// The first one's reason in full.
-    example: String,
+    /// The reason of the first one that has a row.
+    example: Option<Reason>,
     /// What they cost in the off windows, each hour once. Of those that have a row.
     cost: Sum,
 }
@@ -39,32 +40,29 @@ struct Kind {
 impl Left {
     /// Adds a row, where it is one that was left. What an observing rule would have stopped is told elsewhere.
     pub(super) fn add(&mut self, run: &Run, row: &Row) {
-        if row.outcome == Outcome::Left && !row.would_stop() {
+        let reason = row.reason.as_ref().filter(|_| row.outcome == Outcome::Left && !row.would_stop());
+        if let Some(reason) = reason {
             let cost = self.once.count(run, row);
-            self.count(row.keyword(), keyword_and_detail(&row.reason).1, 1).add(&cost);
+            let kind = self.count(&reason.kind(), 1);
+            kind.example.get_or_insert_with(|| reason.clone());
+            kind.cost.add(&cost);
         }
     }
 
     /// Adds what a run left without rows.
     pub(super) fn add_counts(&mut self, left_out: &LeftOut) {
-        for (keyword, count) in left_out {
-            let _ = self.count(keyword, "", *count);
+        for (kind, count) in left_out {
+            self.count(&kind.reason, *count);
             self.without_row += count;
         }
     }
 
-    /// Counts `more` of a kind, and gives what the kind costs.
-    fn count(&mut self, keyword: &str, detail: &str, more: usize) -> &mut Sum {
-        let mut keyword = shorten(keyword, LONGEST_KEYWORD);
-        if self.by_keyword.len() >= MOST_KEYWORDS && !self.by_keyword.contains_key(&keyword) {
-            OTHERS.clone_into(&mut keyword);
-        }
-        let kind = self.by_keyword.entry(keyword).or_default();
+    /// Counts `more` of a kind.
+    fn count(&mut self, reason: &ReasonKind, more: usize) -> &mut Kind {
+        let is_told_apart = self.by_reason.len() < MOST_TOLD_APART || self.by_reason.contains_key(reason);
+        let kind = self.by_reason.entry(if is_told_apart { reason.clone() } else { OTHERS }).or_default();
         kind.count += more;
-        if kind.example.is_empty() {
-            kind.example = clean(detail);
-        }
-        &mut kind.cost
+        kind
     }
 
     /// How many of them have no row of their own anywhere.
@@ -74,26 +72,31 @@ impl Left {
 
     /// `99,000 not selected, 12 held`.
     pub(super) fn line(&self, form: &Form<'_>) -> String {
-        let counts = self.by_keyword.iter().map(|(keyword, kind)| format!("{} {keyword}", form.count(kind.count)));
+        let mut counts: Vec<(String, usize)> =
+            self.by_reason.iter().map(|(reason, kind)| (name(reason), kind.count)).collect();
+        counts.sort();
+        let counts = counts.into_iter().map(|(name, count)| format!("{} {name}", form.count(count)));
         counts.collect::<Vec<_>>().join(", ")
     }
 
     /// The costliest reason first, then the most frequent; none where nothing was left.
     pub(super) fn section(&self, form: &Form<'_>) -> Option<Section> {
-        if self.by_keyword.is_empty() {
+        if self.by_reason.is_empty() {
             return None;
         }
         let size = |kind: &Kind| (kind.cost.only_money().map(|money| money.amount), kind.count);
-        let mut ordered: Vec<(&String, &Kind)> = self.by_keyword.iter().collect();
-        ordered.sort_by(|a, b| size(b.1).cmp(&size(a.1)).then_with(|| a.0.cmp(b.0)));
-        let all: usize = self.by_keyword.values().map(|kind| kind.count).sum();
-        let total = Sum::total(self.by_keyword.values().map(|kind| &kind.cost));
+        let mut ordered: Vec<(String, &Kind)> =
+            self.by_reason.iter().map(|(reason, kind)| (name(reason), kind)).collect();
+        ordered.sort_by(|a, b| size(b.1).cmp(&size(a.1)).then_with(|| a.0.cmp(&b.0)));
+        let all: usize = self.by_reason.values().map(|kind| kind.count).sum();
+        let total = Sum::total(self.by_reason.values().map(|kind| &kind.cost));
         let has_cost = !total.node_hours.is_zero();
         let rest = Sum::total(ordered.iter().skip(MOST_REASONS).map(|(_, kind)| &kind.cost));
         let kinds = ordered.len();
-        let rows = ordered.into_iter().map(|(keyword, kind)| {
-            let for_instance = if kind.count > 1 && !kind.example.is_empty() { "for instance: " } else { "" };
-            let reason = Cell::new(keyword, format!("{for_instance}{}", form.told(&kind.example)));
+        let rows = ordered.into_iter().map(|(name, kind)| {
+            let example = kind.example.as_ref().map_or_else(String::new, |reason| reason.detail(&form.instants()));
+            let for_instance = if kind.count > 1 && !example.is_empty() { "for instance: " } else { "" };
+            let reason = Cell::new(name, format!("{for_instance}{}", clean(&example)));
             let count = form.count(kind.count);
             if !has_cost {
                 return vec![reason, Cell::new(count, "")];
@@ -124,4 +127,8 @@ impl Left {
         }
         Some(section)
     }
+}
+
+fn name(reason: &ReasonKind) -> String {
+    shorten(&reason.to_string(), LONGEST_NAME)
 }

@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::hold::Hold;
 use crate::domain::rule::Mode;
+use crate::domain::run_reason::say_all;
 use crate::domain::zone::Zone;
 use crate::report::clean::{clean, shorten};
 use crate::report::digest::{Digest, Line, Lines};
@@ -119,13 +120,13 @@ impl Facts<'_> {
     fn lead(&self) -> Vec<String> {
         let form = self.form;
         let mut lead = Vec::new();
-        if self.digest.tally.not_confirmed == 0 && self.digest.tally.stopped > 0 {
+        if self.digest.tally.not_confirmed() == 0 && self.digest.tally.stopped > 0 {
             lead.push("AI Core confirmed each of them STOPPED.".to_owned());
-        } else if self.digest.tally.not_confirmed > 0 {
-            let all = form.count(self.digest.tally.stopped + self.digest.tally.not_confirmed);
+        } else if self.digest.tally.not_confirmed() > 0 {
+            let all = form.count(self.digest.tally.stopped + self.digest.tally.not_confirmed());
             lead.push(format!(
                 "{} of {all} stops were not confirmed in time.",
-                form.count(self.digest.tally.not_confirmed)
+                form.count(self.digest.tally.not_confirmed())
             ));
         }
         lead.extend(self.share());
@@ -182,7 +183,7 @@ impl Facts<'_> {
         vec![
             fact(self.digest.enforced.count, "runs", false),
             fact(self.digest.tally.stopped, "stopped", false),
-            fact(self.digest.tally.not_confirmed, "not confirmed", true),
+            fact(self.digest.tally.not_confirmed(), "not confirmed", true),
             fact(self.digest.problems.count, "runs with problems", true),
         ]
     }
@@ -268,10 +269,14 @@ impl Facts<'_> {
             Mode::Enforce => format!("{} stopped", form.count(line.tally.stopped)),
             Mode::Observe => format!("{} would be stopped", form.count(line.sum.rows)),
         };
-        if line.tally.not_confirmed > 0 {
-            counts = format!("{counts}, {} not confirmed", form.count(line.tally.not_confirmed));
+        if line.tally.not_confirmed() > 0 {
+            counts = format!("{counts}, {} not confirmed", form.count(line.tally.not_confirmed()));
         }
-        let why = if line.reason.is_empty() { counts } else { form.told(&shorten(&line.reason, LONGEST_REASON)) };
+        let why = if line.reasons.is_empty() {
+            counts
+        } else {
+            shorten(&say_all(&line.reasons, &form.instants()), LONGEST_REASON)
+        };
         vec![
             Cell::new(line.firing.rule.as_str(), form.instant(line.firing.at)),
             Cell::new(line.result.as_str(), why),

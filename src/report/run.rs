@@ -7,6 +7,7 @@ use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
 use crate::domain::rule::Mode;
 use crate::domain::run::{Outcome, Row, Run, RunResult, Try};
+use crate::domain::tally::Tally;
 use crate::report::clean::{clean, shorten};
 use crate::report::counting::Prices;
 use crate::report::csv::CsvWriter;
@@ -19,7 +20,7 @@ use crate::report::parcel::{LARGEST_ATTACHMENTS, Parcel};
 use crate::report::parts::{self, avoided_cell, deployment_cell, nodes};
 use crate::report::shares::Shares;
 use crate::report::still_on::StillOn;
-use crate::report::sum::{Sum, Tally};
+use crate::report::sum::Sum;
 use crate::report::unpriced::Unpriced;
 use crate::report::{Attachment, CSV, Content, Context, counting, fitted, subject};
 
@@ -107,7 +108,7 @@ impl<'a> Facts<'a> {
         Self {
             run,
             form: context.form(),
-            tally: Tally::of(run),
+            tally: run.tally(),
             observed: run.mode == Mode::Observe,
             still_on,
             left,
@@ -176,8 +177,8 @@ fn headline_of(facts: &Facts<'_>) -> String {
         }
         (_, RunResult::Done) if tally.stopped == 0 => "Nothing was left to stop.".to_owned(),
         (_, RunResult::Done) => format!("{} stopped.", facts.deployments(tally.stopped)),
-        (_, RunResult::Partial | RunResult::Failed) if tally.not_confirmed > 0 => {
-            let (bad, all) = (tally.not_confirmed, facts.deployments(tally.wanted_off()));
+        (_, RunResult::Partial | RunResult::Failed) if tally.not_confirmed() > 0 => {
+            let (bad, all) = (tally.not_confirmed(), facts.deployments(tally.wanted_off()));
             format!("{} of {all} {} not confirmed stopped.", facts.form.count(bad), verb(bad))
         }
         (_, RunResult::Partial) => {
@@ -211,8 +212,8 @@ fn lead(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
         ));
     }
     lead.extend(off_before(facts, context));
-    if !run.reason.is_empty() {
-        lead.push(sentence(&form.told(&run.reason)));
+    if !run.reasons.is_empty() {
+        lead.push(sentence(&run.why(&form.instants())));
     }
     if facts.went_through() {
         lead.push(format!("Off window: {}.", form.span(run.off_window.from, run.off_window.to)));
@@ -229,7 +230,7 @@ fn off_before(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
     let off = facts.run.deployments.iter().filter(|row| row.outcome == Outcome::AlreadyOff);
     let asked = off.filter_map(|row| context.precedents?.of(row)?.asked.as_ref());
     asked.for_each(|asked| *by_rule.entry(&asked.rule).or_default() += 1);
-    let others = facts.tally.off_anyway.saturating_sub(by_rule.values().sum());
+    let others = facts.tally.off_anyway().saturating_sub(by_rule.values().sum());
     let count = |count: usize| facts.form.count(count);
     let by_rule =
         by_rule.into_iter().map(|(rule, off)| format!("{} more had been asked to stop by rule `{rule}`.", count(off)));
@@ -293,10 +294,10 @@ fn strip(facts: &Facts<'_>) -> Vec<Fact> {
         return vec![fact(would, "would be stopped", false), fact(left, "would be left", false)];
     }
     let mut strip = vec![fact(tally.stopped, "stopped", false)];
-    if tally.off_anyway > 0 {
-        strip.push(fact(tally.off_anyway, "off anyway", false));
+    if tally.off_anyway() > 0 {
+        strip.push(fact(tally.off_anyway(), "off anyway", false));
     }
-    strip.push(fact(tally.not_confirmed, "not confirmed", true));
+    strip.push(fact(tally.not_confirmed(), "not confirmed", true));
     if would > 0 {
         strip.push(fact(would, "would be stopped", false));
     }
@@ -373,7 +374,8 @@ fn figures(figures: &Figures<'_>, conditional: bool, form: &Form<'_>, most: usiz
 
 /// When something was in the way, and what; none where the first try went through.
 fn tries(run: &Run, command: &str, form: &Form<'_>) -> Option<Section> {
-    let item = |one: &Try| format!("{}: {}", form.time(one.at), form.told(&shorten(&one.reason, LONGEST_REASON)));
+    let item =
+        |one: &Try| format!("{}: {}", form.time(one.at), shorten(&one.reason.say(&form.instants()), LONGEST_REASON));
     let mut items: Vec<String> = run.tries.iter().take(MOST_TRIES).map(item).collect();
     if run.tries.len() > MOST_TRIES {
         let more = run.tries.len() - MOST_TRIES;

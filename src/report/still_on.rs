@@ -8,12 +8,13 @@ use crate::domain::avoided::{Avoided, Money};
 use crate::domain::earlier::{Asked, Precedent};
 use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::money::HourlyRate;
+use crate::domain::reason::Reason;
 use crate::domain::run::{Outcome, Row};
 use crate::report::clean::{clean, shorten};
 use crate::report::form::{Form, ordinal};
 use crate::report::page::{Body, Cell, Section};
 use crate::report::parts::{amounts, table};
-use crate::report::sum::{Sum, cost_between, cost_per_hour, is_still_on};
+use crate::report::sum::{Sum, cost_between, cost_per_hour};
 
 /// Of more than these, name and reason are not kept: the CSV has them.
 const MOST_TOLD: usize = 10_000;
@@ -37,7 +38,9 @@ struct Doubt {
 #[derive(Debug)]
 struct Told {
     configuration: String,
-    why: String,
+    reason: Option<Reason>,
+    /// In how many runs in a row it did not come off, where there were several.
+    times: Option<u32>,
     rate: HourlyRate,
 }
 
@@ -48,6 +51,15 @@ impl Doubt {
         let cost = self.told.as_deref().and_then(|told| cost_between(&told.rate, since, now));
         let cost = cost.map_or_else(String::new, |cost| format!("{} ", form.money(cost)));
         format!("an hour; {cost}since {}", form.instant(since))
+    }
+}
+
+impl Told {
+    /// `3rd time in a row: still RUNNING after 15 minutes`.
+    fn why(&self, form: &Form<'_>) -> String {
+        let again = self.times.map_or_else(String::new, |times| format!("{} time in a row: ", ordinal(times)));
+        let why = self.reason.as_ref().map_or_else(String::new, |reason| reason.beside_outcome(&form.instants()));
+        format!("{again}{}", shorten(&why, LONGEST_REASON))
     }
 }
 
@@ -62,12 +74,14 @@ impl StillOn {
     /// come off.
     pub(super) fn meet_again(&mut self, row: &Row, precedent: Option<&Precedent>) {
         let key = || (row.resource_group.clone(), row.id.clone());
-        if is_still_on(row) {
+        if row.is_still_on() {
             let told = (self.doubts.len() < MOST_TOLD).then(|| {
-                let again = precedent.map(|precedent| precedent.times).filter(|times| *times > 1);
-                let again = again.map_or_else(String::new, |times| format!("{} time in a row: ", ordinal(times)));
-                let why = format!("{again}{}", shorten(row.why(), LONGEST_REASON));
-                Box::new(Told { configuration: clean(row.configuration()), why, rate: row.rate.clone() })
+                Box::new(Told {
+                    configuration: clean(row.configuration()),
+                    reason: row.reason.clone(),
+                    times: precedent.map(|precedent| precedent.times).filter(|times| *times > 1),
+                    rate: row.rate.clone(),
+                })
             });
             let asked = precedent.and_then(|precedent| precedent.asked.as_ref()).and_then(Asked::at);
             let before = self.doubts.get(&key()).and_then(|doubt| doubt.since);
@@ -102,12 +116,13 @@ impl StillOn {
         let others = ordered.split_off(ordered.len().min(most));
         let rest = hourly(others.iter().map(|(_, doubt)| *doubt));
         let cells = ordered.into_iter().map(|((group, id), doubt)| {
-            let (configuration, why) =
-                doubt.told.as_deref().map_or((id.as_str(), ""), |told| (&told.configuration, &told.why));
+            let told = doubt.told.as_deref();
+            let configuration = told.map_or(id.as_str(), |told| &told.configuration);
+            let why = told.map_or_else(String::new, |told| told.why(form));
             let cost = doubt.cost_per_hour.map_or_else(|| "no price".to_owned(), |money| form.money(money));
             vec![
                 Cell::new(configuration, format!("{group} · {id}")),
-                Cell::new(doubt.outcome.as_str(), form.told(why)),
+                Cell::new(doubt.outcome.as_str(), why),
                 Cell::new(cost, doubt.so_far(now, form)),
             ]
         });

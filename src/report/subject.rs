@@ -3,9 +3,10 @@
 
 use crate::domain::rule::Mode;
 use crate::domain::run::{Run, RunResult};
+use crate::domain::tally::Tally;
 use crate::report::form::{Form, plural};
 use crate::report::parts::amount;
-use crate::report::sum::{Sum, Tally};
+use crate::report::sum::Sum;
 
 /// What in a period needs a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +38,9 @@ fn observed(would: &Sum, form: &Form<'_>) -> String {
 }
 
 fn enforced(run: &Run, would: &Sum, form: &Form<'_>) -> String {
-    let tally = Tally::of(run);
+    let tally = run.tally();
     let not_confirmed = || {
-        let (bad, all) = (form.count(tally.not_confirmed), form.count(tally.wanted_off()));
+        let (bad, all) = (form.count(tally.not_confirmed()), form.count(tally.wanted_off()));
         format!("ACTION NEEDED, {bad} of {all} not confirmed stopped")
     };
     match run.result {
@@ -47,7 +48,7 @@ fn enforced(run: &Run, would: &Sum, form: &Form<'_>) -> String {
             format!("nothing was stopped, {} would have been", form.count(would.rows))
         }
         RunResult::Done => done(run, tally, form),
-        RunResult::Partial | RunResult::Failed if tally.not_confirmed > 0 => not_confirmed(),
+        RunResult::Partial | RunResult::Failed if tally.not_confirmed() > 0 => not_confirmed(),
         RunResult::Partial => {
             format!("ACTION NEEDED, not everything could be looked at, {} stopped", form.count(tally.stopped))
         }

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::avoided::{Avoided, Basis, Money, State};
 use crate::domain::money::HourlyRate;
-use crate::domain::run::{EndedBy, Outcome, Row, Run};
+use crate::domain::run::Row;
 use crate::domain::schedule::OffWindow;
 
 /// What a set of avoided costs comes to. Money is kept by currency: amounts of two currencies are never added up.
@@ -104,64 +104,6 @@ fn add_all(amounts: &mut Amounts, others: &Amounts) {
 
 fn add_to(amounts: &mut Amounts, money: Money) {
     amounts.entry(money.currency.code()).and_modify(|sum| sum.amount += money.amount).or_insert(money);
-}
-
-/// How many deployments had which outcome.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Confirmed stops, late ones too.
-    pub stopped: usize,
-    /// Off before they were asked, deleted meanwhile, or off by another run's stop.
-    pub off_anyway: usize,
-    /// Left as they were.
-    pub left: usize,
-    /// Not stopped although they should, or not seen STOPPED in time.
-    pub not_confirmed: usize,
-}
-
-impl Tally {
-    /// Counts the deployments of a run, those without a row too.
-    pub fn of(run: &Run) -> Self {
-        let mut tally = Self { left: run.without_row(), ..Self::default() };
-        run.deployments.iter().for_each(|row| tally.add(row));
-        tally
-    }
-
-    /// Counts one more row.
-    pub fn add(&mut self, row: &Row) {
-        *match row.outcome {
-            _ if is_still_on(row) => &mut self.not_confirmed,
-            _ if is_counted_elsewhere(row) => &mut self.off_anyway,
-            Outcome::Stopped | Outcome::Failed | Outcome::Unconfirmed => &mut self.stopped,
-            Outcome::AlreadyOff | Outcome::Gone => &mut self.off_anyway,
-            Outcome::Left => &mut self.left,
-        } += 1;
-    }
-
-    /// Adds what others were counted.
-    pub fn merge(&mut self, other: Self) {
-        self.stopped += other.stopped;
-        self.off_anyway += other.off_anyway;
-        self.left += other.left;
-        self.not_confirmed += other.not_confirmed;
-    }
-
-    /// Those that should be off.
-    pub fn wanted_off(&self) -> usize {
-        self.stopped + self.off_anyway + self.not_confirmed
-    }
-}
-
-/// True where it should be off and nobody knows that it is. A settlement may have found it off later.
-pub fn is_still_on(row: &Row) -> bool {
-    matches!(row.outcome, Outcome::Failed | Outcome::Unconfirmed)
-        && row.confirmed_at.is_none()
-        && !is_counted_elsewhere(row)
-}
-
-/// True where it came off after all, by the stop of another run.
-fn is_counted_elsewhere(row: &Row) -> bool {
-    row.settlement.as_ref().is_some_and(|settlement| settlement.ended_by == EndedBy::CountedElsewhere)
 }
 
 /// What `rate` costs from `since` to `until`, rounded to the cent; none where it has no price.

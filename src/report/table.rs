@@ -10,7 +10,7 @@ use crate::report::form::Form;
 use crate::report::grid::{Field, Grid, Screen, Tone};
 use crate::report::left::Left;
 use crate::report::parts::{amount, avoided_cell};
-use crate::report::sum::{Sum, Tally, is_still_on};
+use crate::report::sum::Sum;
 
 /// A run's deployments and totals; those that were left are counted by their reasons.
 pub fn run_summary(run: &Run, context: &Context<'_>, screen: Screen) -> String {
@@ -29,8 +29,12 @@ pub fn run_summary(run: &Run, context: &Context<'_>, screen: Screen) -> String {
             }
             outcome => (Field::new(outcome.as_str(), outcome_tone(outcome)), row.avoided()),
         };
-        if is_still_on(row) {
-            whys.push(format!("{}: {}", row.id, form.told(&clean(&row.reason))));
+        if row.is_still_on() {
+            whys.push(format!(
+                "{}: {}",
+                row.id,
+                clean(&row.reason.as_ref().map_or_else(String::new, |reason| reason.say(&form.instants())))
+            ));
         }
         table.add_row([
             row.id.to_string().into(),
@@ -52,7 +56,7 @@ pub fn run_summary(run: &Run, context: &Context<'_>, screen: Screen) -> String {
         last.push(format!("left: {left}"));
     }
     last.push(last_line(run, &form));
-    last.push(form.told(&clean(&run.reason)));
+    last.push(clean(&run.why(&form.instants())));
     for line in last.iter().filter(|line| !line.is_empty()).flat_map(|line| screen.lines(line)) {
         let _ = writeln!(text, "{line}");
     }
@@ -66,11 +70,11 @@ fn last_line(run: &Run, form: &Form<'_>) -> String {
     if run.mode == Mode::Observe {
         return format!("{said}, {conditional}");
     }
-    let tally = Tally::of(run);
+    let tally = run.tally();
     let line = format!(
         "{said}: {} stopped, {} not confirmed, {} left, {} avoided (estimate)",
         form.count(tally.stopped),
-        form.count(tally.not_confirmed),
+        form.count(tally.not_confirmed()),
         form.count(tally.left),
         amount(&Sum::of(&run.deployments), form)
     );

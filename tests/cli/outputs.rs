@@ -110,6 +110,8 @@ fn plan_says_what_it_would_stop_and_why_it_leaves_the_rest_and_sends_no_change()
             "status",
             "decision",
             "reason",
+            "reason_code",
+            "hold",
             "nodes",
             "capacity_units_per_hour",
         ];

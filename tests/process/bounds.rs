@@ -189,7 +189,7 @@ fn p34_a_report_that_has_ended_the_process_twice_is_put_aside_and_told() {
     daemon.waits_for_log("has ended offhours 2 times");
     daemon.waits_for_log("offhours report --period ");
     let run = bench.waits_for_run();
-    assert_eq!(run.totals().stopped, 1);
+    assert_eq!(run.tally().stopped, 1);
     assert!(daemon.is_up());
     let asked =
         bench.simulator.journal().iter().filter(|entry| entry.target.ends_with("/admin/resources/nodes")).count();

@@ -72,7 +72,7 @@ fn t21_a_clock_that_was_200_days_ahead_silences_nothing_unsaid_and_one_command_e
     waits_for_ping("/p");
     bench.run(&["status"]).ends(0);
     waits_until("a run that stops both", || {
-        bench.history().iter().any(|run| run.result == RunResult::Done && run.totals().stopped == 2)
+        bench.history().iter().any(|run| run.result == RunResult::Done && run.tally().stopped == 2)
     });
     assert!(bench.history().iter().all(|run| run.firing.at <= now()));
     bench.judge();

@@ -14,7 +14,7 @@ fn comes_out_whole(bench: &Bench, stopped: usize) {
     bench.simulator.heal();
     let daemon = bench.daemon();
     let run = bench.waits_for_run();
-    assert_eq!((run.result, run.resumed, run.totals().stopped), (RunResult::Done, true, stopped), "{}", daemon.log());
+    assert_eq!((run.result, run.resumed, run.tally().stopped), (RunResult::Done, true, stopped), "{}", daemon.log());
     assert_eq!(bench.history().len(), 1, "one run of one firing");
     assert!(daemon.ends().success());
     assert_eq!(bench.outbox().len(), 1, "one mail");
@@ -110,7 +110,7 @@ fn p63_killed_while_ai_core_is_away_and_the_lists_are_tried_again() {
     bench.simulator.heal();
     let _daemon = bench.daemon();
     let run = bench.waits_for_run();
-    assert_eq!((run.result, run.resumed, run.totals().stopped), (RunResult::Done, true, 3), "{}", run.reason);
+    assert_eq!((run.result, run.resumed, run.tally().stopped), (RunResult::Done, true, 3), "{}", run.sentence());
     assert_eq!((bench.asked(), bench.history().len()), (["d001", "d002", "d003"].map(str::to_owned).to_vec(), 1));
     bench.judge();
 }
@@ -127,7 +127,7 @@ fn a_fire_that_was_killed_is_finished_by_the_next_one() {
     another_second();
     let said = bench.run(&["fire", "evening"]).ends(0);
     assert!(said.err.contains("2 to stop, 0 left") && said.err.contains("confirming 2 of 2"), "{}", said.err);
-    let results: Vec<_> = bench.history().iter().map(|run| (run.result, run.resumed, run.totals().stopped)).collect();
+    let results: Vec<_> = bench.history().iter().map(|run| (run.result, run.resumed, run.tally().stopped)).collect();
     assert_eq!(results, [(RunResult::Done, true, 2), (RunResult::Done, false, 0)], "{}", said.err);
     assert_eq!(bench.asked(), ["d001", "d002"]);
     assert_eq!(bench.outbox().len(), 2);

@@ -13,7 +13,7 @@ fn it_fires_when_its_time_comes_stops_what_it_should_and_mails_once() {
     let bench = Bench::new(fleet(3), &fires_soon("evening"));
     let daemon = bench.daemon();
     let run = bench.waits_for_run();
-    assert_eq!((run.result, run.trigger, run.totals().stopped), (RunResult::Done, Trigger::Schedule, 3));
+    assert_eq!((run.result, run.trigger, run.tally().stopped), (RunResult::Done, Trigger::Schedule, 3));
     assert_eq!(bench.asked(), ["d001", "d002", "d003"]);
     assert!(daemon.ends().success());
     assert_eq!(bench.outbox().len(), 1);
@@ -48,7 +48,7 @@ fn p09_a_run_under_way_ends_as_it_began_although_its_rule_is_gone() {
     assert_eq!(bench.open_runs(), 1, "it has not ended yet");
     bench.simulator.heal();
     let run = bench.waits_for_run();
-    assert_eq!((run.firing.rule.as_str(), run.result, run.totals().stopped), ("evening", RunResult::Done, 2));
+    assert_eq!((run.firing.rule.as_str(), run.result, run.tally().stopped), ("evening", RunResult::Done, 2));
     bench.judge();
 }
 
@@ -67,7 +67,7 @@ fn p08_sigterm_in_the_middle_of_a_run_interrupts_it_and_the_next_start_finishes_
     bench.simulator.heal();
     let _daemon = bench.daemon();
     let run = bench.waits_for_run();
-    assert_eq!((run.result, run.resumed, run.totals().stopped), (RunResult::Done, true, 2));
+    assert_eq!((run.result, run.resumed, run.tally().stopped), (RunResult::Done, true, 2));
     assert_eq!(bench.asked(), ["d001", "d002"], "nothing was asked for again");
     assert_eq!((bench.history().len(), bench.outbox().len()), (1, 1));
     bench.judge();
@@ -85,7 +85,7 @@ fn an_outage_while_stops_are_awaited_is_said_once_and_so_is_its_end() {
     bench.waits_for_request("three looks in vain", 3, |entry| entry.status == Some(403));
     bench.simulator.heal();
     let run = bench.waits_for_run();
-    assert_eq!((run.result, run.totals().stopped), (RunResult::Done, 1));
+    assert_eq!((run.result, run.tally().stopped), (RunResult::Done, 1));
     let log = daemon.log();
     assert_eq!(log.matches("could not look whether the deployments of dev-a stopped").count(), 1, "{log}");
     assert_eq!(log.matches("the deployments of dev-a can be seen again").count(), 1, "{log}");

@@ -5,13 +5,16 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::domain::avoided::{Avoided, Basis};
 use offhours::domain::deployment::{Deployment, Nodes, Status};
+use offhours::domain::failure::{Failure, FailureCode};
 use offhours::domain::hold::{Hold, Target};
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
 use offhours::domain::locale::Locale;
 use offhours::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
-use offhours::domain::plan::{Decision, Planned, Reason};
+use offhours::domain::plan::{Decision, Planned};
+use offhours::domain::reason::{HeldBy, Reason, ReasonCode, ReasonKind};
 use offhours::domain::rule::Mode;
-use offhours::domain::run::{EndedBy, Firing, Leak, OBSERVED, Outcome, Row, Run, RunResult, Settlement, Trigger};
+use offhours::domain::run::{EndedBy, Firing, Leak, LeftKind, Outcome, Row, Run, RunResult, Settlement, Trigger};
+use offhours::domain::run_reason::RunReason;
 use offhours::domain::schedule::OffWindow;
 use offhours::domain::visit::RunVisitor;
 use offhours::domain::zone::Zone;
@@ -60,7 +63,7 @@ pub fn run(rule: &str, at: &str, result: RunResult) -> Run {
         started_at: at,
         finished_at: at + TimeDelta::minutes(4),
         result,
-        reason: String::new(),
+        reasons: Vec::new(),
         off_window: OffWindow { from: at, to: at + TimeDelta::hours(12) },
         resumed: false,
         deployments: Vec::new(),
@@ -78,8 +81,9 @@ pub fn row(group: &str, number: usize, configuration: &str, plan: &str, count: u
         configuration_id: format!("c{number:07}"),
         configuration_name: Some(configuration.to_owned()),
         scenario_id: Some("llm-serving".to_owned()),
+        is_selected: true,
         outcome: Outcome::Left,
-        reason: String::new(),
+        reason: None,
         requested_at: None,
         confirmed_at: None,
         expires_at: None,
@@ -92,8 +96,8 @@ pub fn row(group: &str, number: usize, configuration: &str, plan: &str, count: u
 
 pub trait Become: Sized {
     fn stopped(self, run: &Run, seconds: i64) -> Self;
-    fn left(self, reason: &str) -> Self;
-    fn failed(self, outcome: Outcome, reason: &str) -> Self;
+    fn left(self, reason: Reason) -> Self;
+    fn failed(self, outcome: Outcome, reason: Reason) -> Self;
     fn settled(self, run: &Run, ended_by: EndedBy, end: DateTime<Utc>) -> Self;
 }
 
@@ -107,14 +111,14 @@ impl Become for Row {
         self
     }
 
-    fn left(mut self, reason: &str) -> Self {
-        self.reason = reason.to_owned();
+    fn left(mut self, reason: Reason) -> Self {
+        self.reason = Some(reason);
         self
     }
 
-    fn failed(mut self, outcome: Outcome, reason: &str) -> Self {
+    fn failed(mut self, outcome: Outcome, reason: Reason) -> Self {
         self.outcome = outcome;
-        self.reason = reason.to_owned();
+        self.reason = Some(reason);
         self.requested_at = Some(utc("2026-11-23T18:00:03Z"));
         self
     }
@@ -138,8 +142,6 @@ impl Become for Row {
     }
 }
 
-const HELD: &str = "held: by Mara Lind until 2026-11-24T07:00:00Z: load test for the release";
-
 pub fn hold() -> Hold {
     Hold {
         id: 7,
@@ -150,6 +152,16 @@ pub fn hold() -> Hold {
         by: "Mara Lind".to_owned(),
         removed_at: None,
     }
+}
+
+/// AI Core has refused, in these words.
+pub fn failure(message: &str) -> Reason {
+    Reason::Failure(Failure::new(FailureCode::Forbidden, message))
+}
+
+/// What left deployments are counted by.
+pub fn kind(code: ReasonCode) -> LeftKind {
+    LeftKind { reason: ReasonKind::Plain(code), is_selected: code != ReasonCode::NotSelected }
 }
 
 /// A run on Monday evening in which all went well.
@@ -170,17 +182,18 @@ pub fn good() -> Run {
         run.deployments.push(row);
     }
     let left = [
-        ("team-a", "release-candidate", HELD, euros("1.80")),
-        ("dev-nlp", "demo-for-board-keep", "excluded: configuration `*-keep`", euros("0.90")),
-        ("dev-nlp", "just-started", "younger than min_age: 12 of 30 minutes", euros("0.90")),
-        ("dev-nlp", "chat", "token-billed: a stop avoids no compute cost", Charge::TokenBilled),
+        ("team-a", "release-candidate", Reason::Held(HeldBy::from(&hold())), euros("1.80")),
+        ("dev-nlp", "demo-for-board-keep", Reason::Excluded("configuration `*-keep`".to_owned()), euros("0.90")),
+        ("dev-nlp", "just-started", Reason::TooYoung { age: 12, min_age: 30 }, euros("0.90")),
+        ("dev-nlp", "chat", Reason::TokenBilled, Charge::TokenBilled),
     ];
     for (number, (group, name, reason, charge)) in left.into_iter().enumerate() {
         run.deployments.push(row(group, 100 + number, name, "infer.s", 2, charge).left(reason));
     }
     for number in 0..9 {
         run.deployments.push(
-            row("prod", 200 + number, "live", "infer.l", 2, euros("6.21")).left("protected: resource group `prod*`"),
+            row("prod", 200 + number, "live", "infer.l", 2, euros("6.21"))
+                .left(Reason::Protected("resource group `prod*`".to_owned())),
         );
     }
     run
@@ -190,14 +203,14 @@ pub fn good() -> Run {
 pub fn partial() -> Run {
     let mut run = good();
     run.result = RunResult::Partial;
-    run.reason = "1 stop was refused and 1 was not confirmed within 15 minutes".to_owned();
+    run.reasons = vec![RunReason::Sentence("1 stop was refused and 1 was not confirmed within 15 minutes".to_owned())];
     run.deployments.push(
         row("dev-vision", 300, "pallet-counter", "infer.l", 1, euros("3.105"))
-            .failed(Outcome::Unconfirmed, "unconfirmed: still STOPPING after 15 minutes"),
+            .failed(Outcome::Unconfirmed, Reason::NotConfirmed { status: Some(Status::Stopping), waited: 900 }),
     );
     run.deployments.push(
         row("team-a", 301, "price-optimiser", "infer.s", 1, euros("0.90"))
-            .failed(Outcome::Failed, "forbidden: AI Core said 403 to the stop, request 9c1e"),
+            .failed(Outcome::Failed, failure("AI Core said 403 to the stop, request 9c1e")),
     );
     run
 }
@@ -208,7 +221,7 @@ pub fn observed() -> Run {
     for row in &mut run.deployments {
         if row.outcome == Outcome::Stopped {
             row.outcome = Outcome::Left;
-            row.reason = OBSERVED.to_owned();
+            row.reason = Some(Reason::Observed);
             (row.requested_at, row.confirmed_at, row.projected) = (None, None, Avoided::nothing());
         }
     }
@@ -217,14 +230,15 @@ pub fn observed() -> Run {
 
 pub fn blocked() -> Run {
     let mut run = run("dev-evenings", "2026-11-23T18:00:00Z", RunResult::Blocked);
-    run.reason = "would stop 73 deployments, and `max_stops` is 50".to_owned();
+    run.reasons = vec![RunReason::Sentence("would stop 73 deployments, and `max_stops` is 50".to_owned())];
     run
 }
 
 pub fn missed() -> Run {
     let mut run = run("dev-evenings", "2026-11-20T18:00:00Z", RunResult::Missed);
     run.off_window.to = utc("2026-11-23T06:00:00Z");
-    run.reason = "came due while the daemon was not running; the off window had ended at its next start".to_owned();
+    let why = "came due while the daemon was not running; the off window had ended at its next start";
+    run.reasons = vec![RunReason::Sentence(why.to_owned())];
     run
 }
 
@@ -350,7 +364,7 @@ pub const HOSTILE: [&str; 6] = [
 /// Every text that a tenant's users can choose, hostile.
 pub fn hostile() -> Run {
     let mut run = run("dev-evenings", "2026-11-23T18:00:00Z", RunResult::Partial);
-    run.reason = HOSTILE.concat();
+    run.reasons = vec![RunReason::Sentence(HOSTILE.concat())];
     let mut names: Vec<String> = HOSTILE.iter().map(|name| (*name).to_owned()).collect();
     names.push("x".repeat(10_000));
     names.push("ä\"<&'".repeat(2_000));
@@ -358,10 +372,12 @@ pub fn hostile() -> Run {
         let mut stopped = row("dev", number, name, name, 1, euros("0.90")).stopped(&run, 60);
         stopped.configuration_id.clone_from(name);
         stopped.scenario_id = Some(name.clone());
-        stopped.reason.clone_from(name);
+        stopped.reason = Some(Reason::Sentence(name.clone()));
         run.deployments.push(stopped);
-        run.deployments.push(row("dev", 50 + number, name, name, 1, euros("0.90")).left(&format!("{name}: {name}")));
-        let mut bad = row("dev", 100 + number, name, name, 1, euros("0.90")).failed(Outcome::Failed, name);
+        run.deployments.push(
+            row("dev", 50 + number, name, name, 1, euros("0.90")).left(Reason::CannotStop(Status::from(name.as_str()))),
+        );
+        let mut bad = row("dev", 100 + number, name, name, 1, euros("0.90")).failed(Outcome::Failed, failure(name));
         bad.nodes.push(Nodes { plan: name.clone(), count: 2 });
         run.deployments.push(bad);
     }
@@ -376,8 +392,8 @@ pub fn huge() -> Run {
         let plan = format!("{}plan{}", "<ü>".repeat(300), number % 500);
         let base = row(&format!("group-{}", number % 700), number, &name, &plan, 1, euros("0.90"));
         run.deployments.push(match number % 10 {
-            0 => base.failed(Outcome::Failed, &format!("failed: {name}")),
-            1 => base.left(&format!("{name}{number}: no")),
+            0 => base.failed(Outcome::Failed, failure(&name)),
+            1 => base.left(Reason::CannotStop(Status::from(format!("{number}{name}").as_str()))),
             _ => base.stopped(&run, 60),
         });
     }
@@ -403,7 +419,7 @@ pub fn planned() -> Vec<Planned> {
         nodes: vec![Nodes { plan: "infer.s".to_owned(), count: 2 }],
     });
     let rate = HourlyRate { nodes: 2, charge: euros("1.80") };
-    let stop = |deployment| Planned { deployment, decision: Decision::Stop, rate: rate.clone() };
+    let stop = |deployment| Planned { deployment, is_selected: true, decision: Decision::Stop, rate: rate.clone() };
     let mut planned: Vec<Planned> = deployments.map(stop).collect();
     let mut left = planned[0].clone();
     left.decision = Decision::Leave(Reason::AlreadyAsked);

@@ -91,7 +91,7 @@ fn decisions(run: &Run) -> BTreeMap<String, String> {
     let word = |row: &offhours::domain::run::Row| match row.outcome {
         Outcome::Stopped => "stop".to_owned(),
         Outcome::AlreadyOff => "off".to_owned(),
-        _ => row.reason.clone(),
+        _ => row.sentence(),
     };
     run.deployments.iter().map(|row| (row.id.to_string(), word(row))).collect()
 }

@@ -71,8 +71,8 @@ fn the_first_reason_in_the_order_decides() {
         if expected == "stop" {
             fired.stopped(["d001"]);
         } else {
-            assert_eq!(row.outcome.as_str(), "left", "{expected}: {}", row.reason);
-            assert!(row.reason.starts_with(expected), "step {index}: {:?} is not {expected:?}", row.reason);
+            assert_eq!(row.outcome.as_str(), "left", "{expected}: {}", row.sentence());
+            assert!(row.sentence().starts_with(expected), "step {index}: {:?} is not {expected:?}", row.sentence());
             fired.patches(0);
         }
     }
@@ -126,7 +126,7 @@ fn c73_a_group_whose_label_is_not_understood_is_left_and_the_value_is_named() {
     }
     labelled("ext.ai.sap.com/OffHours", "off").patches(0);
     let long = labelled(OPT_OUT, &format!("\u{1b}[2J{}", "x".repeat(100)));
-    let reason = &long.patches(0).run().deployments[0].reason;
+    let reason = long.patches(0).run().deployments[0].sentence();
     assert!(reason.contains("`\\u{1b}[2Jxxx") && reason.contains("xxx…` is not"), "{reason}");
 }
 
@@ -206,7 +206,7 @@ fn a_hold_is_priced_by_what_it_kept_from_stopping() {
     stage.hold(&group("dev-a"), stage.now() + TimeDelta::days(7));
     let claimed = stage.claim();
     let run = stage.carry_out(claimed).remove(0);
-    let held = |id: &str| row(&run, id).reason.starts_with("held: ");
+    let held = |id: &str| row(&run, id).hold() == Some(1);
     assert!(held("d001") && held("d002"), "{:?}", words(&run));
     let nodes = |id: &str| row(&run, id).rate.nodes;
     assert_eq!((nodes("d001"), nodes("d002")), (1, 0));
@@ -291,8 +291,8 @@ fn a_hold_set_between_two_batches_saves_the_second() {
         let fired = fire_and_hold(stage, TimeDelta::seconds(10));
         let asked = fired.stage.patched_ids().len();
         assert_eq!(asked, first, "bulk {bulk}");
-        assert_eq!(fired.run().totals().stopped, first);
-        assert_eq!(fired.run().totals().left, 120 - first);
+        assert_eq!(fired.run().tally().stopped, first);
+        assert_eq!(fired.run().tally().left, 120 - first);
     }
 }
 

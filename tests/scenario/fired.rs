@@ -27,13 +27,14 @@ impl Fired {
     /// How it ended.
     pub fn result(&self, word: &str) -> &Self {
         let run = self.run();
-        assert_eq!(run.result.as_str(), word, "{}: {:#?}", run.reason, words(run));
+        assert_eq!(run.result.as_str(), word, "{}: {:#?}", run.sentence(), words(run));
         self
     }
 
     /// What its reason says.
     pub fn because(&self, part: &str) -> &Self {
-        assert!(self.run().reason.contains(part), "{:?} lacks {part:?}", self.run().reason);
+        let reason = self.run().sentence();
+        assert!(reason.contains(part), "{reason:?} lacks {part:?}");
         self
     }
 
@@ -48,8 +49,8 @@ impl Fired {
     /// What became of one deployment, and a part of why.
     pub fn outcome(&self, id: &str, word: &str, part: &str) -> &Self {
         let row = row(self.run(), id);
-        assert_eq!(row.outcome.as_str(), word, "{id}: {}", row.reason);
-        assert!(row.reason.contains(part), "{id}: {:?} lacks {part:?}", row.reason);
+        assert_eq!(row.outcome.as_str(), word, "{id}: {}", row.sentence());
+        assert!(row.sentence().contains(part), "{id}: {:?} lacks {part:?}", row.sentence());
         self
     }
 
@@ -89,5 +90,5 @@ pub fn row<'a>(run: &'a Run, id: &str) -> &'a Row {
 
 /// A run's rows in short.
 pub fn words(run: &Run) -> Vec<String> {
-    run.deployments.iter().map(|row| format!("{} {} {}", row.id, row.outcome, row.reason)).collect()
+    run.deployments.iter().map(|row| format!("{} {} {}", row.id, row.outcome, row.sentence())).collect()
 }

@@ -67,7 +67,7 @@ fn are_changed() -> Vec<Fault> {
 fn a29_a_group_that_opts_out_while_stops_wait_is_left() {
     let (fired, late) = sent_after_a_change(slow(false), None, opts_out);
     assert_eq!(late, 0, "stops that were sent although the group had opted out");
-    let left = fired.run().deployments.iter().filter(|row| row.reason.starts_with("opted out by label")).count();
+    let left = fired.run().deployments.iter().filter(|row| row.sentence().starts_with("opted out by label")).count();
     assert!((20..100).contains(&left), "{left} were left");
 }
 
@@ -82,7 +82,8 @@ fn a29_c73_a_label_that_is_not_understood_counts_right_before_the_stop_too() {
     };
     let (fired, late) = sent_after_a_change(slow(false), None, label);
     assert_eq!(late, 0, "stops that were sent although the group's label was in doubt");
-    let left = fired.run().deployments.iter().filter(|row| row.reason.contains("`disabled` is not understood")).count();
+    let left =
+        fired.run().deployments.iter().filter(|row| row.sentence().contains("`disabled` is not understood")).count();
     assert!((20..100).contains(&left), "{left} were left");
 }
 
@@ -90,7 +91,7 @@ fn a29_c73_a_label_that_is_not_understood_counts_right_before_the_stop_too() {
 fn a29_what_is_changed_while_stops_wait_is_left() {
     let (fired, late) = sent_after_a_change(slow(false), None, are_changed);
     assert_eq!(late, 0, "stops that were sent although their deployments were changed");
-    let left = fired.run().deployments.iter().filter(|row| row.reason.starts_with("changed")).count();
+    let left = fired.run().deployments.iter().filter(|row| row.sentence().starts_with("changed")).count();
     assert!((20..100).contains(&left), "{left} were left");
 }
 
@@ -99,6 +100,6 @@ fn a29_a_batch_that_waited_is_looked_at_with_its_labels() {
     let put_off = || Some(Fault::on("PATCH", "").answers(429).header("Retry-After", "90"));
     for faults in [opts_out, are_changed] {
         let (fired, late) = sent_after_a_change(slow(true), put_off(), faults);
-        assert_eq!((late, fired.run().totals().stopped, fired.run().totals().left), (0, 0, 100));
+        assert_eq!((late, fired.run().tally().stopped, fired.run().tally().left), (0, 0, 100));
     }
 }

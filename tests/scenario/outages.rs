@@ -43,7 +43,7 @@ fn p21_an_outage_at_the_firing_does_not_cost_the_night() {
                 let stage = Scenario::evenings().fleet(three_groups()).start();
                 let fired = fire_through(stage, fault, Duration::from_secs(outage));
                 fired.result("done");
-                assert_eq!(fired.run().totals().stopped, 15, "{:#?}", words(fired.run()));
+                assert_eq!(fired.run().tally().stopped, 15, "{:#?}", words(fired.run()));
                 assert_eq!(fired.stage.deliver(), 2, "one mail for each of two recipients, at the end");
                 assert_eq!(fired.stage.history()[0], *fired.run(), "its tries are in the ledger");
                 assert!(fired.run().tries.len() <= 30, "{} tries", fired.run().tries.len());
@@ -72,7 +72,7 @@ fn p21_a_group_that_cannot_be_listed_for_a_while_is_stopped_later_and_the_others
     let fault = Fault::on("GET", "/lm/deployments").group("dev-b").answers(503);
     let fired = fire_through(stage, fault, Duration::from_secs(900));
     fired.result("done");
-    assert_eq!(fired.run().totals().stopped, 15);
+    assert_eq!(fired.run().tally().stopped, 15);
     let asked = |group: &str| {
         let patches = fired.stage.patches();
         let of_group = |entry: &&Entry| entry.resource_group.as_deref() == Some(group);
@@ -122,7 +122,7 @@ fn p22_a_ledger_that_cannot_be_written_for_a_while_keeps_nothing_on() {
     });
     let fired = Fired { stage, runs };
     fired.result("done");
-    assert_eq!(fired.run().totals().stopped, 15);
+    assert_eq!(fired.run().tally().stopped, 15);
     assert_eq!(fired.stage.patched_ids().len(), 15, "no deployment is asked twice");
 }
 
@@ -165,7 +165,7 @@ fn p21_a_run_that_is_killed_between_two_tries_goes_on_with_them() {
     assert!(stage.die_when(is_waiting).is_none());
     stage.simulator.heal();
     let run = stage.resume().remove(0);
-    assert_eq!((run.result.as_str(), run.totals().stopped), ("done", 15), "{:#?}", words(&run));
+    assert_eq!((run.result.as_str(), run.tally().stopped), ("done", 15), "{:#?}", words(&run));
     assert!(!run.tries.is_empty(), "the tries before the restart are told too");
     assert_eq!(stage.patched_ids().len(), 15, "nothing was asked twice");
 }
@@ -201,6 +201,6 @@ fn p25_a_list_that_takes_longer_than_a_look_may_be_old_still_ends_with_everythin
     let scenario = Scenario::evenings().fleet(three_groups());
     let fired = scenario.fault(slow("/lm/deployments", 20)).fault(slow("/admin/resourceGroups", 15)).fire();
     fired.result("done");
-    assert_eq!(fired.run().totals().stopped, 15, "{:#?}", words(fired.run()));
+    assert_eq!(fired.run().tally().stopped, 15, "{:#?}", words(fired.run()));
     assert!(fired.run().finished_at - fired.run().started_at < TimeDelta::minutes(15));
 }

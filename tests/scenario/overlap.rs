@@ -4,7 +4,6 @@ use chrono::TimeDelta;
 use offhours::clock;
 use offhours::domain::cron::Cron;
 use offhours::domain::run::{EndedBy, Outcome, Run};
-use offhours::report::sum::Tally;
 use offhours::simulator::{Behaviour, Fault, Fleet, Redeployed};
 use rust_decimal::Decimal;
 
@@ -42,8 +41,8 @@ fn two_rules_at_one_instant_ask_once_and_count_once() {
         let fired = Scenario::evenings().rule(&twin).fleet(fleet).fire();
         assert_eq!(fired.stage.patched_ids().len(), 20, "each once");
         let (first, second) = (fired.run_of("dev-evenings"), fired.run_of("twin"));
-        assert_eq!(first.totals().stopped + second.totals().stopped, 20);
-        assert_eq!(first.totals().left + second.totals().left, 20, "{:#?}", words(second));
+        assert_eq!(first.tally().stopped + second.tally().stopped, 20);
+        assert_eq!(first.tally().left + second.tally().left, 20, "{:#?}", words(second));
         assert!(hours(&fired.runs) < Decimal::from(20 * 60), "one weekend each: {}", hours(&fired.runs));
     }
 }
@@ -59,7 +58,7 @@ fn what_an_old_list_shows_running_and_another_run_has_stopped_meanwhile_is_not_a
         let fired = Scenario::evenings().rule(&twin).fleet(fleet).fault(slow).fire();
         assert_eq!(row(fired.run_of("dev-evenings"), "d001").outcome, Outcome::Stopped);
         let second = row(fired.run_of("twin"), "d001");
-        assert_eq!((second.outcome, second.reason.as_str()), (Outcome::Left, "already asked to stop"));
+        assert_eq!((second.outcome, second.sentence().as_str()), (Outcome::Left, "already asked to stop"));
         assert_eq!(row(fired.run_of("twin"), "s001").outcome, Outcome::Stopped);
         fired.asked("d001", 1);
     }
@@ -89,8 +88,8 @@ fn a_stop_that_the_second_rule_brought_about_is_not_counted_by_the_first_as_well
     let first = row(run_of(&settled, "dev-evenings"), "d001");
     assert!(first.avoided().node_hours.is_zero());
     assert_eq!(first.settlement.as_ref().unwrap().ended_by, EndedBy::CountedElsewhere);
-    let tally = Tally::of(run_of(&settled, "dev-evenings"));
-    assert_eq!((tally.off_anyway, tally.not_confirmed), (1, 0), "nobody has to look for it any more");
+    let tally = run_of(&settled, "dev-evenings").tally();
+    assert_eq!((tally.off_anyway(), tally.not_confirmed()), (1, 0), "nobody has to look for it any more");
     let counted = run_of(&settled, "nights").totals().node_hours;
     assert_eq!(hours(&settled), counted);
     assert!(counted > Decimal::from(56), "from ten to eight, an hour less for the clocks: {counted}");
@@ -129,7 +128,7 @@ fn p48_two_names_of_one_tenant_ask_once_and_count_once() {
     let fired = two_names(&EVENINGS.replace("dev-evenings", "twin")).fleet(fleet).fire();
     assert_eq!(fired.stage.patched_ids().len(), 20, "each once");
     let (first, second) = (fired.run_of("dev-evenings"), fired.run_of("twin"));
-    assert_eq!(first.totals().stopped + second.totals().stopped, 20);
+    assert_eq!(first.tally().stopped + second.tally().stopped, 20);
     assert!(hours(&fired.runs) < Decimal::from(20 * 60), "one weekend each: {}", hours(&fired.runs));
 }
 

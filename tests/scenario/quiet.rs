@@ -27,7 +27,7 @@ fn e54_an_evening_like_the_one_before_sends_no_mail() {
     assert_eq!(mailed_runs(&stage), 1, "the first one is news");
     // The same configuration under new ids.
     let runs = stage.play_until(instant("2026-03-26T20:00:00+01:00"));
-    assert!(runs.iter().all(|run| run.totals().stopped == 1) && runs.len() == 3, "{runs:#?}");
+    assert!(runs.iter().all(|run| run.tally().stopped == 1) && runs.len() == 3, "{runs:#?}");
     assert_eq!(mailed_runs(&stage), 1);
 }
 

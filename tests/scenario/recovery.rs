@@ -30,7 +30,7 @@ fn is_finished_well(stage: &Stage, resumed: bool) {
     let history = stage.history();
     assert_eq!(history.len(), 1);
     let run = &history[0];
-    assert_eq!(run.result.as_str(), "done", "{}: {:#?}", run.reason, words(run));
+    assert_eq!(run.result.as_str(), "done", "{}: {:#?}", run.sentence(), words(run));
     assert_eq!(run.resumed, resumed);
     for id in ["d001", "d002", "d003"] {
         assert_eq!(row(run, id).outcome, Outcome::Stopped, "{:#?}", words(run));
@@ -158,8 +158,8 @@ fn p02_where_the_off_window_ended_meanwhile_nothing_is_asked_and_the_run_is_conc
     // Monday at eight; the window ended at seven.
     stage.wait(TimeDelta::hours(60));
     let run = stage.resume().remove(0);
-    assert_eq!(run.result.as_str(), "missed", "{}", run.reason);
-    assert!(run.reason.contains("window"), "{}", run.reason);
+    assert_eq!(run.result.as_str(), "missed", "{}", run.sentence());
+    assert!(run.sentence().contains("window"), "{}", run.sentence());
     assert!(stage.patches().is_empty());
     assert_eq!(stage.deliver(), 2);
     assert!(stage.history()[0].resumed);
@@ -189,7 +189,7 @@ fn what_came_back_while_nobody_watched_is_not_asked_again() {
     stage.wait(TimeDelta::minutes(10));
     let run = stage.resume().remove(0);
     assert_eq!(row(&run, "d001").outcome, Outcome::Failed, "{:#?}", words(&run));
-    assert!(row(&run, "d001").reason.contains("came_back"));
+    assert!(row(&run, "d001").sentence().contains("came_back"));
     assert_eq!(stage.patches().len(), 1);
 }
 
@@ -214,9 +214,9 @@ fn where_ai_core_cannot_be_asked_again_the_asked_are_unconfirmed_and_settled_lat
     let resumed_at = stage.now();
     let run = stage.resume().remove(0);
     stage.simulator.heal();
-    assert_eq!(run.result.as_str(), "failed", "{}", run.reason);
+    assert_eq!(run.result.as_str(), "failed", "{}", run.sentence());
     assert!(run.finished_at - resumed_at >= TimeDelta::minutes(15), "it waits as long as any other run");
-    assert!(run.deployments.iter().all(|row| row.outcome == Outcome::Unconfirmed && !row.reason.is_empty()));
+    assert!(run.deployments.iter().all(|row| row.outcome == Outcome::Unconfirmed && row.reason.is_some()));
     let end = run.off_window.to;
     stage.play_until(end + TimeDelta::minutes(5));
     let settled = stage.history().remove(0);
@@ -288,7 +288,7 @@ fn p08_after_a_shutdown_nothing_more_is_asked_and_the_next_start_resumes() {
         stage.kill();
         stage.wait(TimeDelta::minutes(5));
         let run = stage.resume().remove(0);
-        assert_eq!((run.result.as_str(), run.totals().stopped), ("done", 60), "{:#?}", words(&run));
+        assert_eq!((run.result.as_str(), run.tally().stopped), ("done", 60), "{:#?}", words(&run));
         assert_eq!(stage.deliver(), 2);
     }
 }

@@ -34,11 +34,11 @@ fn p91_what_hangs_in_stopping_since_an_earlier_evening_is_still_on_and_says_sinc
     assert_eq!(runs.len(), 3);
     for (run, results) in runs.iter().zip([RunResult::Partial, RunResult::Failed, RunResult::Failed]) {
         let stuck = row(run, "d001");
-        assert_eq!((stuck.outcome, run.result), (Outcome::Unconfirmed, results), "{}", stuck.reason);
+        assert_eq!((stuck.outcome, run.result), (Outcome::Unconfirmed, results), "{}", stuck.sentence());
     }
     let third = row(&runs[2], "d001");
     assert_eq!(
-        third.reason,
+        third.sentence(),
         "still STOPPING since 2026-03-23T18:00:00Z: asked for by rule `dev-evenings`, not confirmed"
     );
     assert_eq!((third.rate.nodes, third.requested_at), (1, None), "it was not asked again, and costs as it did");
@@ -69,7 +69,7 @@ fn p91_what_another_rule_has_stopped_is_said_to_be_that_rules() {
     let runs = stage.play_until(instant("2026-03-23T23:00:00+01:00"));
     let second = row(&runs[1], "d001");
     assert_eq!((second.outcome, runs[1].result), (Outcome::AlreadyOff, RunResult::Done));
-    assert!(second.reason.starts_with("already STOPPED: rule `dev-evenings` asked for it at 2026-03-23T18:00:00Z"));
+    assert!(second.sentence().starts_with("already STOPPED: rule `dev-evenings` asked for it at 2026-03-23T18:00:00Z"));
     let mail = mails(&stage).pop().unwrap();
     assert!(mail.contains("1 more had been asked to stop by rule `dev-evenings`."), "{mail}");
     assert!(!mail.contains("somebody else"), "{mail}");
@@ -91,7 +91,7 @@ fn p91_what_another_run_is_still_watching_needs_nobody() {
     let (first, second) = stage.block_on(async { tokio::join!(executor.carry_out(open, silent()), by_hand) });
     assert_eq!(row(&first, "d001").outcome, Outcome::Stopped);
     assert_eq!((row(&second, "d001").outcome, second.result), (Outcome::AlreadyOff, RunResult::Done));
-    let reason = &row(&second, "d001").reason;
+    let reason = row(&second, "d001").sentence();
     assert!(reason.starts_with("already STOPPING: rule `dev-evenings` asked for it at 2026"), "{reason}");
 }
 
@@ -101,7 +101,7 @@ fn p91_what_a_person_has_stopped_is_somebody_elses() {
     let fired = Scenario::evenings().fleet(fleet).fire();
     let found = row(&fired.runs[0], "d001");
     assert_eq!(
-        (found.outcome, found.reason.as_str()),
+        (found.outcome, found.sentence().as_str()),
         (Outcome::AlreadyOff, "already STOPPING: not asked for by offhours")
     );
     let mail = mails(&fired.stage).pop().unwrap();

@@ -37,7 +37,7 @@ async fn a16_a_page_that_breaks_off_is_thrown_away_and_read_again() {
         let body = cut.clone();
         let server = Server::api(move |_, _| raw("200 OK", body.as_bytes())).await;
         let error = server.reader().deployments(&dev(), None).await.unwrap_err();
-        assert_eq!((error.keyword(), server.calls().len()), ("truncated", 3), "{cut}");
+        assert_eq!((error.code().as_str(), server.calls().len()), ("truncated", 3), "{cut}");
     }
 }
 
@@ -74,10 +74,10 @@ async fn a18_an_answer_that_is_not_ai_cores_is_no_answer() {
         .await;
         let tenant = server.tenant();
         let error = tenant.reader.deployments(&dev(), None).await.unwrap_err();
-        assert_eq!(error.keyword(), if status == 404 { "not_found" } else { "unexpected_response" }, "{status}");
+        assert_eq!(error.code().as_str(), if status == 404 { "not_found" } else { "unexpected_response" }, "{status}");
         assert_eq!(server.calls().len(), 1, "{status}");
         let error = tenant.stopper.stop(&dev(), &id("d1111")).await.unwrap_err();
-        assert_eq!(error.keyword(), "unexpected_response", "{status}");
+        assert_eq!(error.code().as_str(), "unexpected_response", "{status}");
         assert_eq!(error.outcome_is_unknown(), status != 404, "{status}");
         assert_eq!(server.calls().len(), 2, "{status}");
     }
@@ -95,7 +95,7 @@ async fn a08_a_404_of_a_gateway_does_not_make_a_deployment_gone() {
     let server = Server::api(move |seen, _| if seen.target.ends_with("d1111") { ours() } else { gateway() }).await;
     let reader = server.reader();
     assert_eq!(reader.deployment(&dev(), &id("d1111")).await.unwrap(), None);
-    assert_eq!(reader.deployment(&dev(), &id("d2222")).await.unwrap_err().keyword(), "unexpected_response");
+    assert_eq!(reader.deployment(&dev(), &id("d2222")).await.unwrap_err().code().as_str(), "unexpected_response");
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,7 +109,7 @@ async fn a19_a_drip_and_a_silence_end_after_thirty_seconds_each() {
         let tenant = server.tenant();
         let started = Instant::now();
         let error = tenant.reader.deployments(&dev(), None).await.unwrap_err();
-        assert_eq!((error.keyword(), server.calls().len()), ("unreachable", 3));
+        assert_eq!((error.code().as_str(), server.calls().len()), ("unreachable", 3));
         let took = started.elapsed();
         assert!((Duration::from_secs(90)..Duration::from_secs(94)).contains(&took), "{took:?}");
         // a15: it may have been carried out, so it is not sent again.
@@ -125,7 +125,7 @@ async fn a19_a_flood_of_headers_is_no_answer() {
     let server =
         Server::api(move |_, _| raw("200 OK", format!("{flood}content-length: 2\r\n\r\n{{}}").as_bytes())).await;
     let error = server.reader().deployments(&dev(), None).await.unwrap_err();
-    assert_eq!((error.keyword(), server.calls().len()), ("unreachable", 3));
+    assert_eq!((error.code().as_str(), server.calls().len()), ("unreachable", 3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,12 +133,12 @@ async fn a20_a_body_beyond_the_cap_is_not_read() {
     let announced = |_: &_, _| raw("200 OK", b"content-length: 314572800\r\n\r\n{\"resources\":[");
     let server = Server::api(announced).await;
     let error = server.reader().deployments(&dev(), None).await.unwrap_err();
-    assert_eq!((error.keyword(), server.calls().len()), ("too_large", 1));
+    assert_eq!((error.code().as_str(), server.calls().len()), ("too_large", 1));
 
     let unannounced = |_: &_, _| raw("200 OK", &[b"connection: close\r\n\r\n".to_vec(), vec![b' '; 17 << 20]].concat());
     let server = Server::api(unannounced).await;
     let error = server.reader().deployments(&dev(), None).await.unwrap_err();
-    assert_eq!((error.keyword(), server.calls().len()), ("too_large", 1));
+    assert_eq!((error.code().as_str(), server.calls().len()), ("too_large", 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,7 +149,7 @@ async fn json_of_another_shape_is_no_listing() {
         let told = body.clone();
         let server = Server::api(move |_, _| answer(200, &body)).await;
         let error = server.reader().deployments(&dev(), None).await.unwrap_err();
-        assert_eq!((error.keyword(), server.calls().len()), ("unexpected_response", 1), "{told}");
+        assert_eq!((error.code().as_str(), server.calls().len()), ("unexpected_response", 1), "{told}");
     }
 }
 

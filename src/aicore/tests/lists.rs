@@ -90,9 +90,9 @@ async fn a30_what_is_looked_for_is_read_no_further_than_it_is_seen() {
 #[tokio::test(start_paused = true)]
 async fn a30_a_list_without_measure_is_refused() {
     let server = Server::api(|_, _| answer(200, &rows(0..100_001, 100_001))).await;
-    assert_eq!(server.reader().deployments(&dev(), None).await.unwrap_err().keyword(), "too_large");
+    assert_eq!(server.reader().deployments(&dev(), None).await.unwrap_err().code().as_str(), "too_large");
     let server = Server::api(|seen, _| answer(200, &rows(skip(seen)..skip(seen) + 20_000, 20_000))).await;
-    assert_eq!(server.reader().deployments(&dev(), None).await.unwrap_err().keyword(), "too_large");
+    assert_eq!(server.reader().deployments(&dev(), None).await.unwrap_err().code().as_str(), "too_large");
     assert!(server.calls().len() <= 8, "{} pages", server.calls().len());
 }
 
@@ -176,7 +176,7 @@ async fn one_deployment_is_the_one_that_was_asked_for_or_none() {
     let reader = server.reader();
     let stopped = reader.deployment(&dev(), &id("d1111")).await.unwrap().unwrap();
     assert_eq!((stopped.status, stopped.completed_at.is_some()), (Status::Stopped, true));
-    assert_eq!(reader.deployment(&dev(), &id("d2222")).await.unwrap_err().keyword(), "unexpected_response");
+    assert_eq!(reader.deployment(&dev(), &id("d2222")).await.unwrap_err().code().as_str(), "unexpected_response");
     assert_eq!(reader.deployment(&dev(), &id("d3333")).await.unwrap(), None);
 }
 

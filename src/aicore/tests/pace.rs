@@ -62,9 +62,9 @@ async fn a11_a_date_is_honoured_nonsense_is_a_normal_pause_and_a_day_is_an_error
     let reader = server.reader();
     let started = Instant::now();
     let error = reader.deployments(&dev(), None).await.unwrap_err();
-    assert_eq!(error.keyword(), "rate_limited");
+    assert_eq!(error.code().as_str(), "rate_limited");
     assert!(error.to_string().contains("a pause of 86400 s"), "{error}");
-    assert_eq!(reader.groups().await.unwrap_err().keyword(), "rate_limited");
+    assert_eq!(reader.groups().await.unwrap_err().code().as_str(), "rate_limited");
     assert!(started.elapsed() < Duration::from_secs(1));
     assert_eq!(server.calls().len(), 1, "a call was sent during the pause");
 }
@@ -73,10 +73,10 @@ async fn a11_a_date_is_honoured_nonsense_is_a_normal_pause_and_a_day_is_an_error
 async fn a12_an_endless_429_gets_three_attempts_and_then_fewer() {
     let server = Server::api(|_, _| answer(429, &json!({}))).await;
     let tenant = server.tenant();
-    assert_eq!(tenant.reader.deployments(&dev(), None).await.unwrap_err().keyword(), "rate_limited");
+    assert_eq!(tenant.reader.deployments(&dev(), None).await.unwrap_err().code().as_str(), "rate_limited");
     assert_eq!(server.calls().len(), 3);
     let error = tenant.stopper.stop(&dev(), &id("d1111")).await.unwrap_err();
-    assert_eq!((error.keyword(), error.outcome_is_unknown()), ("rate_limited", false));
+    assert_eq!((error.code().as_str(), error.outcome_is_unknown()), ("rate_limited", false));
     for _ in 0..50 {
         assert!(tenant.reader.deployments(&dev(), None).await.is_err());
     }
@@ -91,7 +91,7 @@ async fn a13_two_failures_of_a_read_are_forgiven_and_a_stop_is_not_repeated() {
         assert!(server.reader().deployments(&dev(), None).await.is_ok());
         let server = Server::api(move |_, _| answer(status, &json!({}))).await;
         let error = server.tenant().stopper.stop(&dev(), &id("d1111")).await.unwrap_err();
-        assert!(error.outcome_is_unknown() && error.keyword() == "unreachable", "{error}");
+        assert!(error.outcome_is_unknown() && error.code().as_str() == "unreachable", "{error}");
         assert_eq!(server.calls().len(), 1);
     }
 }
@@ -101,7 +101,7 @@ async fn a14_an_outage_adds_a_tenth_at_most() {
     let server = Server::api(|_, _| Act::Close).await;
     let reader = server.reader();
     for _ in 0..300 {
-        assert_eq!(reader.deployments(&dev(), None).await.unwrap_err().keyword(), "unreachable");
+        assert_eq!(reader.deployments(&dev(), None).await.unwrap_err().code().as_str(), "unreachable");
     }
     let calls = server.calls().len();
     assert!(calls <= 300 + 30 + 5, "{calls}");

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::aicore::StopBatch;
 use crate::aicore::tests::server::{Act, Seen, Server, answer, api_error, dev, id};
-use crate::aicore::{Error, StopBatch};
 
 fn meta(bulk: &Value) -> Act {
     answer(
@@ -46,7 +46,7 @@ async fn a07_a08_a09_a_refused_stop_was_not_carried_out_and_is_not_repeated() {
         })
         .await;
         let error = server.tenant().stopper.stop(&dev(), &id("d1111")).await.unwrap_err();
-        assert_eq!((error.keyword(), error.outcome_is_unknown()), (keyword, false), "{status}");
+        assert_eq!((error.code().as_str(), error.outcome_is_unknown()), (keyword, false), "{status}");
         assert!(error.to_string().contains("request id req-42"), "{error}");
         assert_eq!(server.calls().len(), 1);
     }
@@ -106,7 +106,7 @@ async fn a23_a24_a_bulk_answer_is_taken_id_by_id() {
     let answers = server.tenant().stopper.stop_in_bulk(&dev(), &batch).await.unwrap().answers;
     let told: Vec<_> = answers
         .iter()
-        .map(|(id, answer)| format!("{id} {}", answer.as_ref().map_or_else(Error::keyword, |()| "ok")))
+        .map(|(id, answer)| format!("{id} {}", answer.as_ref().map_or_else(|error| error.code().as_str(), |()| "ok")))
         .collect();
     assert_eq!(told, ["gone1 not_found", "good1 ok", "twice1 precondition", "unknown1 precondition"]);
     let twice = answers[&id("twice1")].as_ref().unwrap_err().to_string();
@@ -126,7 +126,7 @@ async fn a25_a_tenant_that_refuses_bulk_is_remembered() {
         let stopper = server.tenant().stopper;
         assert!(stopper.can_stop_in_bulk().await.unwrap() && stopper.can_stop_in_bulk().await.unwrap());
         let error = stopper.stop_in_bulk(&dev(), &batch(&["d1111"])).await.unwrap_err();
-        assert_eq!((error.keyword(), error.outcome_is_unknown()), ("bulk_refused", false), "{status}");
+        assert_eq!((error.code().as_str(), error.outcome_is_unknown()), ("bulk_refused", false), "{status}");
         assert!(!stopper.clone().can_stop_in_bulk().await.unwrap());
         assert_eq!(server.calls().len(), 2, "{status}");
     }
@@ -146,7 +146,7 @@ async fn a_bulk_stop_that_fails_for_another_reason_is_not_a_refusal_of_bulk() {
         let server = Server::api(move |seen, _| if seen.is_patch() { act() } else { meta(&json!(true)) }).await;
         let stopper = server.tenant().stopper;
         let error = stopper.stop_in_bulk(&dev(), &batch(&["d1111"])).await.unwrap_err();
-        assert_eq!((error.keyword(), error.outcome_is_unknown()), (keyword, is_unknown));
+        assert_eq!((error.code().as_str(), error.outcome_is_unknown()), (keyword, is_unknown));
         assert!(stopper.can_stop_in_bulk().await.unwrap());
         assert_eq!(server.calls().len(), 2);
     }

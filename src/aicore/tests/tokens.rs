@@ -22,16 +22,16 @@ async fn a02_credentials_that_are_rejected_twice_ask_for_no_token_for_a_minute()
     let server = Server::api(|_, _| answer(401, &json!({ "error": { "requestId": "req-1", "message": TOKEN } }))).await;
     let reader = server.reader();
     let error = reader.deployments(&dev(), None).await.unwrap_err();
-    assert_eq!((error.keyword(), error.outcome_is_unknown()), ("auth", false));
+    assert_eq!((error.code().as_str(), error.outcome_is_unknown()), ("auth", false));
     for _ in 0..5 {
-        assert_eq!(reader.groups().await.unwrap_err().keyword(), "auth");
+        assert_eq!(reader.groups().await.unwrap_err().code().as_str(), "auth");
     }
     assert_eq!((server.tokens(), server.calls().len()), (2, 2));
     let told = format!("{error} {error:?}");
     assert!(!told.contains(SECRET) && !told.contains(TOKEN), "{told}");
     assert!(told.contains("req-1") && told.contains("rejected the credentials"), "{told}");
     tokio::time::advance(Duration::from_secs(61)).await;
-    assert_eq!(reader.groups().await.unwrap_err().keyword(), "auth");
+    assert_eq!(reader.groups().await.unwrap_err().code().as_str(), "auth");
     assert_eq!(server.tokens(), 4);
 }
 
@@ -72,7 +72,7 @@ async fn a03_a_token_endpoint_in_trouble_is_asked_three_times() {
     for (n, trouble) in troubles.into_iter().enumerate() {
         let server = Server::new(move |seen, _| if seen.is_token() { trouble() } else { page(&[], 0) }).await;
         let error = server.reader().deployments(&dev(), None).await.unwrap_err();
-        assert_eq!(error.keyword(), "token", "{n}: {error}");
+        assert_eq!(error.code().as_str(), "token", "{n}: {error}");
         assert_eq!((server.tokens(), server.calls().len()), (3, 0), "{n}");
         assert!(!format!("{error} {error:?}").contains(SECRET));
     }
@@ -126,7 +126,7 @@ async fn a05_ten_tasks_that_wait_for_a_token_in_vain_fail_together() {
     let reader = server.reader();
     let group = dev();
     let all = futures_util::future::join_all((0..10).map(|_| reader.deployments(&group, None))).await;
-    assert!(all.iter().all(|result| result.as_ref().is_err_and(|error| error.keyword() == "token")));
+    assert!(all.iter().all(|result| result.as_ref().is_err_and(|error| error.code().as_str() == "token")));
     assert_eq!(server.tokens(), 3);
 }
 
@@ -145,7 +145,7 @@ async fn a_rotated_key_is_used_for_the_next_token_but_not_one_of_another_tenant(
     server.write(&other);
     tokio::time::advance(Duration::from_secs(7200)).await;
     let error = reader.deployments(&dev(), None).await.unwrap_err();
-    assert_eq!(error.keyword(), "key");
+    assert_eq!(error.code().as_str(), "key");
     assert!(error.to_string().contains("another tenant"), "{error}");
     assert_eq!(server.tokens(), 2);
 }
@@ -156,6 +156,6 @@ async fn a_client_that_is_refused_a_connection_says_so() {
     let key = std::fs::read_to_string(server.key_path()).unwrap().replace(&server.address, "http://127.0.0.1:1");
     server.write(&key);
     let error = server.reader().groups().await.unwrap_err();
-    assert_eq!(error.keyword(), "token");
+    assert_eq!(error.code().as_str(), "token");
     assert!(error.to_string().contains("no connection"), "{error}");
 }

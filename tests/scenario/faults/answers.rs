@@ -111,7 +111,7 @@ fn a21_a_list_that_never_agrees_is_said_to_be_inconsistent() {
         for id in fired.stage.patched_ids() {
             fired.asked(&id, 1);
         }
-        assert!(fired.run().reason.contains("list_inconsistent") || fired.run().result.as_str() == "done");
+        assert!(fired.run().sentence().contains("list_inconsistent") || fired.run().result.as_str() == "done");
     }
 }
 
@@ -183,7 +183,7 @@ fn a25_the_second_of_three_batches_fails_and_the_first_is_not_repeated() {
     let fleet = Fleet::new().group("dev-a").running_many("d", 250, "infer.s");
     let fired = fire(fleet, Fault::on("PATCH", BULK).skip(1).answers(503));
     fired.result("done");
-    assert_eq!(fired.run().totals().stopped, 250);
+    assert_eq!(fired.run().tally().stopped, 250);
     let patches = fired.stage.patches();
     let sizes: Vec<usize> = patches.iter().map(|one| one.patched_ids().len()).filter(|size| *size > 1).collect();
     assert_eq!(sizes, [100, 100, 50]);
@@ -263,7 +263,7 @@ fn a28_names_that_are_meant_to_harm_do_none() {
     let fleet = fleet.running("d200", "infer.s").each(|spec| spec.configuration_name = Some("n".repeat(10_000)));
     let fired = Scenario::evenings().fleet(fleet).fire();
     fired.result("done");
-    assert_eq!(fired.run().totals().stopped, 7);
+    assert_eq!(fired.run().tally().stopped, 7);
     fired.stage.deliver();
     for file in std::fs::read_dir(fired.stage.mails()).unwrap() {
         let mail = String::from_utf8_lossy(&std::fs::read(file.unwrap().path()).unwrap()).into_owned();

@@ -31,7 +31,7 @@ fn a02_rejected_credentials_stop_nothing_and_are_not_hammered_with() {
     assert!(calls <= 2, "{calls} token calls");
     fired.stage.wait(TimeDelta::seconds(2));
     let again = fired.stage.fire_by_hand("dev-evenings").unwrap();
-    assert!(again.reason.contains("auth"), "{}", again.reason);
+    assert!(again.sentence().contains("auth"), "{}", again.sentence());
     assert_eq!(requests(&fired, "POST", "/oauth/token"), calls, "another token call within a minute");
     fired.stage.wait(TimeDelta::seconds(61));
     fired.stage.fire_by_hand("dev-evenings").unwrap();
@@ -93,5 +93,5 @@ fn a05_ten_lists_that_meet_an_expired_token_ask_for_one_new_one() {
         (0..10).fold(Fleet::new(), |fleet, n| fleet.group(&format!("dev-{n}")).running(&format!("d00{n}"), "infer.s"));
     let fired = fire(fleet, Fault::on("GET", LIST).times(10).answers(401));
     fired.result("done").token_calls(2);
-    assert_eq!(fired.run().totals().stopped, 10);
+    assert_eq!(fired.run().tally().stopped, 10);
 }

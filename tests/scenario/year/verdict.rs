@@ -55,7 +55,12 @@ impl<'a> Verdict<'a> {
         assert_eq!(open, 0, "runs that nobody concluded");
         let mut written: BTreeMap<&str, Vec<DateTime<Utc>>> = BTreeMap::new();
         for run in &self.runs {
-            assert!(run.result != RunResult::Interrupted, "{} was interrupted for good: {}", run.firing, run.reason);
+            assert!(
+                run.result != RunResult::Interrupted,
+                "{} was interrupted for good: {}",
+                run.firing,
+                run.sentence()
+            );
             written.entry(run.firing.rule.as_str()).or_default().push(run.firing.at);
         }
         for rule in self.rules {
@@ -136,8 +141,7 @@ impl<'a> Verdict<'a> {
     fn much_has_happened(&self) {
         let count = |result: RunResult| self.runs.iter().filter(|run| run.result == result).count();
         let struck = self.journal.iter().filter(|entry| entry.status.is_none_or(|status| status >= 400)).count();
-        let held =
-            self.runs.iter().flat_map(|run| &run.deployments).filter(|row| row.reason.starts_with("held: ")).count();
+        let held = self.runs.iter().flat_map(|run| &run.deployments).filter(|row| row.hold().is_some()).count();
         let accepted = self.asked.iter().filter(|asked| asked.accepted).count();
         println!(
             "{} firings: {} done, {} partial, {} failed, {} missed, {} skipped; {} requests, {struck} without a good \
