@@ -13,6 +13,7 @@ mod agreement;
 mod books;
 mod clock_steps;
 mod decisions;
+mod facts;
 mod faults;
 mod fired;
 mod fleets;
