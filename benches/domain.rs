@@ -15,7 +15,7 @@ use offhours::domain::cron::Cron;
 use offhours::domain::deployment::Group;
 use offhours::domain::id::ResourceGroup;
 use offhours::domain::money::HourlyRate;
-use offhours::domain::plan::Question;
+use offhours::domain::plan::DecisionContext;
 
 #[path = "../tests/support/given.rs"]
 mod given;
@@ -70,7 +70,7 @@ fn schedules(criterion: &mut Criterion) {
 fn decisions(criterion: &mut Criterion) {
     let config = config();
     let rule = config.rules.first().unwrap();
-    let question = Question {
+    let question = DecisionContext {
         rule,
         protect: &config.protect,
         holds: &[],

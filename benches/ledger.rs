@@ -10,7 +10,7 @@ use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName
 use offhours::domain::rule::Mode;
 use offhours::domain::run::{Firing, Trigger};
 use offhours::domain::schedule::OffWindow;
-use offhours::ledger::runs::{Filter, NewRun, RunId};
+use offhours::ledger::runs::{NewRun, RunFilter, RunId};
 use offhours::ledger::{FILE, Ledger, LedgerError, Tx};
 
 /// One night after the other, all settled but the last.
@@ -128,11 +128,12 @@ fn ledger(criterion: &mut Criterion) {
     });
     // When a person asks.
     bench.read("history of a rule, a week", move |tx| {
-        tx.history(&Filter { rule: Some(RuleName::new("rule-3").unwrap()), since: Some(week), before: None })
+        tx.history(&RunFilter { rule: Some(RuleName::new("rule-3").unwrap()), since: Some(week), before: None })
     });
-    bench.read("history of all, a week", move |tx| tx.history(&Filter { since: Some(week), ..Filter::default() }));
+    bench
+        .read("history of all, a week", move |tx| tx.history(&RunFilter { since: Some(week), ..RunFilter::default() }));
     bench.read("history of an unknown rule, all", |tx| {
-        tx.history(&Filter { rule: Some(RuleName::new("nobody").unwrap()), ..Filter::default() })
+        tx.history(&RunFilter { rule: Some(RuleName::new("nobody").unwrap()), ..RunFilter::default() })
     });
     bench.read("avoided in a month", move |tx| tx.avoided_between(now - TimeDelta::days(30), now, None));
     bench.read("traces of a deployment", move |tx| tx.traces(&DeploymentId::new("d0123").unwrap(), now, 10));

@@ -14,7 +14,7 @@ use crate::ledger::lock::OutboxLock;
 use crate::ledger::outbox::QueuedMail;
 use crate::ledger::{Ledger, LedgerError};
 use crate::mail::retry::Retry;
-use crate::mail::settings::{Address, Settings};
+use crate::mail::settings::{Address, MailSettings};
 use crate::mail::transport::{Courier, DeliveryError, Receipt};
 
 /// Before each mail of a backlog but the first, so that what an outage has left does not look like an attack.
@@ -45,7 +45,7 @@ pub struct Mailer {
 impl Mailer {
     /// Makes one attempt for each mail that is due and gives the instant of the next that will be. Where another process
     /// is delivering for longer than a moment, it is left to that.
-    pub async fn deliver_due(&self, settings: &Settings) -> Result<Option<DateTime<Utc>>, LedgerError> {
+    pub async fn deliver_due(&self, settings: &MailSettings) -> Result<Option<DateTime<Utc>>, LedgerError> {
         let Some(_only) = self.take_turn().await? else { return Ok(Some(self.clock.now())) };
         let mut courier = Courier::default();
         let (began, mut tried_any) = (self.clock.now(), false);

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use jiff::tz::TimeZone;
-use offhours::domain::avoided::{Avoided, Basis, State};
+use offhours::domain::avoided::{Avoided, AvoidedState, Basis};
 use offhours::domain::calendar::overlap;
 use offhours::domain::cron::{BadCron, Cron};
 use offhours::domain::deployment::{Deployment, Group, Nodes, Status};
-use offhours::domain::hold::{HOLD_UNTIL_LABEL, Hold, OPT_OUT_LABEL, Target};
+use offhours::domain::hold::{HOLD_UNTIL_LABEL, Hold, HoldTarget, OPT_OUT_LABEL};
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
 use offhours::domain::money::{Charge, Currency, HourlyRate, PricePeriod, Prices};
-use offhours::domain::plan::{Decision, Question};
+use offhours::domain::plan::{Decision, DecisionContext};
 use offhours::domain::rule::Rule;
 use offhours::domain::schedule::{MOST_MISSED, OffWindow, Schedule};
 use offhours::domain::selection::{Exclusion, Glob, Selection};
@@ -75,7 +75,7 @@ impl Asked {
     /// `stop`, or why not.
     fn answer(&self) -> String {
         let group = Group { id: self.deployment.resource_group.clone(), labels: self.labels.clone() };
-        let question = Question {
+        let question = DecisionContext {
             rule: &self.rule,
             protect: &self.protect,
             holds: &self.holds,
@@ -93,7 +93,7 @@ impl Asked {
         self
     }
 
-    fn held(mut self, target: Target) -> Self {
+    fn held(mut self, target: HoldTarget) -> Self {
         let (created_at, until) = (evening() - TimeDelta::hours(1), evening() + TimeDelta::hours(12));
         let (reason, by) = ("training".to_owned(), "ada".to_owned());
         self.holds.push(Hold { id: 1, target, created_at, until, reason, by, removed_at: None });
@@ -201,11 +201,11 @@ fn a_rules_exclusion_and_the_protection_go_before_everything_else() {
 fn a_hold_covers_what_it_names_until_its_end() {
     let name = |text: &str| text.to_owned();
     let covering = [
-        Target::Deployment(DeploymentId::new("d001").unwrap()),
-        Target::ResourceGroup(ResourceGroup::new("dev-a").unwrap()),
-        Target::Configuration(name("forecast")),
-        Target::Configuration(name("c-1")),
-        Target::Rule(RuleName::new("evenings").unwrap()),
+        HoldTarget::Deployment(DeploymentId::new("d001").unwrap()),
+        HoldTarget::ResourceGroup(ResourceGroup::new("dev-a").unwrap()),
+        HoldTarget::Configuration(name("forecast")),
+        HoldTarget::Configuration(name("c-1")),
+        HoldTarget::Rule(RuleName::new("evenings").unwrap()),
     ];
     for target in covering {
         let mut held = asked().held(target);
@@ -214,10 +214,10 @@ fn a_hold_covers_what_it_names_until_its_end() {
         assert_eq!(held.answer(), "stop", "it has ended");
     }
     let others = [
-        Target::Deployment(DeploymentId::new("d002").unwrap()),
-        Target::ResourceGroup(ResourceGroup::new("dev-b").unwrap()),
-        Target::Configuration(name("forecast-2")),
-        Target::Rule(RuleName::new("nights").unwrap()),
+        HoldTarget::Deployment(DeploymentId::new("d002").unwrap()),
+        HoldTarget::ResourceGroup(ResourceGroup::new("dev-b").unwrap()),
+        HoldTarget::Configuration(name("forecast-2")),
+        HoldTarget::Rule(RuleName::new("nights").unwrap()),
     ];
     for target in others {
         assert_eq!(asked().held(target).answer(), "stop");
@@ -315,7 +315,7 @@ fn p51_replicas_beyond_all_measure_have_no_price_and_stop_nothing_from_being_cou
         assert_eq!(rate.charge, Charge::Unpriced { plan });
         let window = OffWindow { from: evening(), to: evening() + TimeDelta::days(366) };
         let avoided = Avoided::count(&rate, window, window.from, window.to, Basis::Settled);
-        assert_eq!((avoided.cost, avoided.state), (None, State::Unpriced));
+        assert_eq!((avoided.cost, avoided.state), (None, AvoidedState::Unpriced));
     }
 }
 

@@ -11,16 +11,18 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::domain::avoided::{Avoided, Basis};
 use offhours::domain::deployment::Nodes;
-use offhours::domain::hold::Target;
+use offhours::domain::hold::HoldTarget;
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
 use offhours::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
 use offhours::domain::reason::{ReasonCode, ReasonKind};
 use offhours::domain::rule::Mode;
-use offhours::domain::run::{EndedBy, Firing, LeftKind, Outcome, Row, Run, RunResult, Settlement, Trigger};
+use offhours::domain::run::{
+    DeploymentResult, EndedBy, Firing, LeftKind, Outcome, Run, RunResult, Settlement, Trigger,
+};
 use offhours::domain::schedule::OffWindow;
 use offhours::ledger::cursors::Cursor;
 use offhours::ledger::outbox::{Letter, MailState, NewMail};
-use offhours::ledger::runs::{Claim, Filter, NewRun};
+use offhours::ledger::runs::{Claim, NewRun, RunFilter};
 use offhours::ledger::verify::verify;
 use offhours::ledger::{FILE, Ledger, LedgerError};
 
@@ -45,7 +47,7 @@ fn firing() -> NewRun {
     }
 }
 
-fn row(run: &NewRun) -> Row {
+fn row(run: &NewRun) -> DeploymentResult {
     let price = CapacityUnitPrice {
         amount: "0.95".parse().unwrap(),
         currency: Currency::from_code("EUR").unwrap(),
@@ -55,7 +57,7 @@ fn row(run: &NewRun) -> Row {
     let rate =
         HourlyRate { nodes: 2, charge: Charge::Metered { capacity_units: "1.8".parse().unwrap(), price: Some(price) } };
     let confirmed_at = utc("2026-11-23T18:00:42.125Z");
-    Row {
+    DeploymentResult {
         resource_group: ResourceGroup::new("dev-a").unwrap(),
         id: DeploymentId::new("d001").unwrap(),
         configuration_id: "c1".to_owned(),
@@ -96,7 +98,7 @@ async fn claim(ledger: &Ledger, new: &NewRun) -> Claim {
 }
 
 async fn history(ledger: &Ledger) -> Vec<Run> {
-    ledger.read(|tx| tx.history(&Filter::default())).await.unwrap()
+    ledger.read(|tx| tx.history(&RunFilter::default())).await.unwrap()
 }
 
 #[tokio::test]
@@ -141,10 +143,10 @@ async fn p38_a_long_read_keeps_nobody_waiting_and_sees_one_state_to_its_end() {
         let ledger = ledger.clone();
         async move {
             let read = ledger.read(move |tx| {
-                let before = tx.history(&Filter::default())?.len();
+                let before = tx.history(&RunFilter::default())?.len();
                 begun.send(()).unwrap();
                 ends.recv_timeout(std::time::Duration::from_secs(60)).expect("the writer waits for the reader");
-                Ok((before, tx.history(&Filter::default())?.len()))
+                Ok((before, tx.history(&RunFilter::default())?.len()))
             });
             read.await
         }
@@ -192,7 +194,7 @@ async fn what_was_written_down_and_never_asked_for_leaves_no_row_without_an_outc
     let ledger = Ledger::open(directory.path()).unwrap();
     let new = firing();
     let Claim::Taken(id) = claim(&ledger, &new).await else { panic!("not taken") };
-    let unsent = Row { id: DeploymentId::new("d002").unwrap(), ..row(&new) };
+    let unsent = DeploymentResult { id: DeploymentId::new("d002").unwrap(), ..row(&new) };
     let run = finished(&new);
     let conclude = ledger.write(move |tx| {
         tx.request(id, &[unsent])?;
@@ -269,7 +271,7 @@ async fn a_hold_holds_from_when_it_is_made_until_its_end_or_removal() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(directory.path()).unwrap();
     let (from, until) = (utc("2026-11-23T17:59:59Z"), utc("2026-11-24T07:00:00Z"));
-    let target = Target::ResourceGroup(ResourceGroup::new("dev-a").unwrap());
+    let target = HoldTarget::ResourceGroup(ResourceGroup::new("dev-a").unwrap());
     let made = target.clone();
     let id = ledger.write(move |tx| tx.add_hold(&made, until, "training", "ada", from)).await.unwrap();
     let held = |at| {

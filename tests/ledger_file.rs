@@ -18,7 +18,7 @@ use offhours::domain::schedule::OffWindow;
 use offhours::ledger::backup::backup;
 use offhours::ledger::lock::{DaemonLock, ExecutorLock, OutboxLock};
 use offhours::ledger::outbox::{Letter, NewMail};
-use offhours::ledger::runs::{Claim, Filter, NewRun, RunId};
+use offhours::ledger::runs::{Claim, NewRun, RunFilter, RunId};
 use offhours::ledger::verify::verify;
 use offhours::ledger::{FILE, Ledger, LedgerError};
 use rusqlite::Connection;
@@ -115,7 +115,7 @@ async fn readers_see_whole_runs_while_a_daemon_writes() {
         let run = concluded(&new);
         let id = take(&ledger, new).await;
         ledger.write(move |tx| tx.finish(id, &run)).await.unwrap();
-        let seen = reader.read(|tx| tx.history(&Filter::default())).await.unwrap();
+        let seen = reader.read(|tx| tx.history(&RunFilter::default())).await.unwrap();
         assert_eq!(i64::try_from(seen.len()).unwrap(), hour + 1);
     }
     let refused = reader.write(|tx| tx.enqueue(&[mail()], utc("2026-11-23T18:00:00Z"))).await;
@@ -190,7 +190,7 @@ async fn p07_a_page_that_is_damaged_is_called_damage_and_verify_finds_it() {
         let opened = Ledger::open(directory.path());
         assert!(matches!(&opened, Ok(_) | Err(LedgerError::Damaged { .. })), "page {page}: {opened:?}");
         if let Ok(ledger) = opened {
-            let read = ledger.read(|tx| tx.history(&Filter::default())).await;
+            let read = ledger.read(|tx| tx.history(&RunFilter::default())).await;
             assert!(matches!(&read, Ok(_) | Err(LedgerError::Damaged { .. })), "page {page}: {read:?}");
         }
         let verdict = verify(&file);

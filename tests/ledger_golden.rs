@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::domain::avoided::{Avoided, Basis};
 use offhours::domain::deployment::Nodes;
-use offhours::domain::hold::Target;
+use offhours::domain::hold::HoldTarget;
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
 use offhours::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
 use offhours::domain::reason::Reason;
 use offhours::domain::rule::Mode;
-use offhours::domain::run::{EndedBy, Firing, Leak, Outcome, Row, Run, RunResult, Settlement, Trigger};
+use offhours::domain::run::{DeploymentResult, EndedBy, Firing, Leak, Outcome, Run, RunResult, Settlement, Trigger};
 use offhours::domain::run_reason::RunReason;
 use offhours::domain::schedule::OffWindow;
 use offhours::ledger::announced::Announcement;
@@ -22,7 +22,7 @@ use offhours::ledger::backup::backup;
 use offhours::ledger::cursors::Cursor;
 use offhours::ledger::lock::DaemonLock;
 use offhours::ledger::outbox::{Letter, NewMail};
-use offhours::ledger::runs::{Claim, Filter, NewRun};
+use offhours::ledger::runs::{Claim, NewRun, RunFilter};
 use offhours::ledger::verify::verify;
 use offhours::ledger::{FILE, Ledger, LedgerError, Tx};
 use offhours::report::JsonWriter;
@@ -58,14 +58,14 @@ fn priced() -> HourlyRate {
     HourlyRate { nodes: 2, charge: Charge::Metered { capacity_units: "1.8".parse().unwrap(), price: Some(price) } }
 }
 
-fn row(new: &NewRun, number: usize, outcome: Outcome, rate: HourlyRate) -> Row {
+fn row(new: &NewRun, number: usize, outcome: Outcome, rate: HourlyRate) -> DeploymentResult {
     let at = new.off_window.from;
     let stopped = outcome == Outcome::Stopped;
     let confirmed_at = stopped.then(|| at + TimeDelta::milliseconds(42_125));
     let projected = confirmed_at.map_or_else(Avoided::nothing, |confirmed| {
         Avoided::count(&rate, new.off_window, confirmed, new.off_window.to, Basis::Projected)
     });
-    Row {
+    DeploymentResult {
         resource_group: ResourceGroup::new("dev-a").unwrap(),
         id: DeploymentId::new(format!("d{number:03}")).unwrap(),
         configuration_id: format!("c{number}"),
@@ -84,7 +84,7 @@ fn row(new: &NewRun, number: usize, outcome: Outcome, rate: HourlyRate) -> Row {
     }
 }
 
-fn run(new: &NewRun, result: RunResult, deployments: Vec<Row>) -> Run {
+fn run(new: &NewRun, result: RunResult, deployments: Vec<DeploymentResult>) -> Run {
     let reasons = match result {
         RunResult::Done => Vec::new(),
         result => vec![RunReason::Sentence(format!("{result}: for a reason"))],
@@ -105,7 +105,8 @@ fn fill(tx: &Tx<'_>) -> Result<(), LedgerError> {
     ];
     let first = claim("evenings", 0, Trigger::Schedule, Mode::Enforce);
     let id = take(&first)?;
-    let mut rows: Vec<Row> = Outcome::ALL.iter().enumerate().map(|(n, &o)| row(&first, n + 1, o, priced())).collect();
+    let mut rows: Vec<DeploymentResult> =
+        Outcome::ALL.iter().enumerate().map(|(n, &o)| row(&first, n + 1, o, priced())).collect();
     rows.extend(
         charges
             .into_iter()
@@ -126,7 +127,7 @@ fn fill(tx: &Tx<'_>) -> Result<(), LedgerError> {
     tx.settle(id, &rows[6], &Settlement { ended_by: EndedBy::WindowEnd, leak: None, ..settlement })?;
 
     let observed = claim("watch", 0, Trigger::Manual, Mode::Observe);
-    let left = Row { reason: Some(Reason::Observed), ..row(&observed, 1, Outcome::Left, priced()) };
+    let left = DeploymentResult { reason: Some(Reason::Observed), ..row(&observed, 1, Outcome::Left, priced()) };
     let id = take(&observed)?;
     tx.finish(id, &run(&observed, RunResult::Done, vec![left]))?;
     for (night, result) in [(1, RunResult::Failed), (2, RunResult::Blocked)] {
@@ -159,10 +160,10 @@ fn fill(tx: &Tx<'_>) -> Result<(), LedgerError> {
     tx.mail_failed(3, "550 no such user", None, evening())?;
 
     let targets = [
-        Target::Deployment(DeploymentId::new("d001").unwrap()),
-        Target::ResourceGroup(ResourceGroup::new("dev-a").unwrap()),
-        Target::Configuration("chat".to_owned()),
-        Target::Rule(RuleName::new("evenings").unwrap()),
+        HoldTarget::Deployment(DeploymentId::new("d001").unwrap()),
+        HoldTarget::ResourceGroup(ResourceGroup::new("dev-a").unwrap()),
+        HoldTarget::Configuration("chat".to_owned()),
+        HoldTarget::Rule(RuleName::new("evenings").unwrap()),
     ];
     for target in &targets {
         tx.add_hold(target, evening() + TimeDelta::days(9), "a training", "ada", evening())?;
@@ -177,7 +178,7 @@ fn fill(tx: &Tx<'_>) -> Result<(), LedgerError> {
 /// All of it, in the forms that people and programs see.
 fn read(tx: &Tx<'_>) -> Result<String, LedgerError> {
     let mut text = String::new();
-    for run in tx.history(&Filter::default())? {
+    for run in tx.history(&RunFilter::default())? {
         let mut bytes = Vec::new();
         let mut json = JsonWriter::run(&mut bytes);
         assert!(run.tell(&mut json).is_continue());

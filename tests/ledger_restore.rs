@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use offhours::clock;
 use offhours::domain::agenda::{Agenda, fires_by};
 use offhours::domain::cron::Cron;
-use offhours::domain::hold::Target;
+use offhours::domain::hold::HoldTarget;
 use offhours::domain::id::ConnectionName;
 use offhours::domain::id::RuleName;
 use offhours::domain::rule::{Mode, Rule};
@@ -23,7 +23,7 @@ use offhours::ledger::cursors::Cursor;
 use offhours::ledger::lock::DaemonLock;
 use offhours::ledger::outbox::{Letter, NewMail};
 use offhours::ledger::restore::{Restored, restore};
-use offhours::ledger::runs::{Claim, Filter, NewRun};
+use offhours::ledger::runs::{Claim, NewRun, RunFilter};
 use offhours::ledger::verify::verify;
 use offhours::ledger::{FILE, Ledger, LedgerError, Tx};
 
@@ -73,13 +73,13 @@ fn fire(tx: &Tx<'_>, at: DateTime<Utc>) -> Result<(), LedgerError> {
 }
 
 fn hold(tx: &Tx<'_>, reason: &str, at: DateTime<Utc>) -> Result<i64, LedgerError> {
-    let target = Target::Rule(RuleName::new("hourly").unwrap());
+    let target = HoldTarget::Rule(RuleName::new("hourly").unwrap());
     tx.add_hold(&target, evening() + TimeDelta::days(9), reason, "ada", at)
 }
 
 async fn firings(directory: &Path) -> usize {
     let ledger = Ledger::open_to_read(directory).unwrap().unwrap();
-    ledger.read(|tx| tx.history(&Filter::default())).await.unwrap().len()
+    ledger.read(|tx| tx.history(&RunFilter::default())).await.unwrap().len()
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -158,7 +158,7 @@ async fn p45_a_ledger_that_anybody_uses_is_not_replaced() {
     drop(writer);
     let reader = Ledger::open_to_read(&state).unwrap().unwrap();
     held("a command that reads");
-    assert_eq!(reader.read(|tx| tx.history(&Filter::default())).await.unwrap().len(), 6, "nothing was changed");
+    assert_eq!(reader.read(|tx| tx.history(&RunFilter::default())).await.unwrap().len(), 6, "nothing was changed");
     drop(reader);
     put_back(&state, &copy).unwrap();
 }
@@ -270,7 +270,7 @@ async fn p46_a_run_that_the_backup_shows_under_way_is_not_resumed_and_its_stops_
     assert_eq!((restored.changes.interrupted, restored.changes.waiting_mails), (1, 1));
     let ledger = Ledger::open(&state).unwrap();
     assert!(ledger.read(|tx| tx.open_runs()).await.unwrap().is_empty(), "nobody adopts it");
-    let run = ledger.read(|tx| tx.history(&Filter::default())).await.unwrap().remove(0);
+    let run = ledger.read(|tx| tx.history(&RunFilter::default())).await.unwrap().remove(0);
     assert_eq!((run.result, run.finished_at), (RunResult::Interrupted, noon()));
     let row = &run.deployments[0];
     assert!(row.outcome == Outcome::Unconfirmed && row.sentence().contains("restored"), "{row:?}");
@@ -282,11 +282,11 @@ async fn p46_a_run_that_the_backup_shows_under_way_is_not_resumed_and_its_stops_
     assert!(matches!(ledger.write(|tx| tx.claim(&claim(evening()))).await, Ok(Claim::Duplicate)));
 }
 
-fn asked() -> offhours::domain::run::Row {
+fn asked() -> offhours::domain::run::DeploymentResult {
     use offhours::domain::avoided::Avoided;
     use offhours::domain::money::HourlyRate;
     let deployment = given::deployment();
-    offhours::domain::run::Row {
+    offhours::domain::run::DeploymentResult {
         resource_group: deployment.resource_group,
         id: deployment.id,
         configuration_id: deployment.configuration_id,

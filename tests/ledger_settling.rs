@@ -15,7 +15,7 @@ use offhours::domain::deployment::{Deployment, Status};
 use offhours::domain::id::{DeploymentId, RuleName};
 use offhours::domain::run::EndedBy;
 use offhours::ledger::cursors::Cursor;
-use offhours::ledger::runs::Filter;
+use offhours::ledger::runs::RunFilter;
 use offhours::ledger::{FILE, Ledger};
 use rusqlite::Connection;
 
@@ -116,7 +116,7 @@ async fn p44_twenty_thousand_of_a_hundred_thousand_are_settled_in_steps_of_two_h
     drop(old);
 
     assert_eq!(ledger.read(move |tx| tx.count_unsettled(now)).await.unwrap(), 0);
-    let run = ledger.read(|tx| tx.history(&Filter::default())).await.unwrap().remove(0);
+    let run = ledger.read(|tx| tx.history(&RunFilter::default())).await.unwrap().remove(0);
     let settlements: Vec<_> = run.deployments.iter().map(|row| row.settlement.as_ref().unwrap()).collect();
     let replaced = settlements.iter().filter(|one| matches!(one.ended_by, EndedBy::Replacement(_))).count();
     let leaks = settlements.iter().filter(|one| one.leak.is_some()).count();

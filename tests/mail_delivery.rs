@@ -11,9 +11,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use offhours::clock::Clock;
 use offhours::ledger::Ledger;
 use offhours::ledger::outbox::{Letter, NewMail};
-use offhours::mail::message::{Body, head, letter};
+use offhours::mail::message::{MailBody, head, letter};
 use offhours::mail::retry::Retry;
-use offhours::mail::settings::{Address, Delivery, Locale, Login, Security, Settings, Smtp};
+use offhours::mail::settings::{Address, Delivery, Locale, Login, MailSettings, Security, Smtp};
 use offhours::mail::transport::{Courier, DeliveryError, LoginFailure, Phase, Receipt, deliver};
 use offhours::mailer::Mailer;
 use offhours::secret::SecretSource;
@@ -28,8 +28,8 @@ fn address(text: &str) -> Address {
     Address::parse(text).unwrap()
 }
 
-fn settings(delivery: Delivery) -> Settings {
-    Settings {
+fn settings(delivery: Delivery) -> MailSettings {
+    MailSettings {
         delivery,
         from: address("offhours <offhours@example.com>"),
         to: vec![address("finops@example.com")],
@@ -41,12 +41,12 @@ fn server(port: u16, security: Security) -> Smtp {
     Smtp { security, host: "127.0.0.1".to_owned(), port, login: None, hello: None }
 }
 
-fn plain(sink: &Sink) -> Settings {
+fn plain(sink: &Sink) -> MailSettings {
     settings(Delivery::Smtp(server(sink.port, Security::None)))
 }
 
 /// With a login, whose password stands in a file with a line end.
-fn with_login(sink: &Sink, directory: &Path) -> Settings {
+fn with_login(sink: &Sink, directory: &Path) -> MailSettings {
     use std::os::unix::fs::PermissionsExt;
     let file = directory.join("password");
     std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
@@ -56,14 +56,14 @@ fn with_login(sink: &Sink, directory: &Path) -> Settings {
 }
 
 fn mail(to: &str, text: &str) -> Vec<u8> {
-    let body = Body { subject: "offhours: 12 stopped", text, html: "<p>12 stopped</p>", attachments: &[] };
+    let body = MailBody { subject: "offhours: 12 stopped", text, html: "<p>12 stopped</p>", attachments: &[] };
     let date: DateTime<Utc> = "2026-11-23T18:04:00Z".parse().unwrap();
     let from = address("offhours <offhours@example.com>");
     let head = head(&address(to), "0193-run-1@offhours.example.com").unwrap();
     [head, letter(&from, &body, date, "0193-run-1").unwrap()].concat()
 }
 
-async fn send(settings: &Settings) -> Result<String, DeliveryError> {
+async fn send(settings: &MailSettings) -> Result<String, DeliveryError> {
     let to = address("finops@example.com");
     deliver(settings, &to, &mail("finops@example.com", "12 stopped")).await.map(|receipt| receipt.reply)
 }
@@ -505,7 +505,7 @@ async fn a_directory_gets_one_file_per_mail() {
 }
 
 /// A mail as runs and reports make it, with these files.
-fn mails_with(attachments: Vec<offhours::report::Attachment>, to: &[&str]) -> Vec<NewMail> {
+fn mails_with(attachments: Vec<offhours::report::AttachedFile>, to: &[&str]) -> Vec<NewMail> {
     let content = offhours::report::Content {
         subject: "offhours: 12 stopped".to_owned(),
         text: format!(
@@ -532,7 +532,7 @@ async fn e14_a_strict_server_takes_every_text_and_every_file() {
         ("short.json", "application/json", b"{}\n".to_vec()),
         ("empty.csv", "text/csv", Vec::new()),
     ];
-    let attachments = files.clone().map(|(name, content_type, bytes)| offhours::report::Attachment {
+    let attachments = files.clone().map(|(name, content_type, bytes)| offhours::report::AttachedFile {
         name: name.to_owned(),
         content_type: content_type.to_owned(),
         bytes,

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 use chrono::{DateTime, Utc};
-use offhours::mail::message::{Attachment, Body, MailError, head, letter};
+use offhours::mail::message::{Attachment, MailBody, MailError, head, letter};
 use offhours::mail::settings::Address;
 
 fn address(text: &str) -> Address {
@@ -15,7 +15,7 @@ fn date() -> DateTime<Utc> {
 
 fn rendered(subject: &str, text: &str, attachments: &[Attachment<'_>]) -> String {
     let html = format!("<p>{}</p>", "ü".repeat(2_000));
-    let body = Body { subject, text, html: &html, attachments };
+    let body = MailBody { subject, text, html: &html, attachments };
     let head = head(&address("finops@example.com"), "<id-1@h>").unwrap();
     let letter = letter(&address("offhours <offhours@example.com>"), &body, date(), "id-1").unwrap();
     String::from_utf8([head, letter].concat()).unwrap()
@@ -82,6 +82,6 @@ fn a_message_id_that_would_end_its_header_is_refused() {
 #[test]
 fn a_file_of_no_known_type_is_refused() {
     let attachments = [Attachment { name: "a", content_type: "no type", bytes: b"" }];
-    let body = Body { subject: "s", text: "t", html: "h", attachments: &attachments };
+    let body = MailBody { subject: "s", text: "t", html: "h", attachments: &attachments };
     assert!(matches!(letter(&address("a@example.com"), &body, date(), "1"), Err(MailError::ContentType(_))));
 }

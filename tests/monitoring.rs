@@ -16,13 +16,13 @@ use offhours::domain::money::{Charge, Currency, HourlyRate};
 use offhours::domain::period::Span;
 use offhours::domain::reason::{Reason, ReasonCode, ReasonKind};
 use offhours::domain::rule::Mode;
-use offhours::domain::run::{Firing, LeftKind, Outcome, Row, Run, RunResult, Trigger};
+use offhours::domain::run::{DeploymentResult, Firing, LeftKind, Outcome, Run, RunResult, Trigger};
 use offhours::domain::schedule::OffWindow;
 use offhours::ledger::outbox::{Letter, NewMail};
 use offhours::ledger::runs::{Claim, NewRun};
 use offhours::ledger::{Ledger, LedgerError};
 use offhours::monitor::ledger_gauges::{AvoidedThisMonth, LedgerGauges, Mails};
-use offhours::monitor::page::Page;
+use offhours::monitor::page::StatusPage;
 use offhours::monitor::ping::{PingError, PingTarget, PingUrl, Sign, ping};
 use offhours::monitor::vitals::{Reload, Vitals};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -140,7 +140,7 @@ async fn say(page: SocketAddr, request: &str) -> String {
 }
 
 async fn open(vitals: &Vitals) -> SocketAddr {
-    let page = Page::open("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let page = StatusPage::open("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = page.address().unwrap();
     tokio::spawn(page.serve(vitals.clone()));
     address
@@ -251,7 +251,7 @@ async fn p59_the_page_answers_who_asks_for_this_machine_and_for_no_other_name() 
 
 fn run(rule: &str, result: RunResult, outcomes: &[Outcome]) -> Run {
     let from = utc("2026-11-23T18:00:00Z");
-    let row = |(number, outcome): (usize, &Outcome)| Row {
+    let row = |(number, outcome): (usize, &Outcome)| DeploymentResult {
         resource_group: ResourceGroup::new("dev-a").unwrap(),
         id: DeploymentId::new(format!("d{number:03}")).unwrap(),
         configuration_id: "c1".to_owned(),

@@ -14,10 +14,10 @@ use offhours::executor::post;
 use offhours::ledger::outbox::{Letter, MailState, NewMail, QueuedMail};
 use offhours::ledger::{FILE, Ledger};
 use offhours::mail::retry::{GIVE_UP_AFTER, Retry};
-use offhours::mail::settings::{Address, Delivery, Locale, Settings};
+use offhours::mail::settings::{Address, Delivery, Locale, MailSettings};
 use offhours::mail::transport::{DeliveryError, LoginFailure, Phase};
 use offhours::mailer::Mailer;
-use offhours::report::{Attachment, Content};
+use offhours::report::{AttachedFile, Content};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -244,8 +244,8 @@ impl Paced {
         self.mailer.ledger.write(move |tx| tx.enqueue(&mails, at)).await.unwrap();
     }
 
-    fn settings(&self) -> Settings {
-        Settings {
+    fn settings(&self) -> MailSettings {
+        MailSettings {
             delivery: Delivery::Directory(self.home.path().join("mails")),
             from: Address::parse("offhours@example.com").unwrap(),
             to: Vec::new(),
@@ -269,7 +269,7 @@ impl Paced {
     }
 }
 
-fn content(attachments: Vec<Attachment>) -> Content {
+fn content(attachments: Vec<AttachedFile>) -> Content {
     let (text, html) = ("12 stopped\n".to_owned(), "<p>12 stopped</p>\n".to_owned());
     Content { subject: "offhours: 12 stopped".to_owned(), text, html, attachments }
 }
@@ -316,7 +316,7 @@ async fn e15_a_second_attempt_is_paced() {
 async fn e16_what_goes_to_fifty_recipients_is_kept_once() {
     const SIZE: usize = 3 << 20;
     let outbox = Paced::new();
-    let file = Attachment {
+    let file = AttachedFile {
         name: "report.json".to_owned(),
         content_type: "application/json".to_owned(),
         bytes: (0..=250).cycle().take(SIZE).collect(),

@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use chrono::TimeDelta;
-use offhours::domain::avoided::State;
+use offhours::domain::avoided::AvoidedState;
 use offhours::domain::deployment::Status;
 use offhours::domain::locale::Locale;
 use offhours::domain::reason::{Reason, ReasonCode};
 use offhours::domain::rule::Mode;
-use offhours::domain::run::{Outcome, Row, Run, RunResult};
+use offhours::domain::run::{DeploymentResult, Outcome, Run, RunResult};
 use offhours::report::clean::LONGEST;
 use offhours::report::grid::Screen;
 use offhours::report::{
-    Attachment, Content, Context, CsvForm, CsvWriter, LARGEST_ATTACHMENTS, PeriodReport, Trend, TrendPoint,
+    AttachedFile, Content, CsvForm, CsvWriter, LARGEST_ATTACHMENTS, PeriodReport, ReportContext, Trend, TrendPoint,
     period_report, run_report, run_summary,
 };
 use report_support::{
@@ -33,7 +33,7 @@ fn records(bytes: &[u8]) -> Vec<BTreeMap<String, String>> {
 }
 
 /// What is in an attachment that was compressed.
-fn unzipped(attachment: &Attachment) -> Vec<u8> {
+fn unzipped(attachment: &AttachedFile) -> Vec<u8> {
     let mut whole = Vec::new();
     flate2::read::GzDecoder::new(attachment.bytes.as_slice()).read_to_end(&mut whole).unwrap();
     whole
@@ -48,7 +48,7 @@ fn period(runs: &[Run], locale: Locale) -> (Content, serde_json::Value) {
     let digest = digest(runs);
     let report =
         PeriodReport { period: &period, digest: &digest, trend: &trend, holds: &[], notes: &[], restates: None };
-    (period_report(&report, &Context { locale, ..context(&zone) }), json_period(&report, runs))
+    (period_report(&report, &ReportContext { locale, ..context(&zone) }), json_period(&report, runs))
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_weeks_total_is_one_figure_in_four_forms() {
 fn what_was_off_anyway_is_none_of_a_weeks_stops() {
     let mut runs = week();
     let off = row("team-a", 90, "chat", "infer.s", 1, priced("0.9", "0.95", "EUR"));
-    runs[0].deployments.push(Row { outcome: Outcome::AlreadyOff, ..off });
+    runs[0].deployments.push(DeploymentResult { outcome: Outcome::AlreadyOff, ..off });
     let text = period(&runs, Locale::En).0.text;
     assert!(text.contains("35 deployments stopped in 6 runs."), "{text}");
     assert!(text.contains("2 of 37 stops were not confirmed in time."), "{text}");
@@ -94,7 +94,7 @@ fn what_hangs_in_stopping_needs_a_person_until_it_is_off() {
     let evening = partial();
     let stuck = evening.deployments.iter().find(|row| row.outcome == Outcome::Unconfirmed).unwrap();
     let next = |status: &str| {
-        let met = Row {
+        let met = DeploymentResult {
             outcome: Outcome::AlreadyOff,
             reason: Some(Reason::AlreadyOff { status: Status::from(status), asked: None }),
             ..stuck.clone()
@@ -186,7 +186,7 @@ fn two_currencies_are_never_added_up() {
 #[test]
 fn unpriced_is_node_hours_and_never_no_money() {
     let mut run = good();
-    run.deployments.retain(|row| row.projected.state == State::Unpriced);
+    run.deployments.retain(|row| row.projected.state == AvoidedState::Unpriced);
     let zone = berlin();
     let content = run_report(&run, &context(&zone));
     assert_eq!(content.subject, "offhours: 1 stopped, 11.944 node hours avoided (estimate, unpriced) · dev-evenings");
@@ -307,7 +307,8 @@ fn e22_a_csv_that_is_too_large_also_compressed_is_left_out_and_the_mail_says_how
     let one = row("dev", 0, "model", "infer.s", 1, priced("1", "1", "EUR")).stopped(&shape, 60);
     let random = || -> String { std::iter::repeat_with(|| noise.alphanumeric()).take(180).collect() };
     let names: Vec<String> = std::iter::repeat_with(random).take(40_000).collect();
-    run.deployments = names.into_iter().map(|name| Row { configuration_name: Some(name), ..one.clone() }).collect();
+    run.deployments =
+        names.into_iter().map(|name| DeploymentResult { configuration_name: Some(name), ..one.clone() }).collect();
     let mail = run_report(&run, &context(&zone));
     assert!(mail.attachments.is_empty());
     let text = mail.text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -364,7 +365,9 @@ fn month_of_twelve_teams() -> Vec<Run> {
             let shape = one.clone();
             let model = row("dev", team, "model", "infer.s", 1, priced("0.9", "0.95", "EUR"));
             one.deployments.push(match result {
-                RunResult::Failed => Row { outcome: Outcome::Failed, reason: Some(failure("403")), ..model },
+                RunResult::Failed => {
+                    DeploymentResult { outcome: Outcome::Failed, reason: Some(failure("403")), ..model }
+                }
                 _ => model.stopped(&shape, 60),
             });
             runs.push(one);

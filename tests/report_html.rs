@@ -4,7 +4,7 @@
 mod report_support;
 
 use offhours::domain::locale::Locale;
-use offhours::report::{Context, PeriodReport, notice, period_report, run_report};
+use offhours::report::{PeriodReport, ReportContext, notice, period_report, run_report};
 use report_support::{
     berlin, blocked, context, digest, good, hold, hostile, huge, last_week, missed, observed, partial, planned, trend,
     week,
@@ -24,8 +24,8 @@ fn mails() -> Vec<(&'static str, String)> {
         notes: &notes,
         restates: None,
     };
-    let rehearsal = Context { banner: Some("Rehearsal: a simulated tenant, nothing was stopped"), ..context };
-    let german = Context { locale: Locale::De, ..context };
+    let rehearsal = ReportContext { banner: Some("Rehearsal: a simulated tenant, nothing was stopped"), ..context };
+    let german = ReportContext { locale: Locale::De, ..context };
     let run = good();
     let before = notice(&run.firing.rule, run.firing.at, run.off_window, &planned(), &context);
     vec![

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use offhours::domain::locale::Locale;
 use offhours::domain::run::{Run, RunResult};
 use offhours::report::grid::Screen;
-use offhours::report::{Attachment, CSV, Content, Context, PeriodReport, notice, period_report, run_report};
+use offhours::report::{AttachedFile, CSV, Content, PeriodReport, ReportContext, notice, period_report, run_report};
 use report_support::{
     berlin, blocked, context, csv, digest, good, history_table, hold, hostile, json_run, last_week, missed, observed,
     partial, planned, trend, utc, week,
@@ -64,7 +64,7 @@ fn hostile_names() {
 #[test]
 fn a_good_run_for_a_german_reader() {
     let zone = berlin();
-    let content = run_report(&good(), &Context { locale: Locale::De, ..context(&zone) });
+    let content = run_report(&good(), &ReportContext { locale: Locale::De, ..context(&zone) });
     insta::assert_snapshot!("german_text", whole(&content));
 }
 
@@ -97,7 +97,7 @@ fn a_week() {
     };
     let mut content = period_report(&report, &context(&zone));
     let name = format!("{}.csv", period.file_name(&zone));
-    content.attachments.push(Attachment { name, content_type: CSV.to_owned(), bytes: csv(&runs) });
+    content.attachments.push(AttachedFile { name, content_type: CSV.to_owned(), bytes: csv(&runs) });
     snapshots!("week", content);
 }
 
@@ -105,7 +105,7 @@ fn a_week() {
 fn a_notice() {
     let (zone, run) = (berlin(), good());
     let planned = planned();
-    let context = Context { now: utc("2026-11-23T17:00:00Z") - TimeDelta::minutes(1), ..context(&zone) };
+    let context = ReportContext { now: utc("2026-11-23T17:00:00Z") - TimeDelta::minutes(1), ..context(&zone) };
     snapshots!("notice", notice(&run.firing.rule, run.firing.at, run.off_window, &planned, &context));
 }
 

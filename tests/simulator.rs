@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use offhours::clock::{self, Clock};
 use offhours::domain::cron::Cron;
 use offhours::domain::deployment::Status;
-use offhours::simulator::{Behaviour, Entry, Fault, Fleet, Moment, Redeployed, Simulator, Spec, Spelling};
+use offhours::simulator::{Behaviour, DetailsSpelling, Entry, Fault, Fleet, Moment, Redeployed, Simulator, Spec};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
@@ -560,7 +560,7 @@ async fn a_bulk_answer_can_lack_add_and_repeat_ids() {
 
 #[tokio::test]
 async fn a_test_can_create_and_delete_by_hand() {
-    let bench = Bench::new(one().details(Spelling::HalfFilled)).await;
+    let bench = Bench::new(one().details(DetailsSpelling::HalfFilled)).await;
     bench.simulator.create(Spec::running("dev-a", "d777", "infer.l"));
     assert_eq!(bench.status("d777"), Some(Status::Unknown));
     bench.simulator.place(Spec::running("dev-c", "d888", "infer.l"));

@@ -1,10 +1,10 @@
 //! What goes with the mail of a period's report: its rows as CSV and JSON, the report as a page.
 
 use crate::accounting::period::{Books, WriteError};
-use crate::config::Attachment as Wanted;
+use crate::config::AttachmentForm as Wanted;
 use crate::domain::zone::Zone;
 use crate::ledger::LedgerError;
-use crate::report::{Attachment, CSV, Content, Context, CsvForm, LARGEST_ATTACHMENTS, Parcel, period_report};
+use crate::report::{AttachedFile, CSV, Content, CsvForm, LARGEST_ATTACHMENTS, Parcel, ReportContext, period_report};
 
 /// The report as a mail, with what is `wanted` of it attached. What is too large for a mail is left out, and the mail says
 /// so. `name` is what the report is called.
@@ -12,13 +12,13 @@ pub fn mail(
     mut books: Books<'_>,
     wanted: &[Wanted],
     name: &str,
-    context: &Context<'_>,
+    context: &ReportContext<'_>,
 ) -> Result<Content, LedgerError> {
     let attachments = rows(&mut books, wanted, name, context.zone)?;
     let mut content = period_report(&books.report(), context);
     content.attachments = attachments;
     if wanted.contains(&Wanted::Html) {
-        content.attachments.push(Attachment {
+        content.attachments.push(AttachedFile {
             name: format!("offhours-{name}.html"),
             content_type: "text/html; charset=utf-8".to_owned(),
             bytes: content.html.clone().into_bytes(),
@@ -28,7 +28,7 @@ pub fn mail(
 }
 
 /// The forms with all rows. They share what a mail may weigh; the page is always small.
-fn rows(books: &mut Books<'_>, wanted: &[Wanted], name: &str, zone: &Zone) -> Result<Vec<Attachment>, LedgerError> {
+fn rows(books: &mut Books<'_>, wanted: &[Wanted], name: &str, zone: &Zone) -> Result<Vec<AttachedFile>, LedgerError> {
     let forms: Vec<Wanted> =
         [Wanted::Csv, Wanted::CsvExcel, Wanted::Json].into_iter().filter(|form| wanted.contains(form)).collect();
     let mut attachments = Vec::new();

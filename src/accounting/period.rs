@@ -11,12 +11,12 @@ use crate::config::Config;
 use crate::domain::calendar_end::{CalendarEnd, calendar_ends};
 use crate::domain::hold::Hold;
 use crate::domain::money::Currency;
-use crate::domain::period::{Dates, Span};
+use crate::domain::period::{DateRange, Span};
 use crate::domain::visit::RunVisitor;
 use crate::domain::zone::Zone;
 use crate::executor::tenants::Tenants;
 use crate::ledger::announced::Announcement;
-use crate::ledger::runs::Filter;
+use crate::ledger::runs::RunFilter;
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::report::form::{Form, plural};
 use crate::report::{CsvForm, CsvWriter, Digest, JsonWriter, Period, PeriodReport, Trend, TrendPoint};
@@ -53,7 +53,7 @@ pub enum WriteError {
 #[derive(Debug)]
 pub struct Books<'a> {
     ledger: Option<&'a Tx<'a>>,
-    dates: Dates,
+    dates: DateRange,
     period: Period,
     digest: Digest,
     trend: Trend,
@@ -93,7 +93,7 @@ impl<'a> Books<'a> {
         let mut month = None;
         let spans = trend_spans(dates);
         if let Some(tx) = ledger {
-            tx.each_run(&Filter { since: Some(from), before: Some(to), rule: None }, &mut digest)?;
+            tx.each_run(&RunFilter { since: Some(from), before: Some(to), rule: None }, &mut digest)?;
             for run in tx.under_way()?.iter().filter(|run| (from..to).contains(&run.firing.at)) {
                 digest.meet_under_way();
                 notes.push(format!("A run of rule {} is under way: it is counted with its end.", run.firing.rule));
@@ -161,18 +161,18 @@ impl<'a> Books<'a> {
 
     /// Tells its runs, oldest first.
     pub fn tell(&self, visitor: &mut impl RunVisitor) -> Result<(), LedgerError> {
-        let filter = Filter { since: Some(self.period.from), before: Some(self.period.to), rule: None };
+        let filter = RunFilter { since: Some(self.period.from), before: Some(self.period.to), rule: None };
         self.ledger.map_or(Ok(()), |tx| tx.each_run(&filter, visitor))
     }
 }
 
-fn name(dates: Dates) -> String {
+fn name(dates: DateRange) -> String {
     format!("{}..{}", dates.from, dates.to)
 }
 
 /// The spans of the trend, oldest first; the last is the report's own.
-fn trend_spans(dates: Dates) -> Vec<Dates> {
-    let mut spans: Vec<Dates> =
+fn trend_spans(dates: DateRange) -> Vec<DateRange> {
+    let mut spans: Vec<DateRange> =
         iter::successors(Some(dates), |dates| Some(dates.before())).take(TREND_LENGTH).collect();
     spans.reverse();
     spans
@@ -181,7 +181,7 @@ fn trend_spans(dates: Dates) -> Vec<Dates> {
 /// Of the earlier periods only the sums are wanted, and only from the first run on.
 fn amounts(
     tx: &Tx<'_>,
-    spans: &[Dates],
+    spans: &[DateRange],
     zone: &Zone,
     currency: Option<Currency>,
 ) -> Result<Vec<Option<Decimal>>, LedgerError> {
@@ -201,13 +201,13 @@ fn amounts(
 /// begins with the month.
 fn month_so_far(
     tx: &Tx<'_>,
-    dates: Dates,
+    dates: DateRange,
     zone: &Zone,
     currency: Option<Currency>,
 ) -> Result<Option<TrendPoint>, LedgerError> {
     let last = dates.to.pred_opt().unwrap_or(dates.from);
     let Some(first) = last.with_day(1).filter(|first| *first < dates.from) else { return Ok(None) };
-    let (from, to) = Dates { from: first, to: dates.to }.instants(zone);
+    let (from, to) = DateRange { from: first, to: dates.to }.instants(zone);
     let amount = tx.avoided_between(from, to, currency)?;
     Ok(Some(TrendPoint::known(first.format("%B").to_string(), Some(amount))))
 }
@@ -242,7 +242,7 @@ pub async fn reserved_nodes(config: &Config, tenants: &Tenants) -> Vec<String> {
 fn barren_rules(
     tx: &Tx<'_>,
     config: &Config,
-    dates: Dates,
+    dates: DateRange,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
 ) -> Result<Vec<String>, LedgerError> {
@@ -260,7 +260,7 @@ fn barren_rules(
 }
 
 /// The points of `spans`, of which the last is the report's own. `earlier` are the amounts of the others.
-fn trend(digest: &Digest, spans: &[Dates], earlier: &[Option<Decimal>], currency: Option<Currency>) -> Trend {
+fn trend(digest: &Digest, spans: &[DateRange], earlier: &[Option<Decimal>], currency: Option<Currency>) -> Trend {
     let points = spans.iter().enumerate().map(|(index, dates)| {
         let label = short_label(*dates);
         if index + 1 < spans.len() {
@@ -274,7 +274,7 @@ fn trend(digest: &Digest, spans: &[Dates], earlier: &[Option<Decimal>], currency
     Trend { currency, points: points.collect(), month: None }
 }
 
-fn short_label(dates: Dates) -> String {
+fn short_label(dates: DateRange) -> String {
     if dates.is_month() {
         dates.from.format("%b").to_string()
     } else if dates.is_week() {
@@ -284,7 +284,7 @@ fn short_label(dates: Dates) -> String {
     }
 }
 
-fn label(dates: Dates, form: &Form<'_>) -> String {
+fn label(dates: DateRange, form: &Form<'_>) -> String {
     let last = dates.to.pred_opt().unwrap_or(dates.from);
     if dates.is_month() {
         dates.from.format("%B %Y").to_string()

@@ -14,7 +14,7 @@ use crate::executor::tenants::Tenants;
 use crate::ledger::announced::Announcement;
 use crate::ledger::chores::{Chore, ChoreKind};
 use crate::ledger::{Ledger, LedgerError};
-use crate::report::Context;
+use crate::report::ReportContext;
 
 /// The newest instant of a report that is due at `now` and was not sent. A report that is new begins with its next
 /// instant; of several missed instants only the newest is made up for.
@@ -54,7 +54,7 @@ pub async fn send(
     let request = Request { span: span(schedule.period), zone: schedule.zone.clone(), now: at, notes };
     let (locale, drawn_up) = (settings.locale, schedule.clone());
     let draw_up = move |books: Books<'_>| {
-        let context = Context::new(locale, &drawn_up.zone, now);
+        let context = ReportContext::new(locale, &drawn_up.zone, now);
         let period = books.name();
         let content = attached::mail(books, &drawn_up.attach, &drawn_up.name, &context)?;
         Ok::<_, LedgerError>((content, period))

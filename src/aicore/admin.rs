@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::aicore::error::Error;
 use crate::aicore::http::Reply;
-use crate::aicore::session::{Call, Session, Unread, unread};
+use crate::aicore::session::{ApiCall, ApiSession, Unread, unread};
 use crate::aicore::text::clean;
 use crate::domain::deployment::Group;
 use crate::domain::id::ResourceGroup;
@@ -33,8 +33,8 @@ const GONE: u16 = 410;
 
 /// Whether the tenant takes bulk changes. No such endpoint, or none that we may read, is a tenant with SAP's default: they
 /// are off.
-pub(super) async fn can_stop_in_bulk(session: &Session) -> Result<bool, Error> {
-    let mut call = Call::get("/lm/meta");
+pub(super) async fn can_stop_in_bulk(session: &ApiSession) -> Result<bool, Error> {
+    let mut call = ApiCall::get("/lm/meta");
     if let Ok(group) = ResourceGroup::new(DEFAULT_GROUP) {
         call = call.within(&group);
     }
@@ -46,7 +46,7 @@ pub(super) async fn can_stop_in_bulk(session: &Session) -> Result<bool, Error> {
 }
 
 /// All resource groups, from all pages.
-pub(super) async fn groups(session: &Session) -> Result<Vec<Group>, Error> {
+pub(super) async fn groups(session: &ApiSession) -> Result<Vec<Group>, Error> {
     let mut restarts = 0;
     loop {
         match walk(session).await {
@@ -58,7 +58,7 @@ pub(super) async fn groups(session: &Session) -> Result<Vec<Group>, Error> {
     }
 }
 
-async fn walk(session: &Session) -> Result<Vec<Group>, Error> {
+async fn walk(session: &ApiSession) -> Result<Vec<Group>, Error> {
     let mut groups = BTreeMap::new();
     let mut tokens = BTreeSet::new();
     let mut call = groups_call();
@@ -75,8 +75,8 @@ async fn walk(session: &Session) -> Result<Vec<Group>, Error> {
     Ok(groups.into_values().collect())
 }
 
-fn groups_call() -> Call {
-    Call::get("/admin/resourceGroups").prefer(format!("maxpagesize={GROUPS_PER_PAGE}"))
+fn groups_call() -> ApiCall {
+    ApiCall::get("/admin/resourceGroups").prefer(format!("maxpagesize={GROUPS_PER_PAGE}"))
 }
 
 /// The groups of one page and the token of the next.
@@ -112,9 +112,9 @@ fn continue_token(reply: &Reply) -> Option<String> {
 }
 
 /// Capacity units per node hour of the tenant's own instance types; none where the tenant has no such list.
-pub(super) async fn instance_types(session: &Session) -> Result<InstanceTypes, Error> {
+pub(super) async fn instance_types(session: &ApiSession) -> Result<InstanceTypes, Error> {
     for path in INSTANCE_TYPE_PATHS {
-        match session.send(&Call::get(path), instance_types_of).await {
+        match session.send(&ApiCall::get(path), instance_types_of).await {
             Err(Error::NotFound { .. }) => {}
             types => return types,
         }
@@ -145,8 +145,8 @@ fn decimal(number: &Value) -> Option<Decimal> {
 }
 
 /// Reserved nodes per resource plan; none where the tenant has no such list or does not let us read it.
-pub(super) async fn reserved_nodes(session: &Session) -> Result<BTreeMap<String, u32>, Error> {
-    match session.send(&Call::get("/admin/resources/nodes"), reserved_nodes_of).await {
+pub(super) async fn reserved_nodes(session: &ApiSession) -> Result<BTreeMap<String, u32>, Error> {
+    match session.send(&ApiCall::get("/admin/resources/nodes"), reserved_nodes_of).await {
         Err(Error::NotFound { .. } | Error::Forbidden { .. }) => Ok(BTreeMap::new()),
         nodes => nodes,
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderName, RETRY_AFTER};
 use serde_json::Value;
 
-use crate::aicore::error::{Answer, Asked, Error, Trouble};
+use crate::aicore::error::{CallName, Error, ErrorResponse, NoAnswer};
 use crate::aicore::http::Reply;
 use crate::aicore::text::clean;
 
@@ -15,7 +15,7 @@ const REQUEST_ID_HEADERS: [&str; 3] = ["x-request-id", "x-correlation-id", "x-vc
 /// AI Core's code for "current status cannot be changed".
 const STATUS_CANNOT_BE_CHANGED: &str = "01010076";
 
-impl Answer {
+impl ErrorResponse {
     /// Reads a reply. Texts that repeat `token` are dropped: a confused server may echo what it was sent.
     pub(super) fn of(reply: &Reply, token: &str, now: DateTime<Utc>) -> Self {
         let body: Value = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
@@ -58,7 +58,7 @@ impl Answer {
 }
 
 /// The error that a status other than the wanted one means for `asked`. 401 is the session's business.
-pub(super) fn refusal(asked: Asked, answer: Answer) -> Error {
+pub(super) fn refusal(asked: CallName, answer: ErrorResponse) -> Error {
     let is_change = asked.is_change();
     let asked = Box::new(asked);
     match answer.status {
@@ -67,14 +67,14 @@ pub(super) fn refusal(asked: Asked, answer: Answer) -> Error {
         404 if answer.is_json || !is_change => Error::NotFound { asked, answer: answer.into() },
         400 | 409 | 412 if is_change => Error::Precondition { asked, answer: answer.into() },
         429 => Error::RateLimited { asked, pause: answer.retry_after, answer: Some(answer.into()) },
-        408 | 500.. => Error::Unreachable { asked, trouble: Trouble::Status(answer).into() },
+        408 | 500.. => Error::Unreachable { asked, trouble: NoAnswer::Status(answer).into() },
         300..400 => odd(asked, answer, "a redirect, which is never followed"),
         200..300 => odd(asked, answer, "not the one status that means success"),
         _ => odd(asked, answer, "not an answer this call has"),
     }
 }
 
-fn odd(asked: Box<Asked>, answer: Answer, found: &'static str) -> Error {
+fn odd(asked: Box<CallName>, answer: ErrorResponse, found: &'static str) -> Error {
     Error::UnexpectedResponse { asked, answer: answer.into(), found }
 }
 

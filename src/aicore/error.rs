@@ -10,7 +10,7 @@ use crate::domain::id::ResourceGroup;
 
 /// A call, as messages name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct CallName {
     /// `GET` or `PATCH`.
     pub method: &'static str,
     /// The path without its query.
@@ -21,7 +21,7 @@ pub struct Asked {
 
 /// What AI Core answered with, where that was not what we wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Answer {
+pub struct ErrorResponse {
     /// HTTP status; 0 for one entry of a bulk answer, which has none of its own.
     pub status: u16,
     /// AI Core's id of the request: what SAP's support asks for.
@@ -38,7 +38,7 @@ pub struct Answer {
 
 /// Why there was no answer to speak of.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum NoAnswer {
     /// No connection: nothing was sent.
     #[error("{0}")]
     NotConnected(NoConnection),
@@ -56,7 +56,7 @@ pub enum Trouble {
     TooLarge(usize),
     /// The server had trouble of its own.
     #[error("it answered {0}")]
-    Status(Answer),
+    Status(ErrorResponse),
     /// Not what this endpoint should answer.
     #[error("the answer is {0}")]
     Odd(&'static str),
@@ -108,9 +108,9 @@ pub enum Refusal {
     #[error("{asked} was answered 401 with a new token{}", answer.request_id_clause())]
     Api {
         /// The call.
-        asked: Asked,
+        asked: CallName,
         /// The answer.
-        answer: Answer,
+        answer: ErrorResponse,
     },
 }
 
@@ -139,31 +139,31 @@ pub enum Error {
         /// How often it was asked.
         attempts: u32,
         /// What came of the last one.
-        trouble: Box<Trouble>,
+        trouble: Box<NoAnswer>,
     },
     /// 403.
     #[error("{asked} was answered {answer}: the service key may not do that")]
     Forbidden {
         /// The call.
-        asked: Box<Asked>,
+        asked: Box<CallName>,
         /// The answer.
-        answer: Box<Answer>,
+        answer: Box<ErrorResponse>,
     },
     /// 404.
     #[error("{asked} was answered {answer}: there is no such thing")]
     NotFound {
         /// The call.
-        asked: Box<Asked>,
+        asked: Box<CallName>,
         /// The answer.
-        answer: Box<Answer>,
+        answer: Box<ErrorResponse>,
     },
     /// 400, 409 or 412 to a change, or one entry of a bulk answer: the deployment is not in a state for it.
     #[error("{asked} was answered {answer}: it cannot be changed now")]
     Precondition {
         /// The call.
-        asked: Box<Asked>,
+        asked: Box<CallName>,
         /// The answer.
-        answer: Box<Answer>,
+        answer: Box<ErrorResponse>,
     },
     /// AI Core does not list a resource group that is named in full, and one of its labels could protect it.
     #[error("AI Core does not list it, so that its labels are unknown, and one of them could protect it")]
@@ -172,7 +172,7 @@ pub enum Error {
     #[error("{asked} was taken back before it was sent")]
     Withdrawn {
         /// The call.
-        asked: Box<Asked>,
+        asked: Box<CallName>,
         /// True where it had been sent, and was refused.
         was_refused: bool,
     },
@@ -180,9 +180,9 @@ pub enum Error {
     #[error("{asked} was put off{}: AI Core asks for fewer requests{}", answer_clause(.answer.as_deref()), pause_clause(*.pause))]
     RateLimited {
         /// The call.
-        asked: Box<Asked>,
+        asked: Box<CallName>,
         /// The answer, where the call was sent at all.
-        answer: Option<Box<Answer>>,
+        answer: Option<Box<ErrorResponse>>,
         /// How long AI Core wants us to wait, where it says so.
         pause: Option<Duration>,
     },
@@ -190,15 +190,15 @@ pub enum Error {
     #[error("{asked} failed: {trouble}")]
     Unreachable {
         /// The call.
-        asked: Box<Asked>,
+        asked: Box<CallName>,
         /// Why.
-        trouble: Box<Trouble>,
+        trouble: Box<NoAnswer>,
     },
     /// The answer broke off; none of it was used.
     #[error("{asked} failed: the answer broke off, and none of it was used")]
     Truncated {
         /// The call.
-        asked: Box<Asked>,
+        asked: Box<CallName>,
         /// The status it began with.
         status: u16,
     },
@@ -206,9 +206,9 @@ pub enum Error {
     #[error("{asked} was answered {answer}: {found}; is `AI_API_URL` right, or a proxy or login page in between")]
     UnexpectedResponse {
         /// The call.
-        asked: Box<Asked>,
+        asked: Box<CallName>,
         /// The answer.
-        answer: Box<Answer>,
+        answer: Box<ErrorResponse>,
         /// What it is, and what was expected.
         found: &'static str,
     },
@@ -216,7 +216,7 @@ pub enum Error {
     #[error("{asked} failed: the answer is larger than {limit} bytes, and none of it was used")]
     TooLarge {
         /// The call.
-        asked: Box<Asked>,
+        asked: Box<CallName>,
         /// The cap in bytes.
         limit: usize,
     },
@@ -224,7 +224,7 @@ pub enum Error {
     #[error("{asked} failed: it lists more than {limit} deployments, which no resource group has")]
     TooMany {
         /// The call.
-        asked: Box<Asked>,
+        asked: Box<CallName>,
         /// The cap.
         limit: usize,
     },
@@ -232,9 +232,9 @@ pub enum Error {
     #[error("{asked} was answered {answer}: this tenant takes no bulk changes")]
     BulkRefused {
         /// The call.
-        asked: Box<Asked>,
+        asked: Box<CallName>,
         /// The answer.
-        answer: Box<Answer>,
+        answer: Box<ErrorResponse>,
     },
 }
 
@@ -281,7 +281,9 @@ impl Error {
     /// false for a reading call.
     pub fn outcome_is_unknown(&self) -> bool {
         match self {
-            Self::Unreachable { asked, trouble } => asked.is_change() && !matches!(**trouble, Trouble::NotConnected(_)),
+            Self::Unreachable { asked, trouble } => {
+                asked.is_change() && !matches!(**trouble, NoAnswer::NotConnected(_))
+            }
             Self::Truncated { asked, .. } | Self::TooLarge { asked, .. } => asked.is_change(),
             // A 4xx is a refusal. Anything else that is not 202 says nothing about the change.
             Self::UnexpectedResponse { asked, answer, .. } => asked.is_change() && !(400..500).contains(&answer.status),
@@ -330,21 +332,21 @@ impl Error {
     }
 }
 
-impl Asked {
+impl CallName {
     /// True for a call that changes something.
     pub fn is_change(&self) -> bool {
         self.method != "GET"
     }
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for CallName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)?;
         self.group.as_ref().map_or(Ok(()), |group| write!(f, " in resource group `{group}`"))
     }
 }
 
-impl Answer {
+impl ErrorResponse {
     /// AI Core's message, then the figures that SAP's support asks for. None where it gave no message.
     fn in_its_own_words(&self) -> Option<String> {
         let message = self.message.as_ref()?;
@@ -361,7 +363,7 @@ impl Answer {
     }
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.status == 0 {
             f.write_str("an error")?;
@@ -378,7 +380,7 @@ impl fmt::Display for Answer {
     }
 }
 
-fn answer_clause(answer: Option<&Answer>) -> String {
+fn answer_clause(answer: Option<&ErrorResponse>) -> String {
     answer.map(|answer| format!(" with {answer}")).unwrap_or_default()
 }
 

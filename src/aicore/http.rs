@@ -8,7 +8,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Identity, RequestBuilder, Response};
 
-use crate::aicore::error::{NoConnection, Trouble};
+use crate::aicore::error::{NoAnswer, NoConnection};
 use crate::aicore::key::is_loopback;
 
 /// No body is read beyond this many bytes, after decompression.
@@ -59,11 +59,11 @@ pub(super) fn client(is_local: bool, identity: Option<Identity>) -> Result<Clien
 }
 
 /// Sends `request` and reads the answer, all within `limit`.
-pub(super) async fn exchange(request: RequestBuilder, limit: Duration) -> Result<Reply, Trouble> {
-    tokio::time::timeout(limit, read(request)).await.unwrap_or(Err(Trouble::TimedOut(limit)))
+pub(super) async fn exchange(request: RequestBuilder, limit: Duration) -> Result<Reply, NoAnswer> {
+    tokio::time::timeout(limit, read(request)).await.unwrap_or(Err(NoAnswer::TimedOut(limit)))
 }
 
-async fn read(request: RequestBuilder) -> Result<Reply, Trouble> {
+async fn read(request: RequestBuilder) -> Result<Reply, NoAnswer> {
     let mut response = request.send().await.map_err(|error| sending(&error))?;
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
@@ -76,14 +76,14 @@ async fn read(request: RequestBuilder) -> Result<Reply, Trouble> {
     Ok(Reply { status: status.as_u16(), headers, body })
 }
 
-async fn body(response: &mut Response, cap: usize) -> Result<Vec<u8>, Trouble> {
+async fn body(response: &mut Response, cap: usize) -> Result<Vec<u8>, NoAnswer> {
     if response.content_length().is_some_and(|length| length > cap as u64) {
-        return Err(Trouble::TooLarge(cap));
+        return Err(NoAnswer::TooLarge(cap));
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| Trouble::Truncated)? {
+    while let Some(chunk) = response.chunk().await.map_err(|_| NoAnswer::Truncated)? {
         if body.len() + chunk.len() > cap {
-            return Err(Trouble::TooLarge(cap));
+            return Err(NoAnswer::TooLarge(cap));
         }
         body.extend_from_slice(&chunk);
     }
@@ -91,7 +91,7 @@ async fn body(response: &mut Response, cap: usize) -> Result<Vec<u8>, Trouble> {
 }
 
 /// Only the innermost cause is told: the outer ones hold the URL.
-fn sending(error: &reqwest::Error) -> Trouble {
+fn sending(error: &reqwest::Error) -> NoAnswer {
     let mut is_distrust = false;
     let mut innermost: Option<&dyn Error> = error.source();
     while let Some(cause) = innermost {
@@ -104,11 +104,11 @@ fn sending(error: &reqwest::Error) -> Trouble {
     let cause =
         innermost.map_or_else(|| "request failed".to_owned(), |cause| crate::aicore::text::clean(&cause.to_string()));
     if !error.is_connect() {
-        return Trouble::Lost(cause);
+        return NoAnswer::Lost(cause);
     }
     let to = error.url().and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
     let proxy = error.url().filter(|url| !is_loopback(url)).and_then(|url| proxy_for(url.as_str()));
-    Trouble::NotConnected(NoConnection { to, proxy, cause, is_distrust })
+    NoAnswer::NotConnected(NoConnection { to, proxy, cause, is_distrust })
 }
 
 fn is_about_certificate(error: &(dyn Error + 'static)) -> bool {
@@ -131,7 +131,7 @@ fn proxy_for(url: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Trouble, client, exchange};
+    use super::{NoAnswer, client, exchange};
     use crate::aicore::error::NoConnection;
     use std::time::Duration;
 
@@ -140,7 +140,7 @@ mod tests {
         crate::aicore::install_crypto();
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let request = client(true, None).unwrap().get(format!("http://{closed}/v2/lm/deployments?secret=CANARY"));
-        let Err(Trouble::NotConnected(failure)) = exchange(request, Duration::from_secs(10)).await else {
+        let Err(NoAnswer::NotConnected(failure)) = exchange(request, Duration::from_secs(10)).await else {
             panic!("connected")
         };
         let said = failure.to_string();

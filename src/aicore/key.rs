@@ -52,7 +52,7 @@ pub(super) struct RawKey {
 }
 
 /// How the place a key was found in spells its fields, so that a message names the one to mend.
-pub(super) struct Spelling {
+pub(super) struct KeySpelling {
     client_id: &'static str,
     secret_or_certificate: &'static str,
     url: &'static str,
@@ -61,7 +61,7 @@ pub(super) struct Spelling {
 }
 
 /// The names in a downloaded key and in `VCAP_SERVICES`.
-pub(super) const SERVICE_KEY: Spelling = Spelling {
+pub(super) const SERVICE_KEY: KeySpelling = KeySpelling {
     client_id: "clientid",
     secret_or_certificate: "clientsecret` or `certificate` and `key",
     url: "url",
@@ -70,7 +70,7 @@ pub(super) const SERVICE_KEY: Spelling = Spelling {
 };
 
 /// The names that SAP's SDKs read from the environment and from `config.json`.
-pub(super) const SDK: Spelling = Spelling {
+pub(super) const SDK: KeySpelling = KeySpelling {
     client_id: "AICORE_CLIENT_ID",
     secret_or_certificate: "AICORE_CLIENT_SECRET`, `AICORE_CERT_FILE_PATH` and `AICORE_KEY_FILE_PATH`, or `AICORE_CERT_STR` and `AICORE_KEY_STR",
     url: "AICORE_AUTH_URL",
@@ -165,7 +165,7 @@ impl RawKey {
     }
 
     /// The key, where every field it needs is there and its URLs are safe.
-    pub(super) fn check(self, names: &Spelling) -> Result<ServiceKey, KeyFault> {
+    pub(super) fn check(self, names: &KeySpelling) -> Result<ServiceKey, KeyFault> {
         let client_id = self.client_id.ok_or(KeyFault::Missing(names.client_id))?;
         let (proof, token_url) = match (self.client_secret, self.certificate, self.private_key) {
             (Some(secret), _, _) => (Proof::Secret(secret), token_url(self.url, names.url)?),

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::aicore::error::Error;
 use crate::aicore::http::Reply;
 use crate::aicore::row;
-use crate::aicore::session::{Call, Session, Unread, unread};
+use crate::aicore::session::{ApiCall, ApiSession, Unread, unread};
 use crate::domain::deployment::{Deployment, Status};
 use crate::domain::id::{DeploymentId, ResourceGroup};
 
@@ -123,7 +123,7 @@ impl Extent<'_> {
 
 /// Lists `group` until two walks agree.
 pub(super) async fn list(
-    session: &Session,
+    session: &ApiSession,
     group: &ResourceGroup,
     status: Option<&Status>,
     extent: Extent<'_>,
@@ -149,7 +149,7 @@ pub(super) async fn list(
 }
 
 async fn walk(
-    session: &Session,
+    session: &ApiSession,
     group: &ResourceGroup,
     status: Option<&Status>,
     extent: Extent<'_>,
@@ -162,7 +162,7 @@ async fn walk(
         let (is_first, entries) = (walk.seen == 0, page.entries());
         let new = walk.add(page);
         if walk.rows.len() > MOST_DEPLOYMENTS {
-            return Err(too_many(&Call::get(PATH).within(group)));
+            return Err(too_many(&ApiCall::get(PATH).within(group)));
         }
         if let Some(mut whole) = proof.take() {
             if new == 0 {
@@ -186,13 +186,13 @@ async fn walk(
     Ok(walk)
 }
 
-async fn page(session: &Session, group: &ResourceGroup, query: String) -> Result<Page, Error> {
-    let call = Call::get(PATH).within(group).query(query);
+async fn page(session: &ApiSession, group: &ResourceGroup, query: String) -> Result<Page, Error> {
+    let call = ApiCall::get(PATH).within(group).query(query);
     let page = session.send(&call, |reply| Page::read(&reply.body, group)).await?;
     if page.is_too_long { Err(too_many(&call)) } else { Ok(page) }
 }
 
-fn too_many(call: &Call) -> Error {
+fn too_many(call: &ApiCall) -> Error {
     Error::TooMany { asked: call.asked().into(), limit: MOST_DEPLOYMENTS }
 }
 

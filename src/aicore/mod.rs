@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::aicore::answer::retry_after;
-pub use crate::aicore::error::{Answer, Asked, Error, NoConnection, Refusal, Trouble};
+pub use crate::aicore::error::{CallName, Error, ErrorResponse, NoAnswer, NoConnection, Refusal};
 pub use crate::aicore::key::{KeyError, KeyFault, KeySource, ServiceKey};
 pub use crate::aicore::listing::Listing;
 pub use crate::aicore::oauth::inspect;

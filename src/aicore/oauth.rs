@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::aicore::answer::retry_after;
-use crate::aicore::error::{Answer, Refusal, Trouble};
+use crate::aicore::error::{ErrorResponse, NoAnswer, Refusal};
 use crate::aicore::http::{Reply, client, exchange};
 use crate::aicore::key::{KeyFault, Proof, ServiceKey};
 
@@ -47,7 +47,7 @@ pub(super) enum Denied {
     /// The credentials are no good: asking again does not help.
     Credentials(Refusal),
     /// Something else, which may pass; with the pause the endpoint asked for.
-    Trouble(Trouble, Option<Duration>),
+    NoAnswer(NoAnswer, Option<Duration>),
 }
 
 #[derive(Serialize)]
@@ -96,10 +96,10 @@ pub(super) async fn ask(
     };
     let grant = Grant { kind: "client_credentials", client_id: &key.client_id, client_secret };
     let request = client.post(key.token_url.clone()).header("accept", "application/json").form(&grant);
-    let reply = exchange(request, limit).await.map_err(|trouble| Denied::Trouble(trouble, None))?;
+    let reply = exchange(request, limit).await.map_err(|trouble| Denied::NoAnswer(trouble, None))?;
     tracing::debug!(host = key.token_host(), status = reply.status, "asked for a token");
     match reply.status {
-        200 => token(&reply, now).map_err(|found| Denied::Trouble(Trouble::Odd(found), None)),
+        200 => token(&reply, now).map_err(|found| Denied::NoAnswer(NoAnswer::Odd(found), None)),
         status => Err(denied(status, &reply, key, now)),
     }
 }
@@ -113,7 +113,7 @@ fn denied(status: u16, reply: &Reply, key: &ServiceKey, now: DateTime<Utc>) -> D
         return Denied::Credentials(Refusal::Endpoint { host: key.token_host().to_owned(), status, word });
     }
     let pause = reply.header(RETRY_AFTER).and_then(|text| retry_after(text, now));
-    Denied::Trouble(Trouble::Status(Answer { status, ..Answer::default() }), pause)
+    Denied::NoAnswer(NoAnswer::Status(ErrorResponse { status, ..ErrorResponse::default() }), pause)
 }
 
 fn token(reply: &Reply, now: DateTime<Utc>) -> Result<Token, &'static str> {

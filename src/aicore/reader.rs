@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::aicore::error::Error;
 use crate::aicore::key::KeySource;
 use crate::aicore::listing::{self, Extent, Listing};
-use crate::aicore::session::{Call, Session};
+use crate::aicore::session::{ApiCall, ApiSession};
 use crate::aicore::{Options, admin};
 use crate::domain::deployment::{Deployment, Group, Status};
 use crate::domain::id::{DeploymentId, ResourceGroup};
@@ -15,12 +15,12 @@ use crate::domain::money::InstanceTypes;
 
 /// Reads one tenant. A clone shares its connection, its token and its pace.
 #[derive(Clone)]
-pub struct Reader(pub(super) Arc<Session>);
+pub struct Reader(pub(super) Arc<ApiSession>);
 
 impl Reader {
     /// Loads the key from `source`. Nothing is sent before the first question.
     pub fn connect(source: KeySource, options: Options) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Session::connect(source, options)?)))
+        Ok(Self(Arc::new(ApiSession::connect(source, options)?)))
     }
 
     /// The deployments of `group`, all or those with one status.
@@ -35,7 +35,7 @@ impl Reader {
 
     /// One deployment; none where AI Core says that there is no such deployment.
     pub async fn deployment(&self, group: &ResourceGroup, id: &DeploymentId) -> Result<Option<Deployment>, Error> {
-        let call = Call::get(format!("/lm/deployments/{id}")).within(group);
+        let call = ApiCall::get(format!("/lm/deployments/{id}")).within(group);
         match self.0.send(&call, |reply| listing::read_one(reply, group, id)).await {
             Ok(deployment) => Ok(Some(deployment)),
             Err(error) => match by_ai_core(error) {

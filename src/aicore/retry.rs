@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::aicore::error::{Error, Trouble};
+use crate::aicore::error::{Error, NoAnswer};
 
 /// Attempts per call, the first included.
 pub(super) const ATTEMPTS: u32 = 3;
@@ -23,7 +23,7 @@ pub(super) fn pause_before_retry(error: &Error, attempt: u32, jitter: f64) -> Op
     match error {
         Error::RateLimited { pause, .. } => Some(pause.unwrap_or_else(|| backoff(attempt, jitter))),
         Error::Unreachable { asked, trouble } => {
-            let surely_not_sent = matches!(**trouble, Trouble::NotConnected(_));
+            let surely_not_sent = matches!(**trouble, NoAnswer::NotConnected(_));
             (surely_not_sent || !asked.is_change()).then(|| backoff(attempt, jitter))
         }
         Error::Truncated { asked, .. } => (!asked.is_change()).then(|| backoff(attempt, jitter)),
@@ -73,18 +73,18 @@ mod tests {
     use std::time::Duration;
 
     use super::{Budget, backoff, pause_before_retry};
-    use crate::aicore::error::{Asked, Error, NoConnection, Trouble};
+    use crate::aicore::error::{CallName, Error, NoAnswer, NoConnection};
 
-    fn unreachable(method: &'static str, trouble: Trouble) -> Error {
-        let asked = Asked { method, path: "/lm/deployments".into(), group: None };
+    fn unreachable(method: &'static str, trouble: NoAnswer) -> Error {
+        let asked = CallName { method, path: "/lm/deployments".into(), group: None };
         Error::Unreachable { asked: asked.into(), trouble: trouble.into() }
     }
 
     #[test]
     fn a15_a_change_is_repeated_only_where_it_was_surely_not_carried_out() {
-        let lost = || Trouble::Lost("connection reset".into());
+        let lost = || NoAnswer::Lost("connection reset".into());
         let refused =
-            || Trouble::NotConnected(NoConnection { cause: "connection refused".into(), ..NoConnection::default() });
+            || NoAnswer::NotConnected(NoConnection { cause: "connection refused".into(), ..NoConnection::default() });
         assert!(pause_before_retry(&unreachable("GET", lost()), 1, 0.5).is_some());
         assert!(pause_before_retry(&unreachable("PATCH", lost()), 1, 0.5).is_none());
         assert!(pause_before_retry(&unreachable("PATCH", refused()), 1, 0.5).is_some());

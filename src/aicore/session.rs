@@ -11,14 +11,14 @@ use tokio::time::Instant;
 
 use crate::aicore::Options;
 use crate::aicore::answer::refusal;
-use crate::aicore::error::{Answer, Asked, Error, Trouble};
+use crate::aicore::error::{CallName, Error, ErrorResponse, NoAnswer};
 use crate::aicore::gate::{Gate, Permit};
 use crate::aicore::http::{Reply, client, exchange};
 use crate::aicore::key::{KeyError, KeyFault, KeySource, ServiceKey};
 use crate::aicore::listing::PageEnds;
 use crate::aicore::oauth::Token;
 use crate::aicore::retry::{Budget, pause_before_retry};
-use crate::aicore::token::Tokens;
+use crate::aicore::token::TokenSource;
 use crate::aicore::wanted::{HeldBack, StillWanted, WantedBody};
 use crate::clock::Clock;
 use crate::domain::id::ResourceGroup;
@@ -28,10 +28,10 @@ const RESOURCE_GROUP: HeaderName = HeaderName::from_static("ai-resource-group");
 const CLIENT_TYPE: (HeaderName, &str) = (HeaderName::from_static("ai-client-type"), "offhours");
 
 /// What is shared by everybody who talks to one tenant.
-pub(super) struct Session {
+pub(super) struct ApiSession {
     base: String,
     http: Client,
-    tokens: Tokens,
+    tokens: TokenSource,
     gate: Gate,
     budget: Budget,
     clock: Clock,
@@ -42,7 +42,7 @@ pub(super) struct Session {
 }
 
 /// A call, ready to be sent any number of times.
-pub(super) struct Call {
+pub(super) struct ApiCall {
     method: Verb,
     /// Below `/v2`, made of constants and checked ids.
     path: String,
@@ -65,7 +65,7 @@ pub(super) enum Unread {
     Odd(&'static str),
 }
 
-impl Call {
+impl ApiCall {
     /// A reading call.
     pub(super) fn get(path: impl Into<String>) -> Self {
         Self { method: Verb::Get, path: path.into(), query: None, group: None, prefer: None, still_wanted: None }
@@ -97,9 +97,9 @@ impl Call {
     }
 
     /// The call as messages name it.
-    pub(super) fn asked(&self) -> Asked {
+    pub(super) fn asked(&self) -> CallName {
         let method = if self.is_change() { "PATCH" } else { "GET" };
-        Asked { method, path: self.path.clone(), group: self.group.clone() }
+        CallName { method, path: self.path.clone(), group: self.group.clone() }
     }
 
     fn is_change(&self) -> bool {
@@ -112,7 +112,7 @@ impl Call {
     }
 }
 
-impl Session {
+impl ApiSession {
     /// Loads the key from `source`; nothing is sent yet.
     pub(super) fn connect(source: KeySource, options: Options) -> Result<Self, Error> {
         super::install_crypto();
@@ -120,7 +120,7 @@ impl Session {
         let no_tls = |_| KeyError { place: source.clone(), fault: KeyFault::NoTls };
         let http = client(key.api_is_local(), None).map_err(no_tls)?;
         let base = key.base();
-        let tokens = Tokens::new(source, key, options.clock.clone(), options.request_timeout)?;
+        let tokens = TokenSource::new(source, key, options.clock.clone(), options.request_timeout)?;
         Ok(Self {
             base,
             http,
@@ -140,7 +140,7 @@ impl Session {
     }
 
     /// Sends `call` until it succeeds or must not be repeated; `read` makes the result of a JSON answer.
-    pub(super) async fn send<T>(&self, call: &Call, read: impl Fn(&Reply) -> Result<T, Unread>) -> Result<T, Error> {
+    pub(super) async fn send<T>(&self, call: &ApiCall, read: impl Fn(&Reply) -> Result<T, Unread>) -> Result<T, Error> {
         self.budget.earn();
         let mut attempt = 1;
         loop {
@@ -163,7 +163,11 @@ impl Session {
     }
 
     /// One attempt, with another token and one more try where AI Core no longer takes the token.
-    async fn send_authorized<T>(&self, call: &Call, read: &impl Fn(&Reply) -> Result<T, Unread>) -> Result<T, Error> {
+    async fn send_authorized<T>(
+        &self,
+        call: &ApiCall,
+        read: &impl Fn(&Reply) -> Result<T, Unread>,
+    ) -> Result<T, Error> {
         let (serial, reply) = self.attempt(call, None).await?;
         let (serial, (token, reply)) = match reply {
             (_, reply) if reply.status == 401 => {
@@ -174,7 +178,7 @@ impl Session {
         if reply.status == call.success() {
             return self.success(call, &token, &reply, read);
         }
-        let answer = Answer::of(&reply, token.text.expose_secret(), self.clock.now());
+        let answer = ErrorResponse::of(&reply, token.text.expose_secret(), self.clock.now());
         if let Some(pause) = answer.retry_after {
             self.gate.close(pause);
         }
@@ -187,7 +191,7 @@ impl Session {
     }
 
     /// Sends once. `stale` is the number of a token that was not taken.
-    async fn attempt(&self, call: &Call, stale: Option<u64>) -> Result<(u64, (Token, Reply)), Error> {
+    async fn attempt(&self, call: &ApiCall, stale: Option<u64>) -> Result<(u64, (Token, Reply)), Error> {
         let (permit, (serial, token)) = self.admission(call, stale).await?;
         let withdrawn = || Error::Withdrawn { asked: call.asked().into(), was_refused: false };
         if let Some(still_wanted) = &call.still_wanted
@@ -207,7 +211,7 @@ impl Session {
     }
 
     /// Waits for a place and a token. A token can take so long that AI Core has asked for a pause meanwhile.
-    async fn admission(&self, call: &Call, stale: Option<u64>) -> Result<(Permit<'_>, (u64, Token)), Error> {
+    async fn admission(&self, call: &ApiCall, stale: Option<u64>) -> Result<(Permit<'_>, (u64, Token)), Error> {
         loop {
             let permit = self.gate.enter(self.longest_pause).await.map_err(|pause| Error::RateLimited {
                 asked: call.asked().into(),
@@ -224,7 +228,7 @@ impl Session {
         }
     }
 
-    fn request(&self, call: &Call, token: &Token) -> (reqwest::RequestBuilder, HeldBack) {
+    fn request(&self, call: &ApiCall, token: &Token) -> (reqwest::RequestBuilder, HeldBack) {
         let query = call.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
         let url = format!("{}{}{query}", self.base, call.path);
         let mut held_back = HeldBack::default();
@@ -255,7 +259,7 @@ impl Session {
 
     fn success<T>(
         &self,
-        call: &Call,
+        call: &ApiCall,
         token: &Token,
         reply: &Reply,
         read: &impl Fn(&Reply) -> Result<T, Unread>,
@@ -268,24 +272,24 @@ impl Session {
             Err(Unread::Cut) => return Err(Error::Truncated { asked: call.asked().into(), status: reply.status }),
             Err(Unread::Odd(found)) => found,
         };
-        let answer = Answer::of(reply, token.text.expose_secret(), self.clock.now());
+        let answer = ErrorResponse::of(reply, token.text.expose_secret(), self.clock.now());
         Err(Error::UnexpectedResponse { asked: call.asked().into(), answer: answer.into(), found })
     }
 }
 
 /// The error that a broken exchange means for `asked`.
-fn failure(asked: Asked, trouble: Trouble, success: u16) -> Error {
+fn failure(asked: CallName, trouble: NoAnswer, success: u16) -> Error {
     let asked = Box::new(asked);
     match trouble {
-        Trouble::Truncated => Error::Truncated { asked, status: success },
-        Trouble::TooLarge(limit) => Error::TooLarge { asked, limit },
+        NoAnswer::Truncated => Error::Truncated { asked, status: success },
+        NoAnswer::TooLarge(limit) => Error::TooLarge { asked, limit },
         trouble => Error::Unreachable { asked, trouble: trouble.into() },
     }
 }
 
 /// Method, path, group, status, time, request id: never a header's value beyond that id, never a query, never a body.
-fn log(call: &Call, took: Duration, reply: &Result<Reply, Trouble>) {
-    let Asked { method, path, group } = call.asked();
+fn log(call: &ApiCall, took: Duration, reply: &Result<Reply, NoAnswer>) {
+    let CallName { method, path, group } = call.asked();
     let group = group.as_ref().map(ResourceGroup::as_str);
     let ms = took.as_millis();
     match reply {

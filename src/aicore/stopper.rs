@@ -10,9 +10,9 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::aicore::admin;
-use crate::aicore::error::{Answer, Asked, Error, Trouble};
+use crate::aicore::error::{CallName, Error, ErrorResponse, NoAnswer};
 use crate::aicore::http::Reply;
-use crate::aicore::session::{Call, Session, Unread, unread};
+use crate::aicore::session::{ApiCall, ApiSession, Unread, unread};
 use crate::aicore::stop_batch::StopBatch;
 use crate::aicore::wanted::StillWanted;
 use crate::domain::id::{DeploymentId, ResourceGroup};
@@ -26,7 +26,7 @@ const JSON: &str = "application/json";
 /// Stops deployments of one tenant. A clone shares what was learnt about bulk changes.
 #[derive(Clone)]
 pub struct Stopper {
-    session: Arc<Session>,
+    session: Arc<ApiSession>,
     bulk: Arc<Bulk>,
     still_wanted: Option<StillWanted>,
 }
@@ -64,7 +64,7 @@ struct BulkEntry<'a> {
 }
 
 impl Stopper {
-    pub(super) fn new(session: Arc<Session>) -> Self {
+    pub(super) fn new(session: Arc<ApiSession>) -> Self {
         Self { session, bulk: Arc::default(), still_wanted: None }
     }
 
@@ -88,7 +88,7 @@ impl Stopper {
     /// unknown look at each, else stop them singly.
     pub async fn stop_in_bulk(&self, group: &ResourceGroup, batch: &StopBatch) -> Result<BulkAnswer, Error> {
         let deployments = batch.ids().iter().map(|id| BulkEntry { id: id.as_str(), target_status: STOPPED }).collect();
-        let call = Call::patch("/lm/deployments", MERGE_PATCH, bytes(&BulkStop { deployments }));
+        let call = ApiCall::patch("/lm/deployments", MERGE_PATCH, bytes(&BulkStop { deployments }));
         let call = call.within(group).while_wanted(self.still_wanted.clone());
         let asked = call.asked();
         match self.session.send(&call, |reply| BulkAnswer::read(&reply.body, batch, &asked)).await {
@@ -100,7 +100,7 @@ impl Stopper {
     /// Asks for one deployment to stop. Ok means that AI Core will, not that it has.
     pub async fn stop(&self, group: &ResourceGroup, id: &DeploymentId) -> Result<(), Error> {
         let body = bytes(&Stop { target_status: STOPPED });
-        let call = Call::patch(format!("/lm/deployments/{id}"), JSON, body)
+        let call = ApiCall::patch(format!("/lm/deployments/{id}"), JSON, body)
             .within(group)
             .while_wanted(self.still_wanted.clone());
         self.session.send(&call, |reply| accepted(reply, id)).await
@@ -117,14 +117,14 @@ impl Stopper {
                 self.refused(asked, answer)
             }
             Error::Unreachable { asked, trouble } => match *trouble {
-                Trouble::Status(answer) if answer.status == 501 => self.refused(asked, answer.into()),
+                NoAnswer::Status(answer) if answer.status == 501 => self.refused(asked, answer.into()),
                 trouble => Error::Unreachable { asked, trouble: trouble.into() },
             },
             error => error,
         }
     }
 
-    fn refused(&self, asked: Box<Asked>, answer: Box<Answer>) -> Error {
+    fn refused(&self, asked: Box<CallName>, answer: Box<ErrorResponse>) -> Error {
         if !self.bulk.was_refused.swap(true, Ordering::AcqRel) {
             tracing::info!("this tenant takes no bulk changes: deployments are stopped singly from now on");
         }
@@ -135,11 +135,11 @@ impl Stopper {
 impl BulkAnswer {
     /// What `body`, a 202 to the bulk stop of `batch`, says of each id; none where it is no such answer.
     pub fn of(body: &[u8], batch: &StopBatch) -> Option<Self> {
-        let asked = Call::patch("/lm/deployments", MERGE_PATCH, Vec::new()).asked();
+        let asked = ApiCall::patch("/lm/deployments", MERGE_PATCH, Vec::new()).asked();
         Self::read(body, batch, &asked).ok()
     }
 
-    fn read(body: &[u8], batch: &StopBatch, asked: &Asked) -> Result<Self, Unread> {
+    fn read(body: &[u8], batch: &StopBatch, asked: &CallName) -> Result<Self, Unread> {
         let body = json(body)?;
         let entries = body.get("deployments").and_then(Value::as_array);
         let entries = entries.ok_or(Unread::Odd("JSON without `deployments`"))?;
@@ -172,7 +172,7 @@ impl fmt::Debug for Stopper {
 }
 
 /// True where a 400 is about deployments, not about bulk changes as such.
-fn is_about_entries(answer: &Answer, batch: &StopBatch) -> bool {
+fn is_about_entries(answer: &ErrorResponse, batch: &StopBatch) -> bool {
     let names_one = |message: &String| batch.ids().iter().any(|id| message.contains(id.as_str()));
     answer.is_about_status() || answer.message.as_ref().is_some_and(names_one)
 }
@@ -193,9 +193,9 @@ fn accepted(reply: &Reply, id: &DeploymentId) -> Result<(), Unread> {
     if is_ours && !has_error { Ok(()) } else { Err(Unread::Odd("not an acceptance of this stop")) }
 }
 
-fn entry_error(error: &Value, id: &DeploymentId, asked: &Asked) -> Error {
-    let answer = Answer::of_error(error);
-    let asked = Box::new(Asked { path: format!("{}/{id}", asked.path), ..asked.clone() });
+fn entry_error(error: &Value, id: &DeploymentId, asked: &CallName) -> Error {
+    let answer = ErrorResponse::of_error(error);
+    let asked = Box::new(CallName { path: format!("{}/{id}", asked.path), ..asked.clone() });
     if answer.is_not_found() {
         Error::NotFound { asked, answer: answer.into() }
     } else {

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Client;
 use tokio::sync::Mutex;
 
-use crate::aicore::error::{Answer, Asked, Error, Refusal, Trouble};
+use crate::aicore::error::{CallName, Error, ErrorResponse, NoAnswer, Refusal};
 use crate::aicore::key::{KeyError, KeyFault, KeySource, ServiceKey};
 use crate::aicore::oauth::{Denied, Token, ask, token_client};
 use crate::aicore::retry::{ATTEMPTS, backoff};
@@ -20,7 +20,7 @@ const AFTER_TROUBLE: TimeDelta = TimeDelta::seconds(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Gives out tokens.
-pub(super) struct Tokens {
+pub(super) struct TokenSource {
     source: KeySource,
     clock: Clock,
     limit: Duration,
@@ -37,7 +37,7 @@ struct State {
     failed: Option<(DateTime<Utc>, Error)>,
 }
 
-impl Tokens {
+impl TokenSource {
     /// Tokens for `key`, which came from `source`. `limit` is the time one attempt may take.
     pub(super) fn new(source: KeySource, key: ServiceKey, clock: Clock, limit: Duration) -> Result<Self, KeyError> {
         let client = token_client(&key).map_err(|fault| KeyError { place: source.clone(), fault })?;
@@ -59,7 +59,7 @@ impl Tokens {
     }
 
     /// AI Core did not take number `serial` either, although it was new: the credentials are no good.
-    pub(super) async fn rejected(&self, serial: u64, asked: Asked, answer: Answer) -> Error {
+    pub(super) async fn rejected(&self, serial: u64, asked: CallName, answer: ErrorResponse) -> Error {
         let mut state = self.state.lock().await;
         let error = self.auth(Refusal::Api { asked, answer });
         if state.serial == serial {
@@ -117,7 +117,7 @@ impl Tokens {
         }
         ask(&state.client, &state.key, self.limit, self.clock.now()).await.map_err(|denied| match denied {
             Denied::Credentials(refusal) => (self.auth(refusal), Duration::ZERO),
-            Denied::Trouble(trouble, pause) => (no_token(state, attempt, trouble), pause.unwrap_or_default()),
+            Denied::NoAnswer(trouble, pause) => (no_token(state, attempt, trouble), pause.unwrap_or_default()),
         })
     }
 
@@ -159,6 +159,6 @@ impl Tokens {
     }
 }
 
-fn no_token(state: &State, attempts: u32, trouble: Trouble) -> Error {
+fn no_token(state: &State, attempts: u32, trouble: NoAnswer) -> Error {
     Error::Token { host: state.key.token_host().to_owned(), attempts, trouble: trouble.into() }
 }

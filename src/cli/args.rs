@@ -84,7 +84,7 @@ pub enum Command {
     Fire(Fire),
     /// Say "not tonight": add, list or remove holds
     #[command(subcommand)]
-    Hold(Hold),
+    Hold(HoldCommand),
     /// Show runs and what became of each deployment
     History(History),
     /// Report the avoided costs of a period
@@ -94,13 +94,13 @@ pub enum Command {
     Mail(Mail),
     /// Back up the ledger, put a backup in its place, check it, or trust the clock again
     #[command(subcommand)]
-    Ledger(Ledger),
+    Ledger(LedgerCommand),
     /// Run your rules against the simulator through days of virtual time, in seconds
     Rehearse(Rehearse),
     /// Rehearse a week on a built-in tenant: no account, no configuration, no network
     Demo(Demo),
     /// Serve a simulated AI Core over HTTP
-    Simulator(Simulator),
+    Simulator(SimulatorArgs),
     /// Print a completion script
     Completions {
         /// For this shell
@@ -201,7 +201,7 @@ pub struct Fire {
 
 /// `hold`
 #[derive(Debug, Subcommand)]
-pub enum Hold {
+pub enum HoldCommand {
     /// Keep something on until an instant
     Add(HoldAdd),
     /// Show the holds in force
@@ -308,7 +308,7 @@ pub enum Mail {
 
 /// `ledger`
 #[derive(Debug, Subcommand)]
-pub enum Ledger {
+pub enum LedgerCommand {
     /// Write a consistent copy, beside a running daemon
     Backup {
         /// The copy; must not exist, or `-` for standard output
@@ -359,7 +359,7 @@ pub struct Demo {
 
 /// `simulator`
 #[derive(Debug, Args)]
-pub struct Simulator {
+pub struct SimulatorArgs {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     pub listen: SocketAddr,

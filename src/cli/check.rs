@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::cli::args::Check;
 use crate::cli::check_online::{self, Sight};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::{Session, oddities, output};
-use crate::config::{self, Config, Days, Fault, Faults, Warning};
-use crate::domain::calendar::{Effect, Touched, overlap, touched};
+use crate::config::{self, Config, ConfigFault, Days, Faults, Warning};
+use crate::domain::calendar::{ClockChange, Touched, overlap, touched};
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
 use crate::domain::locale::Locale;
@@ -67,7 +67,7 @@ impl Odd {
     }
 }
 
-pub async fn check(session: &Session, args: &Check) -> Result<Exit, Failure> {
+pub async fn check(session: &Session, args: &Check) -> Result<Exit, CommandError> {
     let (config, warnings) = match load(session, args) {
         Ok(loaded) => loaded,
         Err(faults) => {
@@ -110,7 +110,7 @@ pub async fn check(session: &Session, args: &Check) -> Result<Exit, Failure> {
     }
     if args.strict && !odd.is_empty() {
         let count = if odd.len() == 1 { "1 warning".to_owned() } else { format!("{} warnings", odd.len()) };
-        return Err(Failure::Missing(format!("{count}, and with `--strict` there must be none")));
+        return Err(CommandError::Missing(format!("{count}, and with `--strict` there must be none")));
     }
     Ok(if sight.is_some_and(|sight| sight.mail_failed()) { Exit::Problem } else { Exit::Well })
 }
@@ -120,7 +120,7 @@ fn load(session: &Session, args: &Check) -> Result<(Config, Vec<Warning>), Fault
     if args.no_secrets { config::load_without_secrets(&path) } else { config::load(&path) }
 }
 
-fn json_fault(fault: &Fault) -> Value {
+fn json_fault(fault: &ConfigFault) -> Value {
     json!({
         "path": fault.path, "line": fault.line, "column": fault.column, "key": fault.key, "message": fault.message,
         "hint": fault.hint, "severity": "fault",
@@ -299,10 +299,12 @@ fn sentence(name: &str, touched: &Touched, rule: &Rule) -> String {
     };
     let wall = touched.wall.format("%Y-%m-%d %H:%M");
     match &touched.effect {
-        Effect::Moved(at) => format!("`{name}` at {wall} falls in a clock change and happens at {}", local(at)),
-        Effect::LeftOut => format!("`{name}` at {wall} falls in a clock change and does not happen"),
-        Effect::Once(at) => format!("`{name}` at {wall} comes twice and happens the first time only, at {}", local(at)),
-        Effect::Twice(first, second) => {
+        ClockChange::Moved(at) => format!("`{name}` at {wall} falls in a clock change and happens at {}", local(at)),
+        ClockChange::LeftOut => format!("`{name}` at {wall} falls in a clock change and does not happen"),
+        ClockChange::Once(at) => {
+            format!("`{name}` at {wall} comes twice and happens the first time only, at {}", local(at))
+        }
+        ClockChange::Twice(first, second) => {
             format!("`{name}` at {wall} comes twice and happens twice, at {} and {}", local(first), local(second))
         }
     }

@@ -8,20 +8,20 @@ use serde_json::{Value, json};
 
 use crate::aicore::{Error, Options, Reader, ServiceKey};
 use crate::cli::Session;
-use crate::cli::exit::Failure;
+use crate::cli::exit::CommandError;
 use crate::config::{Config, Connection};
-use crate::domain::coverage::{Coverage, Pattern, full_key};
+use crate::domain::coverage::{Coverage, ExclusionPattern, full_key};
 use crate::domain::deployment::Group;
 use crate::domain::hold::{Hold, OptOut, opt_out};
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::instant::rfc3339;
 use crate::domain::money::Charge;
-use crate::domain::plan::{Decision, Question};
+use crate::domain::plan::{Decision, DecisionContext};
 use crate::domain::rule::Rule;
 use crate::executor::survey::Surveyor;
 use crate::ledger::Ledger;
 use crate::mail::settings::{Delivery, Security};
-use crate::mail::transport::Session as MailSession;
+use crate::mail::transport::SmtpSession;
 use crate::report::clean::shorten;
 
 /// Lists asked for at once.
@@ -63,7 +63,7 @@ struct MailSight {
 }
 
 /// Looks at every connection, every rule and the mail server.
-pub async fn look(session: &Session, config: &Config, now: DateTime<Utc>) -> Result<Sight, Failure> {
+pub async fn look(session: &Session, config: &Config, now: DateTime<Utc>) -> Result<Sight, CommandError> {
     let mut sight = Sight::default();
     let holds = match Ledger::open_to_read(&config.state_dir)? {
         Some(ledger) => ledger.read(move |tx| tx.holds(now)).await?,
@@ -83,7 +83,7 @@ pub async fn look(session: &Session, config: &Config, now: DateTime<Utc>) -> Res
         }
         all_groups.extend(groups.unwrap_or_default());
     }
-    let idle: Vec<Pattern<'_>> = protects.idle().filter(|pattern| judged.can_judge(pattern)).collect();
+    let idle: Vec<ExclusionPattern<'_>> = protects.idle().filter(|pattern| judged.can_judge(pattern)).collect();
     for pattern in idle {
         let hint = label_hint(&pattern, &all_groups);
         sight.warn(None, format!("`[protect]`: {pattern} covers nothing on this tenant, so it protects nothing{hint}"));
@@ -133,7 +133,7 @@ impl Judged {
         }
     }
 
-    fn can_judge(&self, pattern: &Pattern<'_>) -> bool {
+    fn can_judge(&self, pattern: &ExclusionPattern<'_>) -> bool {
         if pattern.is_of_group() { self.groups } else { self.deployments }
     }
 }
@@ -147,7 +147,7 @@ impl Sight {
         &mut self,
         session: &Session,
         connection: &Connection,
-    ) -> Result<(Reader, Option<Vec<Group>>), Failure> {
+    ) -> Result<(Reader, Option<Vec<Group>>), CommandError> {
         let options = Options { clock: session.clock.clone(), ..Options::default() };
         let reader = Reader::connect(connection.key.clone(), options)?;
         let key = ServiceKey::load(&connection.key).map_err(Error::from)?;
@@ -181,9 +181,9 @@ impl Sight {
         config: &Config,
         rule: &Rule,
         seen: &Seen<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         let Config { protect, prices, .. } = config;
-        let question = Question { rule, protect, holds: seen.holds, scheduled: seen.now, now: seen.now };
+        let question = DecisionContext { rule, protect, holds: seen.holds, scheduled: seen.now, now: seen.now };
         let surveyor = Surveyor { reader: seen.reader, clock: &session.clock, prices, question };
         let mut excludes = Coverage::of(&rule.exclude);
         seen.groups.into_iter().flatten().for_each(|group| excludes.meet_group(group));
@@ -239,7 +239,7 @@ impl Sight {
         }
         for (key, value) in &rule.select.labels {
             if !groups.iter().any(|group| group.labels.get(key) == Some(value)) {
-                let pattern = Pattern::Label(key, value);
+                let pattern = ExclusionPattern::Label(key, value);
                 let hint = label_hint(&pattern, groups);
                 self.warn(Some(&rule.name), format!("`[rule.select]`: no resource group has the {pattern}{hint}"));
             }
@@ -313,7 +313,7 @@ async fn look_at_mail(config: &Config) -> Option<MailSight> {
         Security::StartTls => "over STARTTLS",
         Security::None => "in clear on this machine",
     };
-    let error = match MailSession::open(server).await {
+    let error = match SmtpSession::open(server).await {
         Ok(conversation) => {
             conversation.close().await;
             None
@@ -328,7 +328,7 @@ async fn look_at_mail(config: &Config) -> Option<MailSight> {
 }
 
 /// The key that was probably meant, where it was written without its prefix.
-fn label_hint(pattern: &Pattern<'_>, groups: &[Group]) -> String {
-    let Pattern::Label(key, _) = pattern else { return String::new() };
+fn label_hint(pattern: &ExclusionPattern<'_>, groups: &[Group]) -> String {
+    let ExclusionPattern::Label(key, _) = pattern else { return String::new() };
     full_key(groups, key).map_or_else(String::new, |full| format!("; groups carry `{}`: write that", shorten(full, 80)))
 }

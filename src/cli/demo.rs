@@ -1,12 +1,12 @@
 //! `offhours demo`: a week on a built-in tenant, in seconds.
 
 use crate::cli::args::Demo;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::rehearse::perform;
 use crate::cli::{Session, output};
 use crate::rehearsal::demo;
 
-pub fn demo(session: &Session, args: &Demo) -> Result<Exit, Failure> {
+pub fn demo(session: &Session, args: &Demo) -> Result<Exit, CommandError> {
     let rehearsal = demo::prepare(&args.output)?;
     let opening = "Rehearsing a week on a built-in tenant whose prices are made up; the clock is virtual.";
     let ended = perform(session, rehearsal, opening)?;

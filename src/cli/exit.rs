@@ -42,7 +42,7 @@ impl From<Exit> for ExitCode {
 
 /// Why a command could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum CommandError {
     /// Faults in the user's files.
     #[error("{0}")]
     Config(#[from] Faults),
@@ -93,7 +93,7 @@ pub enum Failure {
     },
 }
 
-impl From<DaemonError> for Failure {
+impl From<DaemonError> for CommandError {
     fn from(error: DaemonError) -> Self {
         match error {
             DaemonError::Ledger(error) => Self::Ledger(error),
@@ -102,7 +102,7 @@ impl From<DaemonError> for Failure {
     }
 }
 
-impl From<FireError> for Failure {
+impl From<FireError> for CommandError {
     fn from(error: FireError) -> Self {
         match error {
             FireError::Ledger(error) => Self::Ledger(error),
@@ -111,7 +111,7 @@ impl From<FireError> for Failure {
     }
 }
 
-impl From<RehearsalError> for Failure {
+impl From<RehearsalError> for CommandError {
     fn from(error: RehearsalError) -> Self {
         match error {
             RehearsalError::Ledger(error) => Self::Ledger(error),
@@ -121,7 +121,7 @@ impl From<RehearsalError> for Failure {
     }
 }
 
-impl From<DemoError> for Failure {
+impl From<DemoError> for CommandError {
     fn from(error: DemoError) -> Self {
         match error {
             DemoError::Rehearsal(error) => error.into(),
@@ -132,7 +132,7 @@ impl From<DemoError> for Failure {
     }
 }
 
-impl Failure {
+impl CommandError {
     /// A value on the command line that means nothing.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::Usage { message: message.into(), hint: None }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::cli::args::Explain;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::plan::per_hour;
 use crate::cli::sighting::{self, Sighting, Sightings};
 use crate::cli::when::Direction;
@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::domain::hold::Hold;
 use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
-use crate::domain::plan::{Decision, Question};
+use crate::domain::plan::{Decision, DecisionContext};
 use crate::domain::reason::Reason;
 use crate::domain::rule::Rule;
 use crate::executor::survey::labelled;
@@ -27,13 +27,13 @@ use crate::report::form::Form;
 /// Deployments of one name whose past is told, the newest first.
 const MOST_OF_A_NAME: u32 = 5;
 
-pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure> {
+pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, CommandError> {
     let outline = session.outline()?;
     let config = outline.for_reading();
     let wanted = args.deployment.as_str();
     if !wanted.contains(char::is_alphanumeric) {
         let message = format!("`{}` is neither a deployment's id nor a configuration's name", wanted.escape_debug());
-        return Err(Failure::usage(message));
+        return Err(CommandError::usage(message));
     }
     let at = match &args.at {
         Some(text) => when::instant(text, config.zone.as_ref(), session.now(), Direction::Future)?,
@@ -43,7 +43,7 @@ pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, Failure>
         let mut ids = ids_in_ledger(config, wanted, at).await?;
         ids.truncate(1);
         let id = ids.pop().map_or_else(|| DeploymentId::new(wanted), Ok);
-        past::explain(session, config, &id.map_err(|error| Failure::usage(error.to_string()))?, at).await?;
+        past::explain(session, config, &id.map_err(|error| CommandError::usage(error.to_string()))?, at).await?;
         return Ok(Exit::Well);
     }
     let sightings = match sighting::everywhere(session, config, wanted).await {
@@ -82,7 +82,7 @@ async fn text(
     sightings: &Sightings,
     holds: &[Hold],
     at: DateTime<Utc>,
-) -> Result<String, Failure> {
+) -> Result<String, CommandError> {
     let zone = config.zone_or_utc();
     let form = Form { locale: config.locale(), zone: &zone };
     let mut text = String::new();
@@ -121,7 +121,7 @@ fn head(sighting: &Sighting, form: &Form<'_>) -> String {
 }
 
 /// What the ledger knows of these deployments.
-async fn before(config: &Config, ids: &[DeploymentId], at: DateTime<Utc>) -> Result<String, Failure> {
+async fn before(config: &Config, ids: &[DeploymentId], at: DateTime<Utc>) -> Result<String, CommandError> {
     let mut text = String::new();
     for id in ids {
         let (traces, counted) = past::traces(config, id, at).await?;
@@ -136,7 +136,7 @@ async fn before(config: &Config, ids: &[DeploymentId], at: DateTime<Utc>) -> Res
 }
 
 /// The deployments that the ledger knows by this id or name.
-async fn ids_in_ledger(config: &Config, wanted: &str, at: DateTime<Utc>) -> Result<Vec<DeploymentId>, Failure> {
+async fn ids_in_ledger(config: &Config, wanted: &str, at: DateTime<Utc>) -> Result<Vec<DeploymentId>, CommandError> {
     let wanted = wanted.to_owned();
     match Ledger::open_to_read(&config.state_dir)? {
         Some(ledger) => Ok(ledger.read(move |tx| tx.ids_of(&wanted, at, MOST_OF_A_NAME)).await?),
@@ -164,7 +164,7 @@ fn said_of<'a>(config: &'a Config, sighting: &'a Sighting, holds: &[Hold], at: D
         let (decision, only_now) = match group {
             Ok(group) => {
                 let decide = |at| {
-                    let question = Question { rule, protect: &config.protect, holds, scheduled: at, now: at };
+                    let question = DecisionContext { rule, protect: &config.protect, holds, scheduled: at, now: at };
                     question.decide(&group, deployment)
                 };
                 let (now, then) = (decide(at), next.map(decide));

@@ -5,9 +5,9 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::Arc;
 
 use crate::cli::args::Fire;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::plan::RuleSurvey;
-use crate::cli::progress::Progress;
+use crate::cli::progress::ProgressLine;
 use crate::cli::run::executor;
 use crate::cli::{Session, output, rules};
 use crate::config::Config;
@@ -20,9 +20,9 @@ use crate::host::signals::Signals;
 use crate::ledger::Ledger;
 use crate::mailer::Mailer;
 use crate::report::form::plural;
-use crate::report::{self, Context, JsonWriter};
+use crate::report::{self, JsonWriter, ReportContext};
 
-pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
+pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, CommandError> {
     let mut config = session.config()?;
     let mut rule = rules::find(&config, &args.rule)?;
     let has_person = io::stdin().is_terminal() && io::stderr().is_terminal();
@@ -36,13 +36,13 @@ pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
     let ledger = Ledger::open(&config.state_dir)?;
     let (executor, _lock) = executor(session, config, ledger)?;
 
-    let mut signals = Signals::listen().map_err(Failure::io("signals cannot be listened to"))?;
+    let mut signals = Signals::listen().map_err(CommandError::io("signals cannot be listened to"))?;
     let shutdown = executor.shutdown.clone();
     let listener = tokio::spawn(async move {
         signals.next().await;
         shutdown.cancel();
     });
-    let progress = Progress::start(&args.rule);
+    let progress = ProgressLine::start(&args.rule);
     let run = executor.fire(&rule, progress.observer()).await;
     drop(progress);
     let run = run?;
@@ -52,7 +52,7 @@ pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
         output::judge(json.finish())?;
     } else {
         let locale = executor.config.locale();
-        let context = Context::new(locale, &rule.schedule.zone, session.now());
+        let context = ReportContext::new(locale, &rule.schedule.zone, session.now());
         output::print(&report::run_summary(&run, &context, output::screen()))?;
     }
     if let Some(settings) = &executor.config.mail {
@@ -70,13 +70,13 @@ pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, Failure> {
 
 /// Shows the plan and asks. The ids that may be stopped, or none where the answer is no. Where the run would be blocked,
 /// or would stop nothing, there is nothing to ask.
-async fn ask(session: &Session, config: &Config, rule: &Rule) -> Result<Option<BTreeSet<DeploymentId>>, Failure> {
+async fn ask(session: &Session, config: &Config, rule: &Rule) -> Result<Option<BTreeSet<DeploymentId>>, CommandError> {
     let now = session.now();
     let plan = RuleSurvey::open(session, config, now).await?.shown(rule).await?;
     // Beside the question, on standard error: standard output belongs to the run.
     let mut out = io::stderr();
     let text = plan.text(rule, now, config.locale(), output::screen_of(&out));
-    let failed = Failure::io("the question cannot be asked");
+    let failed = CommandError::io("the question cannot be asked");
     if let Err(error) = out.write_all(text.as_bytes()) {
         return Err(failed(error));
     }

@@ -6,41 +6,41 @@ use std::ops::ControlFlow;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cli::args::History;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::when::Direction;
 use crate::cli::{Session, output, rules, when};
 use crate::config::Config;
 use crate::domain::id::{DeploymentId, RuleName};
-use crate::domain::run::{Firing, LeftOut, Row, Run};
+use crate::domain::run::{DeploymentResult, Firing, LeftOut, Run};
 use crate::domain::visit::{Kept, RunVisitor};
 use crate::ledger::overview::RunHead;
-use crate::ledger::runs::Filter;
+use crate::ledger::runs::RunFilter;
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::report::clean::clean;
 use crate::report::form::Form;
-use crate::report::grid::{Field, Grid};
+use crate::report::grid::{Grid, GridCell};
 use crate::report::table::outcome_tone;
-use crate::report::{Context, HistoryTable, JsonWriter, run_detail};
+use crate::report::{HistoryTable, JsonWriter, ReportContext, run_detail};
 
 /// How far back runs are shown where nothing is said.
 const DEFAULT_SPAN: TimeDelta = TimeDelta::days(7);
 
-pub async fn history(session: &Session, args: &History) -> Result<Exit, Failure> {
+pub async fn history(session: &Session, args: &History) -> Result<Exit, CommandError> {
     let outline = session.outline_without_secrets()?;
     let config = outline.for_reading();
     let since =
         args.since.as_ref().map(|text| when::instant(text, config.zone.as_ref(), session.now(), Direction::Past));
     let since = since.transpose()?;
-    let rule = args.rule.as_deref().map(RuleName::new).transpose().map_err(|e| Failure::usage(e.to_string()))?;
+    let rule = args.rule.as_deref().map(RuleName::new).transpose().map_err(|e| CommandError::usage(e.to_string()))?;
     if let Some(firing) = &args.firing {
         return of_firing(session, config, firing).await;
     }
     if let Some(id) = &args.deployment {
-        let id = DeploymentId::new(id.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
-        return of_deployment(session, config, id, Filter { since, before: None, rule }).await;
+        let id = DeploymentId::new(id.as_str()).map_err(|error| CommandError::usage(error.to_string()))?;
+        return of_deployment(session, config, id, RunFilter { since, before: None, rule }).await;
     }
     let since = since.unwrap_or(session.now() - DEFAULT_SPAN);
-    let filter = Filter { since: Some(since), before: None, rule: rule.clone() };
+    let filter = RunFilter { since: Some(since), before: None, rule: rule.clone() };
     let ledger = Ledger::open_to_read(&config.state_dir)?;
     let found = match (ledger, session.json) {
         (Some(ledger), true) => print_json(&ledger, filter).await?,
@@ -74,7 +74,7 @@ async fn under_way(config: &Config, rule: Option<&RuleName>, form: &Form<'_>) ->
 }
 
 /// What cannot be printed is in the inner result.
-async fn print_json(ledger: &Ledger, filter: Filter) -> Result<io::Result<bool>, LedgerError> {
+async fn print_json(ledger: &Ledger, filter: RunFilter) -> Result<io::Result<bool>, LedgerError> {
     let print = move |tx: &Tx<'_>| {
         let mut json = JsonWriter::runs(output::stdout());
         tx.each_run(&filter, &mut json)?;
@@ -86,13 +86,13 @@ async fn print_json(ledger: &Ledger, filter: Filter) -> Result<io::Result<bool>,
 /// False where there is nothing to print.
 async fn print_table(
     ledger: &Ledger,
-    filter: Filter,
+    filter: RunFilter,
     config: &Config,
     now: DateTime<Utc>,
 ) -> Result<io::Result<bool>, LedgerError> {
     let (locale, zone) = (config.locale(), config.zone_or_utc());
     let print = move |tx: &Tx<'_>| {
-        let mut table = HistoryTable::new(output::stdout(), Context::new(locale, &zone, now), output::screen());
+        let mut table = HistoryTable::new(output::stdout(), ReportContext::new(locale, &zone, now), output::screen());
         tx.each_run(&filter, &mut table)?;
         Ok(table.finish())
     };
@@ -100,9 +100,9 @@ async fn print_table(
 }
 
 /// One run, named `rule@time`, or by its rule alone: the newest.
-async fn of_firing(session: &Session, config: &Config, text: &str) -> Result<Exit, Failure> {
+async fn of_firing(session: &Session, config: &Config, text: &str) -> Result<Exit, CommandError> {
     let (name, at) = text.split_once('@').map_or((text, None), |(name, at)| (name, Some(at)));
-    let rule = RuleName::new(name).map_err(|error| Failure::usage(error.to_string()))?;
+    let rule = RuleName::new(name).map_err(|error| CommandError::usage(error.to_string()))?;
     // A rule that is no longer configured has a past all the same.
     let rules = config.rules.iter().find(|known| known.name == rule);
     let zone = rules.map_or_else(|| config.zone_or_utc(), |rule| rule.schedule.zone.clone());
@@ -134,13 +134,13 @@ async fn of_firing(session: &Session, config: &Config, text: &str) -> Result<Exi
         let _ = run.tell(&mut json);
         output::judge(json.finish())?;
     } else {
-        let context = Context::new(config.locale(), &zone, session.now());
+        let context = ReportContext::new(config.locale(), &zone, session.now());
         output::print(&run_detail(&run, &context, output::screen()))?;
     }
     Ok(Exit::Well)
 }
 
-fn no_run(config: &Config, name: &str, at: Option<DateTime<Utc>>, rule: &RuleName) -> Failure {
+fn no_run(config: &Config, name: &str, at: Option<DateTime<Utc>>, rule: &RuleName) -> CommandError {
     let message = match at {
         Some(at) => format!("there is no run {}", Firing { rule: rule.clone(), at }),
         None => match rules::find(config, name) {
@@ -148,11 +148,16 @@ fn no_run(config: &Config, name: &str, at: Option<DateTime<Utc>>, rule: &RuleNam
             Ok(_) => format!("the rule `{name}` has not run yet"),
         },
     };
-    Failure::Usage { message, hint: Some(format!("`offhours history --rule {name} --json` names each `firing`")) }
+    CommandError::Usage { message, hint: Some(format!("`offhours history --rule {name} --json` names each `firing`")) }
 }
 
 /// What became of one deployment in the runs that met it.
-async fn of_deployment(session: &Session, config: &Config, id: DeploymentId, filter: Filter) -> Result<Exit, Failure> {
+async fn of_deployment(
+    session: &Session,
+    config: &Config,
+    id: DeploymentId,
+    filter: RunFilter,
+) -> Result<Exit, CommandError> {
     let (wanted, json) = (id.clone(), session.json);
     let read = move |tx: &Tx<'_>| {
         let mut met = Met { id: wanted, row: None, runs: Vec::new() };
@@ -185,7 +190,7 @@ fn table_of(runs: &[Run], config: &Config) -> String {
             run.firing.rule.to_string().into(),
             clean(row.resource_group.as_str()).into(),
             clean(row.configuration()).into(),
-            Field::new(row.outcome.as_str(), outcome_tone(row.outcome)),
+            GridCell::new(row.outcome.as_str(), outcome_tone(row.outcome)),
             row.confirmed_at.map_or_else(String::new, |at| form.stamp(at)).into(),
             clean(&row.why(&form.instants())).into(),
         ]);
@@ -197,12 +202,12 @@ fn table_of(runs: &[Run], config: &Config) -> String {
 /// Keeps the runs that met one deployment, with nothing but its row.
 struct Met {
     id: DeploymentId,
-    row: Option<Row>,
+    row: Option<DeploymentResult>,
     runs: Vec<Run>,
 }
 
 impl RunVisitor for Met {
-    fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
+    fn row(&mut self, _: &Run, row: &DeploymentResult) -> ControlFlow<()> {
         if row.id == self.id {
             self.row = Some(row.clone());
         }

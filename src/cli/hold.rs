@@ -4,13 +4,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::cli::args::{Hold, HoldAdd};
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::hold_answer::Answer;
-use crate::cli::hold_effect::{Effect, effect};
+use crate::cli::args::{HoldAdd, HoldCommand};
+use crate::cli::exit::{CommandError, Exit};
+use crate::cli::hold_answer::HoldAnswer;
+use crate::cli::hold_effect::{HoldEffect, effect};
 use crate::cli::{Session, output, when};
 use crate::config::{Outline, nearest};
-use crate::domain::hold::{Hold as DomainHold, LONG, Target};
+use crate::domain::hold::{Hold as DomainHold, HoldTarget, LONG};
 use crate::domain::id::{BadId, DeploymentId, ResourceGroup, RuleName};
 use crate::domain::instant::rfc3339;
 use crate::ledger::Ledger;
@@ -25,15 +25,15 @@ const LONGEST: TimeDelta = TimeDelta::days(366);
 const FOR_GOOD: &str =
     "`[rule.exclude]`, or the label `ext.ai.sap.com/offhours = \"keep\"`, keep something on for good";
 
-pub async fn hold(session: &Session, command: Hold) -> Result<Exit, Failure> {
+pub async fn hold(session: &Session, command: HoldCommand) -> Result<Exit, CommandError> {
     match command {
-        Hold::Add(args) => add(session, &session.outline()?, args).await,
-        Hold::List => list(session, &session.outline_without_secrets()?).await,
-        Hold::Remove { id } => remove(session, &session.outline_without_secrets()?, id).await,
+        HoldCommand::Add(args) => add(session, &session.outline()?, args).await,
+        HoldCommand::List => list(session, &session.outline_without_secrets()?).await,
+        HoldCommand::Remove { id } => remove(session, &session.outline_without_secrets()?, id).await,
     }
 }
 
-async fn add(session: &Session, outline: &Outline, args: HoldAdd) -> Result<Exit, Failure> {
+async fn add(session: &Session, outline: &Outline, args: HoldAdd) -> Result<Exit, CommandError> {
     let now = session.now();
     let hold = asked_for(outline, &args, now)?;
     let ledger = Ledger::open_existing(outline.state_dir())?;
@@ -46,7 +46,7 @@ async fn add(session: &Session, outline: &Outline, args: HoldAdd) -> Result<Exit
         ledger.write(move |tx| tx.add_hold(&written.target, written.until, &written.reason, &written.by, now)).await?;
     let hold = DomainHold { id, ..hold };
     let answer =
-        Answer { hold: &hold, effect: &effect, daemon: daemon(ledger.directory()), ledger: ledger.directory() };
+        HoldAnswer { hold: &hold, effect: &effect, daemon: daemon(ledger.directory()), ledger: ledger.directory() };
     if session.json {
         output::print_json(&answer.json(json_hold(&hold)))?;
     } else {
@@ -57,48 +57,48 @@ async fn add(session: &Session, outline: &Outline, args: HoldAdd) -> Result<Exit
 }
 
 /// The hold that `args` describe, without a number.
-fn asked_for(outline: &Outline, args: &HoldAdd, now: DateTime<Utc>) -> Result<DomainHold, Failure> {
+fn asked_for(outline: &Outline, args: &HoldAdd, now: DateTime<Utc>) -> Result<DomainHold, CommandError> {
     let target = target(outline, args)?;
     let until = when::end_of_hold(&args.until, outline.zone(), now)?;
     if until <= now {
-        return Err(Failure::usage(format!("the hold would end at {}, which is over", rfc3339(until))));
+        return Err(CommandError::usage(format!("the hold would end at {}, which is over", rfc3339(until))));
     }
     if until - now > LONGEST {
-        return Err(Failure::Usage {
+        return Err(CommandError::Usage {
             message: format!("a hold lasts a year at most, and this one until {}", rfc3339(until)),
             hint: Some(FOR_GOOD.to_owned()),
         });
     }
     if until - now > LONG && !args.long {
-        return Err(Failure::Usage {
+        return Err(CommandError::Usage {
             message: format!("the hold would last {} days, until {}", (until - now).num_days(), rfc3339(until)),
             hint: Some(format!("add `--long` if that is meant; {FOR_GOOD}")),
         });
     }
     let reason = args.reason.trim().to_owned();
     if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
-        return Err(Failure::usage(format!("a hold needs a reason of at most {LONGEST_REASON} characters")));
+        return Err(CommandError::usage(format!("a hold needs a reason of at most {LONGEST_REASON} characters")));
     }
     let by = args.by.clone().unwrap_or_else(user).trim().to_owned();
     if by.is_empty() {
-        return Err(Failure::usage("a hold needs somebody who wants it: `--by NAME`"));
+        return Err(CommandError::usage("a hold needs somebody who wants it: `--by NAME`"));
     }
     Ok(DomainHold { id: 0, target, created_at: now, until, reason, by, removed_at: None })
 }
 
-fn unknown(target: &Target, effect: &Effect) -> Failure {
+fn unknown(target: &HoldTarget, effect: &HoldEffect) -> CommandError {
     let likely = match effect.option {
         Some(option) => Some(format!("{option} {}", shorten(target.name(), 80))),
         None => nearest(target.name(), effect.names.iter().map(String::as_str)).map(|known| shorten(known, 80)),
     };
     let likely = likely.map_or_else(String::new, |known| format!("did you mean `{known}`? "));
     let noun = match target {
-        Target::Deployment(_) => "deployment",
-        Target::ResourceGroup(_) => "resource group",
-        Target::Configuration(_) => "configuration",
-        Target::Rule(_) => "rule",
+        HoldTarget::Deployment(_) => "deployment",
+        HoldTarget::ResourceGroup(_) => "resource group",
+        HoldTarget::Configuration(_) => "configuration",
+        HoldTarget::Rule(_) => "rule",
     };
-    Failure::Usage {
+    CommandError::Usage {
         message: format!(
             "there is no {noun} `{}` where a rule looks, and no run has met one: nothing was held",
             shorten(target.name(), 80)
@@ -107,7 +107,7 @@ fn unknown(target: &Target, effect: &Effect) -> Failure {
     }
 }
 
-async fn list(session: &Session, outline: &Outline) -> Result<Exit, Failure> {
+async fn list(session: &Session, outline: &Outline) -> Result<Exit, CommandError> {
     let now = session.now();
     let holds = match Ledger::open_to_read(outline.state_dir())? {
         Some(ledger) => ledger.read(move |tx| tx.holds(now)).await?,
@@ -135,11 +135,11 @@ async fn list(session: &Session, outline: &Outline) -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
-async fn remove(session: &Session, outline: &Outline, id: i64) -> Result<Exit, Failure> {
+async fn remove(session: &Session, outline: &Outline, id: i64) -> Result<Exit, CommandError> {
     let now = session.now();
     let removed = Ledger::open_existing(outline.state_dir())?.write(move |tx| tx.remove_hold(id, now)).await?;
     if !removed {
-        return Err(Failure::Usage {
+        return Err(CommandError::Usage {
             message: format!("there is no hold {id} in force"),
             hint: Some("`offhours hold list` shows them".to_owned()),
         });
@@ -148,30 +148,32 @@ async fn remove(session: &Session, outline: &Outline, id: i64) -> Result<Exit, F
     Ok(Exit::Well)
 }
 
-fn target(outline: &Outline, args: &HoldAdd) -> Result<Target, Failure> {
-    let bad = |error: BadId| Failure::usage(error.to_string());
+fn target(outline: &Outline, args: &HoldAdd) -> Result<HoldTarget, CommandError> {
+    let bad = |error: BadId| CommandError::usage(error.to_string());
     if let Some(id) = &args.deployment {
-        return Ok(Target::Deployment(DeploymentId::new(id.as_str()).map_err(bad)?));
+        return Ok(HoldTarget::Deployment(DeploymentId::new(id.as_str()).map_err(bad)?));
     }
     if let Some(group) = &args.resource_group {
-        return Ok(Target::ResourceGroup(ResourceGroup::new(group.as_str()).map_err(bad)?));
+        return Ok(HoldTarget::ResourceGroup(ResourceGroup::new(group.as_str()).map_err(bad)?));
     }
     if let Some(name) = &args.configuration {
         // Everywhere else it would be a pattern; here it would match nothing, and nobody would know.
         if name.trim().is_empty() || name.contains(['*', '?']) {
             let shown = shorten(name, 80);
-            return Err(Failure::usage(format!("`{shown}` is no configuration: a hold names one, by its name or id")));
+            return Err(CommandError::usage(format!(
+                "`{shown}` is no configuration: a hold names one, by its name or id"
+            )));
         }
-        return Ok(Target::Configuration(name.clone()));
+        return Ok(HoldTarget::Configuration(name.clone()));
     }
     let rule = args.rule.as_deref().unwrap_or_default();
     if outline.disabled().iter().any(|disabled| disabled.as_str() == rule) {
-        return Err(Failure::Usage {
+        return Err(CommandError::Usage {
             message: format!("the rule `{rule}` is disabled: it stops nothing"),
             hint: Some("it has `enabled = false`".to_owned()),
         });
     }
-    Ok(Target::Rule(RuleName::new(rule).map_err(bad)?))
+    Ok(HoldTarget::Rule(RuleName::new(rule).map_err(bad)?))
 }
 
 /// Who types the command; where nobody says a name, the number of the user.

@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::cli::hold_effect::Effect;
+use crate::cli::hold_effect::HoldEffect;
 use crate::domain::avoided::Money;
 use crate::domain::hold::Hold;
 use crate::domain::instant::rfc3339;
@@ -19,16 +19,16 @@ use crate::report::form::{Form, plural};
 const MOST_NAMES: usize = 5;
 
 /// A hold that was taken.
-pub struct Answer<'a> {
+pub struct HoldAnswer<'a> {
     pub hold: &'a Hold,
-    pub effect: &'a Effect,
+    pub effect: &'a HoldEffect,
     /// Whether somebody reads the ledger it was written into.
     pub daemon: Option<Holder>,
     /// Where that is.
     pub ledger: &'a Path,
 }
 
-impl Answer<'_> {
+impl HoldAnswer<'_> {
     /// For people: what is held, what that changes, and what speaks against its having any effect.
     pub fn text(&self, form: &Form<'_>) -> String {
         let Self { hold, effect, .. } = self;

@@ -9,10 +9,10 @@ use crate::aicore::{Options, Reader};
 use crate::cli::Session;
 use crate::config::Outline;
 use crate::domain::agenda::fires_by;
-use crate::domain::hold::{Hold, Target};
+use crate::domain::hold::{Hold, HoldTarget};
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::kept_on::{KeptOn, windows_let_pass};
-use crate::domain::plan::{Decision, Planned, Question};
+use crate::domain::plan::{Decision, DecisionContext, Planned};
 use crate::domain::rule::{Mode, Rule};
 use crate::domain::schedule::OffWindow;
 use crate::executor::survey::{Surveyed, Surveyor};
@@ -27,7 +27,7 @@ const REMEMBERED: TimeDelta = TimeDelta::days(31);
 
 /// What a hold would do.
 #[derive(Debug, Default)]
-pub struct Effect {
+pub struct HoldEffect {
     /// What a rule would stop without it.
     pub kept: Vec<KeptOn>,
     /// The firings that it lets pass, in order: also those that are due or under way.
@@ -44,21 +44,27 @@ pub struct Effect {
     pub names: BTreeSet<String>,
 }
 
-impl Effect {
+impl HoldEffect {
     /// True where the hold's target was met.
-    pub fn knows(&self, target: &Target) -> bool {
+    pub fn knows(&self, target: &HoldTarget) -> bool {
         self.names.contains(target.name())
     }
 }
 
 /// Looks at what `hold` covers, as the rules and AI Core are now.
-pub async fn effect(session: &Session, outline: &Outline, ledger: &Ledger, hold: &Hold) -> Result<Effect, LedgerError> {
+pub async fn effect(
+    session: &Session,
+    outline: &Outline,
+    ledger: &Ledger,
+    hold: &Hold,
+) -> Result<HoldEffect, LedgerError> {
     let now = session.now();
     let (target, since) = (hold.target.clone(), now - REMEMBERED);
     let (names, open, cursors) =
         ledger.read(move |tx| Ok((tx.names_like(&target, since)?, tx.open_runs()?, tx.cursors()?))).await?;
-    let mut look = Look { session, outline, hold, now, open, cursors, found: Effect { names, ..Effect::default() } };
-    if let Target::Rule(_) = hold.target {
+    let mut look =
+        Look { session, outline, hold, now, open, cursors, found: HoldEffect { names, ..HoldEffect::default() } };
+    if let HoldTarget::Rule(_) = hold.target {
         look.found.names.extend(outline.rules().iter().map(|rule| rule.name.to_string()));
     }
     if outline.faults.is_some() {
@@ -79,7 +85,7 @@ struct Look<'a> {
     /// Runs that are not over, and how far each rule has been dealt with.
     open: Vec<OpenRun>,
     cursors: BTreeMap<RuleName, Cursor>,
-    found: Effect,
+    found: HoldEffect,
 }
 
 impl Look<'_> {
@@ -87,7 +93,7 @@ impl Look<'_> {
         let mut readers: BTreeMap<&ConnectionName, Option<Reader>> = BTreeMap::new();
         let outline = self.outline;
         for rule in outline.rules() {
-            if matches!(&self.hold.target, Target::Rule(name) if *name != rule.name) {
+            if matches!(&self.hold.target, HoldTarget::Rule(name) if *name != rule.name) {
                 continue;
             }
             let reader = readers.entry(&rule.connection).or_insert_with(|| self.connect(&rule.connection));
@@ -123,15 +129,16 @@ impl Look<'_> {
 
     async fn at_rule(&mut self, rule: &Rule, reader: &Reader) {
         let Some(next) = rule.schedule.next_firing(self.now) else { return };
-        let question = Question { rule, protect: self.outline.protect(), holds: &[], scheduled: next, now: next };
+        let question =
+            DecisionContext { rule, protect: self.outline.protect(), holds: &[], scheduled: next, now: next };
         let surveyor = Surveyor { reader, clock: &self.session.clock, prices: self.outline.prices(), question };
         let mut windows = windows_let_pass(&rule.schedule, self.now, self.hold.until);
         windows.splice(0..0, self.begun(rule));
         let observes = || format!("rule {} observes and stops nothing", rule.name);
-        if matches!(self.hold.target, Target::Rule(_)) && rule.mode == Mode::Observe {
+        if matches!(self.hold.target, HoldTarget::Rule(_)) && rule.mode == Mode::Observe {
             self.found.left_anyway.get_or_insert_with(observes);
         }
-        let mut concerned = matches!(self.hold.target, Target::Rule(_)) && rule.mode == Mode::Enforce;
+        let mut concerned = matches!(self.hold.target, HoldTarget::Rule(_)) && rule.mode == Mode::Enforce;
         let mut meet = |surveyed: Surveyed| {
             self.found.names.extend(name_of_group(&self.hold.target, &surveyed));
             for planned in surveyed.planned {
@@ -198,18 +205,18 @@ fn option_of(name: &str, planned: &Planned) -> Option<&'static str> {
     }
 }
 
-fn name_of_group(target: &Target, surveyed: &Surveyed) -> Option<String> {
-    matches!(target, Target::ResourceGroup(_)).then(|| surveyed.group.id.to_string())
+fn name_of_group(target: &HoldTarget, surveyed: &Surveyed) -> Option<String> {
+    matches!(target, HoldTarget::ResourceGroup(_)).then(|| surveyed.group.id.to_string())
 }
 
-fn names_of(target: &Target, planned: &Planned) -> Vec<String> {
+fn names_of(target: &HoldTarget, planned: &Planned) -> Vec<String> {
     let deployment = &planned.deployment;
     match target {
-        Target::Deployment(_) => vec![deployment.id.to_string()],
-        Target::Configuration(_) => {
+        HoldTarget::Deployment(_) => vec![deployment.id.to_string()],
+        HoldTarget::Configuration(_) => {
             let name = deployment.configuration_name.clone();
             name.into_iter().chain([deployment.configuration_id.clone()]).collect()
         }
-        Target::ResourceGroup(_) | Target::Rule(_) => Vec::new(),
+        HoldTarget::ResourceGroup(_) | HoldTarget::Rule(_) => Vec::new(),
     }
 }

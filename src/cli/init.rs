@@ -12,8 +12,8 @@ use secrecy::ExposeSecret;
 
 use crate::aicore::{KeySource, Options, Reader};
 use crate::cli::args::{Check, Init};
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::init_files::{KeyPlace, Tenant, main_file, rule_file};
+use crate::cli::exit::{CommandError, Exit};
+use crate::cli::init_files::{FoundTenant, KeyPlace, main_file, rule_file};
 use crate::cli::{Session, check, output};
 use crate::config::{self, FileKind};
 use crate::domain::money::InstanceTypes;
@@ -31,7 +31,7 @@ struct NewFile {
     mode: u32,
 }
 
-pub async fn init(session: &Session, args: &Init) -> Result<Exit, Failure> {
+pub async fn init(session: &Session, args: &Init) -> Result<Exit, CommandError> {
     let directory = match &args.directory {
         Some(directory) => directory.clone(),
         None if args.systemd => PathBuf::from(SERVICE),
@@ -41,13 +41,13 @@ pub async fn init(session: &Session, args: &Init) -> Result<Exit, Failure> {
     let tenant = look(session, source.clone()).await?;
     let files = files(&directory, args, &source, &tenant)?;
     if let Some(there) = files.iter().find(|file| file.path.symlink_metadata().is_ok()) {
-        return Err(Failure::Usage {
+        return Err(CommandError::Usage {
             message: format!("`{}` is there already, and nothing was written", there.path.display()),
             hint: Some("move it away, or name another directory with `--directory`".to_owned()),
         });
     }
     for file in &files {
-        file.write().map_err(Failure::io(format!("cannot write `{}`", file.path.display())))?;
+        file.write().map_err(CommandError::io(format!("cannot write `{}`", file.path.display())))?;
     }
     output::print(&said(&files, &tenant))?;
     let main = files[0].path.clone();
@@ -60,7 +60,7 @@ pub async fn init(session: &Session, args: &Init) -> Result<Exit, Failure> {
 }
 
 /// Reads what the tenant has: groups, how much runs in them, and on which plans.
-async fn look(session: &Session, source: KeySource) -> Result<Tenant, Failure> {
+async fn look(session: &Session, source: KeySource) -> Result<FoundTenant, CommandError> {
     let options = Options { clock: session.clock.clone(), ..Options::default() };
     let reader = Reader::connect(source, options)?;
     let mut running = BTreeMap::new();
@@ -77,11 +77,16 @@ async fn look(session: &Session, source: KeySource) -> Result<Tenant, Failure> {
     }
     let types: InstanceTypes = reader.instance_types().await.unwrap_or_default();
     plans.retain(|plan| !types.contains_key(plan));
-    Ok(Tenant { running, plans })
+    Ok(FoundTenant { running, plans })
 }
 
 /// What is to be written; offhours.toml first.
-fn files(directory: &Path, args: &Init, source: &KeySource, tenant: &Tenant) -> Result<Vec<NewFile>, Failure> {
+fn files(
+    directory: &Path,
+    args: &Init,
+    source: &KeySource,
+    tenant: &FoundTenant,
+) -> Result<Vec<NewFile>, CommandError> {
     let path = |name: &str| directory.join(name);
     let key = match (&args.key, args.systemd) {
         (_, true) => KeyPlace::Credential,
@@ -101,9 +106,9 @@ fn files(directory: &Path, args: &Init, source: &KeySource, tenant: &Tenant) -> 
     if args.systemd {
         let KeySource::Secret(secret) = source else {
             let hint = Some("the service reads a file: `offhours init --systemd --key dev.json`".to_owned());
-            return Err(Failure::Usage { message: "`--systemd` needs `--key`".to_owned(), hint });
+            return Err(CommandError::Usage { message: "`--systemd` needs `--key`".to_owned(), hint });
         };
-        let json = secret.read().map_err(|error| Failure::Missing(error.to_string()))?;
+        let json = secret.read().map_err(|error| CommandError::Missing(error.to_string()))?;
         files.push(NewFile { path: path(SERVICE_KEY), text: json.expose_secret().to_owned(), mode: 0o600 });
         // The unit loads it, be it empty; without a file it would not start.
         files.push(NewFile { path: path(SMTP_PASSWORD), text: String::new(), mode: 0o600 });
@@ -133,7 +138,7 @@ impl NewFile {
     }
 }
 
-fn said(files: &[NewFile], tenant: &Tenant) -> String {
+fn said(files: &[NewFile], tenant: &FoundTenant) -> String {
     let (groups, running) = (tenant.running.len(), tenant.running.values().sum::<usize>());
     let mut text = format!("The tenant has {groups} resource groups, in which {running} deployments run.\nWritten:\n");
     for file in files {

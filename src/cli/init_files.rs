@@ -23,14 +23,14 @@ pub enum KeyPlace {
 
 /// What a tenant shows.
 #[derive(Debug, Default)]
-pub struct Tenant {
+pub struct FoundTenant {
     /// How many deployments run in each resource group.
     pub running: BTreeMap<ResourceGroup, usize>,
     /// Plans that run and whose units the tenant does not tell.
     pub plans: BTreeSet<String>,
 }
 
-impl Tenant {
+impl FoundTenant {
     fn groups_like(&self, words: &[&str]) -> Vec<&str> {
         let is_like = |group: &&str| words.iter().any(|word| group.to_lowercase().contains(word));
         self.running.keys().map(ResourceGroup::as_str).filter(is_like).collect()
@@ -38,7 +38,7 @@ impl Tenant {
 }
 
 /// offhours.toml.
-pub fn main_file(key: &KeyPlace, tenant: &Tenant) -> String {
+pub fn main_file(key: &KeyPlace, tenant: &FoundTenant) -> String {
     let zone = jiff::tz::TimeZone::system();
     let zone = zone.iana_name().map_or("UTC", |name| name.trim_start_matches("Etc/"));
     let key = match key {
@@ -89,7 +89,7 @@ pub fn main_file(key: &KeyPlace, tenant: &Tenant) -> String {
 }
 
 /// One rule that only observes.
-pub fn rule_file(tenant: &Tenant) -> String {
+pub fn rule_file(tenant: &FoundTenant) -> String {
     let production = tenant.groups_like(&PRODUCTION);
     let mut spare = tenant.groups_like(&SPARE);
     spare.retain(|group| !production.contains(group));

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Stdout, Write};
 
 use serde_json::Value;
 
-use crate::cli::exit::Failure;
+use crate::cli::exit::CommandError;
 use crate::cli::output::judge;
 
 /// A list on its way to standard output.
@@ -35,7 +35,7 @@ impl JsonList {
     }
 
     /// Closes the list.
-    pub fn end(mut self) -> Result<(), Failure> {
+    pub fn end(mut self) -> Result<(), CommandError> {
         let close = if self.is_empty { "]\n" } else { "\n]\n" };
         judge(self.written.and_then(|()| self.out.write_all(close.as_bytes())).and_then(|()| self.out.flush()))
     }

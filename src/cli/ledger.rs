@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::cli::args::Ledger as Args;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::args::LedgerCommand as Args;
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::run::built;
 use crate::cli::trust_clock::trust_clock;
 use crate::cli::{Session, on_threads, output};
@@ -17,13 +17,13 @@ use crate::domain::instant::rfc3339;
 use crate::ledger::FILE;
 use crate::ledger::backup::backup;
 use crate::ledger::restore::{Restored, restore};
-use crate::ledger::verify::{Verdict, verify_in};
+use crate::ledger::verify::{LedgerVerdict, verify_in};
 use crate::report::form::plural;
 
 /// Standard output or input, in place of a file.
 const STREAM: &str = "-";
 
-pub fn ledger(session: &Session, args: Args) -> Result<Exit, Failure> {
+pub fn ledger(session: &Session, args: Args) -> Result<Exit, CommandError> {
     let directory = session.outline_without_secrets()?.state_dir().to_owned();
     let (verdict, text, json) = match args {
         Args::Backup { file } if file == Path::new(STREAM) => return backup_to_stdout(&directory),
@@ -35,7 +35,7 @@ pub fn ledger(session: &Session, args: Args) -> Result<Exit, Failure> {
         Args::TrustClock { yes } => return on_threads(trust_clock(session, yes)),
         Args::Restore { file } if file == Path::new(STREAM) => {
             let scratch = Scratch::beside(&directory);
-            scratch.fill_from_stdin().map_err(Failure::io("cannot read a backup from standard input"))?;
+            scratch.fill_from_stdin().map_err(CommandError::io("cannot read a backup from standard input"))?;
             put_back(session, &directory, &scratch.0)?
         }
         Args::Restore { file } => put_back(session, &directory, &file)?,
@@ -70,9 +70,9 @@ impl Drop for Scratch {
 }
 
 /// The copy itself is what is printed, so what is said of it goes to standard error.
-fn backup_to_stdout(directory: &Path) -> Result<Exit, Failure> {
+fn backup_to_stdout(directory: &Path) -> Result<Exit, CommandError> {
     if io::stdout().is_terminal() {
-        return Err(Failure::Usage {
+        return Err(CommandError::Usage {
             message: "a backup is not text for a terminal".to_owned(),
             hint: Some("redirect it: `offhours ledger backup - > FILE`".to_owned()),
         });
@@ -84,13 +84,13 @@ fn backup_to_stdout(directory: &Path) -> Result<Exit, Failure> {
         io::copy(&mut copy, &mut stdout)?;
         stdout.flush()
     });
-    printed.map_err(Failure::io("cannot write the backup to standard output"))?;
+    printed.map_err(CommandError::io("cannot write the backup to standard output"))?;
     // Whoever closed it does not want to know.
     let _ = io::stderr().write_all(in_words(&verdict).as_bytes());
     Ok(if verdict.is_whole() { Exit::Well } else { Exit::Ledger })
 }
 
-fn in_words(verdict: &Verdict) -> String {
+fn in_words(verdict: &LedgerVerdict) -> String {
     let count = |count: i64, noun: &str| plural(usize::try_from(count).unwrap_or(usize::MAX), &count.to_string(), noun);
     let mut text = format!(
         "{}, {}, {}\n",
@@ -104,7 +104,7 @@ fn in_words(verdict: &Verdict) -> String {
     text
 }
 
-fn with_verdict(mut json: Value, verdict: &Verdict) -> Value {
+fn with_verdict(mut json: Value, verdict: &LedgerVerdict) -> Value {
     json["runs"] = verdict.runs.into();
     json["deployments"] = verdict.deployments.into();
     json["mails"] = verdict.mails.into();
@@ -112,7 +112,7 @@ fn with_verdict(mut json: Value, verdict: &Verdict) -> Value {
     json
 }
 
-fn put_back(session: &Session, directory: &Path, file: &Path) -> Result<(Verdict, String, Value), Failure> {
+fn put_back(session: &Session, directory: &Path, file: &Path) -> Result<(LedgerVerdict, String, Value), CommandError> {
     let now = session.now();
     let Restored { verdict, kept, changes } = restore(directory, file, now, built())?;
     let mut text = format!("restored from {}\n", file.display());

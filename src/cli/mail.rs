@@ -4,14 +4,14 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::cli::args::Mail;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::{Session, output};
 use crate::config::{Config, Outline};
 use crate::domain::instant::rfc3339;
 use crate::executor::post;
 use crate::ledger::Ledger;
 use crate::ledger::outbox::QueuedMail;
-use crate::mail::settings::{Address, Settings};
+use crate::mail::settings::{Address, MailSettings};
 use crate::mail::transport::Courier;
 use crate::report::Content;
 use crate::report::clean::clean;
@@ -20,7 +20,7 @@ use crate::report::grid::Grid;
 /// How far back sent mails are shown.
 const SENT_SPAN: TimeDelta = TimeDelta::days(7);
 
-pub async fn mail(session: &Session, command: Mail) -> Result<Exit, Failure> {
+pub async fn mail(session: &Session, command: Mail) -> Result<Exit, CommandError> {
     match command {
         Mail::Test => test(session, &session.config()?).await,
         Mail::Queue => queue(session, &session.outline_without_secrets()?).await,
@@ -28,7 +28,7 @@ pub async fn mail(session: &Session, command: Mail) -> Result<Exit, Failure> {
 }
 
 /// Sends to each recipient of `[mail]` at once, past the outbox: what fails is told here and now.
-async fn test(session: &Session, config: &Config) -> Result<Exit, Failure> {
+async fn test(session: &Session, config: &Config) -> Result<Exit, CommandError> {
     let settings = configured(config)?;
     let text = "This is a test mail of offhours. It arrived: reports will too.\n";
     let content = Content {
@@ -41,7 +41,7 @@ async fn test(session: &Session, config: &Config) -> Result<Exit, Failure> {
     let mut exit = Exit::Well;
     for mail in post::mails(settings, &settings.to, &content, session.now()) {
         let recipient = Address::parse(&mail.recipient)
-            .map_err(|e| Failure::Mail { what: "cannot send a test mail".to_owned(), source: e.into() })?;
+            .map_err(|e| CommandError::Mail { what: "cannot send a test mail".to_owned(), source: e.into() })?;
         match courier.deliver(settings, &recipient, &mail.message()).await {
             Ok(receipt) => output::print(&format!("{recipient}: sent ({})\n", receipt.reply.trim()))?,
             Err(error) => {
@@ -54,7 +54,7 @@ async fn test(session: &Session, config: &Config) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-async fn queue(session: &Session, outline: &Outline) -> Result<Exit, Failure> {
+async fn queue(session: &Session, outline: &Outline) -> Result<Exit, CommandError> {
     let since = session.now() - SENT_SPAN;
     let mails = match Ledger::open_to_read(outline.state_dir())? {
         Some(ledger) => ledger.read(move |tx| tx.outbox(since)).await?,
@@ -93,9 +93,9 @@ pub fn json_mail(mail: &QueuedMail) -> serde_json::Value {
 }
 
 /// `[mail]`, which some commands cannot do without.
-pub fn configured(config: &Config) -> Result<&Settings, Failure> {
+pub fn configured(config: &Config) -> Result<&MailSettings, CommandError> {
     config
         .mail
         .as_ref()
-        .ok_or_else(|| Failure::Missing(format!("{} has no [mail]: add it to send mails", config.path.display())))
+        .ok_or_else(|| CommandError::Missing(format!("{} has no [mail]: add it to send mails", config.path.display())))
 }

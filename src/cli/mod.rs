@@ -7,7 +7,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::warn;
 
 use crate::cli::args::Command;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::clock::Clock;
 use crate::config::{self, Config, Outline};
 
@@ -84,7 +84,7 @@ pub fn main() -> Exit {
 }
 
 impl Session {
-    fn carry_out(&self, command: Command) -> Result<Exit, Failure> {
+    fn carry_out(&self, command: Command) -> Result<Exit, CommandError> {
         match command {
             Command::Init(args) => on_threads(init::init(self, &args)),
             Command::Run => on_threads(run::run(self)),
@@ -114,17 +114,17 @@ impl Session {
 
     /// As much of the configuration as was understood: holds and history need the ledger, not the rules. Faults are said
     /// and do not keep the command from its work; what the daemon does goes by what it has read.
-    fn outline(&self) -> Result<Outline, Failure> {
+    fn outline(&self) -> Result<Outline, CommandError> {
         Ok(said(config::outline(&config::find(self.config.as_deref())?, self.now())?))
     }
 
     /// The same for a command that asks nobody but the ledger: who may not read the keys may use it.
-    fn outline_without_secrets(&self) -> Result<Outline, Failure> {
+    fn outline_without_secrets(&self) -> Result<Outline, CommandError> {
         Ok(said(config::outline_without_secrets(&config::find(self.config.as_deref())?, self.now())?))
     }
 
     /// The configuration, with its warnings in the log.
-    fn config(&self) -> Result<Config, Failure> {
+    fn config(&self) -> Result<Config, CommandError> {
         let (config, warnings) = config::load(&config::find(self.config.as_deref())?)?;
         for warning in &warnings {
             warn!("{warning}");
@@ -145,24 +145,24 @@ fn said(outline: Outline) -> Outline {
 }
 
 /// Runs an asynchronous command to its end.
-fn on_threads(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+fn on_threads(work: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, CommandError> {
     on_runtime(work)
 }
 
-fn on_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+fn on_runtime<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(Failure::io("cannot start the runtime"))?
+        .map_err(CommandError::io("cannot start the runtime"))?
         .block_on(work)
 }
 
 /// Runs an asynchronous command on one thread, where virtual time is possible.
-fn in_virtual_time<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+fn in_virtual_time<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Failure::io("cannot start the runtime"))?
+        .map_err(CommandError::io("cannot start the runtime"))?
         .block_on(work)
 }

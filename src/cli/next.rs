@@ -1,15 +1,15 @@
 //! `offhours next`: the next instants of a cron expression.
 
 use crate::cli::args::Next;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::when::Direction;
 use crate::cli::{Session, output, when};
 use crate::clock;
 use crate::domain::cron::{BadCron, Cron};
 use crate::domain::instant::rfc3339;
 
-pub fn next(session: &Session, args: &Next) -> Result<Exit, Failure> {
-    let zone = clock::zone(&args.timezone).map_err(|error| Failure::Usage {
+pub fn next(session: &Session, args: &Next) -> Result<Exit, CommandError> {
+    let zone = clock::zone(&args.timezone).map_err(|error| CommandError::Usage {
         message: error.to_string(),
         hint: match error {
             clock::BadZone::Unknown { suggestion: Some(known), .. } => Some(format!("did you mean `{known}`?")),
@@ -17,7 +17,7 @@ pub fn next(session: &Session, args: &Next) -> Result<Exit, Failure> {
             _ => None,
         },
     })?;
-    let cron = Cron::parse(&args.cron).map_err(|error| Failure::Usage {
+    let cron = Cron::parse(&args.cron).map_err(|error| CommandError::Usage {
         message: format!("`{}` is no cron expression: {error}", args.cron.escape_debug()),
         hint: Some(match &error {
             BadCron::Foreign { instead: Some(cron), .. } => format!("write `{cron}`"),

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer as _};
 use serde_json::Serializer;
 use serde_json::ser::PrettyFormatter;
 
-use crate::cli::exit::Failure;
+use crate::cli::exit::CommandError;
 use crate::report::grid::Screen;
 
 type Json = Serializer<Stdout, PrettyFormatter<'static>>;
@@ -41,22 +41,22 @@ pub fn screen_of(stream: &(impl RawStream + AsFd)) -> Screen {
 }
 
 /// Prints text.
-pub fn print(text: &str) -> Result<(), Failure> {
+pub fn print(text: &str) -> Result<(), CommandError> {
     let mut stdout = anstream::stdout().lock();
     judge(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
 /// Prints a value as JSON.
-pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+pub fn print_json(value: &impl Serialize) -> Result<(), CommandError> {
     write_json(|json| value.serialize(json))
 }
 
 /// Prints values as one list in JSON. Each is made when its turn comes, so that they are never in memory together.
-pub fn print_json_list(values: impl IntoIterator<Item = impl Serialize>) -> Result<(), Failure> {
+pub fn print_json_list(values: impl IntoIterator<Item = impl Serialize>) -> Result<(), CommandError> {
     write_json(|json| json.collect_seq(values))
 }
 
-fn write_json(write: impl FnOnce(&mut Json) -> serde_json::Result<()>) -> Result<(), Failure> {
+fn write_json(write: impl FnOnce(&mut Json) -> serde_json::Result<()>) -> Result<(), CommandError> {
     let mut json = Serializer::pretty(stdout());
     let written = write(&mut json).map_err(io::Error::from).and_then(|()| {
         let mut stdout = json.into_inner();
@@ -67,9 +67,9 @@ fn write_json(write: impl FnOnce(&mut Json) -> serde_json::Result<()>) -> Result
 }
 
 /// A reader that has gone away (`| head`) is no failure.
-pub(super) fn judge(written: io::Result<()>) -> Result<(), Failure> {
+pub(super) fn judge(written: io::Result<()>) -> Result<(), CommandError> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(Failure::io("cannot write to standard output")),
+        written => written.map_err(CommandError::io("cannot write to standard output")),
     }
 }

@@ -5,13 +5,13 @@ use clap::builder::PossibleValuesParser;
 use clap_mangen::roff::{Roff, roman};
 
 use crate::cli::args::{self, SchemaOf};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::{Session, output};
 use crate::config::{self, FileKind};
 use crate::domain::period::SPANS;
 
 /// The rules of the configuration that is found now are completed by their names: scripts are made when a shell starts.
-pub fn completions(session: &Session, shell: clap_complete::Shell) -> Result<Exit, Failure> {
+pub fn completions(session: &Session, shell: clap_complete::Shell) -> Result<Exit, CommandError> {
     let mut script = Vec::new();
     let mut command = with_values(args::command(), &rule_names(session));
     clap_complete::generate(shell, &mut command, "offhours", &mut script);
@@ -43,11 +43,11 @@ fn with_values(command: clap::Command, rules: &[String]) -> clap::Command {
 }
 
 /// One page with every command and its options.
-pub fn man() -> Result<Exit, Failure> {
+pub fn man() -> Result<Exit, CommandError> {
     let mut command = args::command();
     command.build();
     let mut page = Vec::new();
-    let failed = || Failure::io("cannot make the manual page");
+    let failed = || CommandError::io("cannot make the manual page");
     clap_mangen::Man::new(command.clone()).render(&mut page).map_err(failed())?;
     let mut roff = Roff::default();
     roff.control("SH", ["COMMANDS IN FULL"]);
@@ -61,7 +61,7 @@ pub fn man() -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
-pub fn schema(file: SchemaOf) -> Result<Exit, Failure> {
+pub fn schema(file: SchemaOf) -> Result<Exit, CommandError> {
     let kind = match file {
         SchemaOf::Rules => FileKind::Rules,
         SchemaOf::Offhours => FileKind::Main,

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tracing::warn;
 
-use crate::cli::exit::Failure;
+use crate::cli::exit::CommandError;
 use crate::cli::json_list::JsonList;
 use crate::cli::{Session, output};
 use crate::config::Config;
@@ -16,14 +16,14 @@ use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
 use crate::domain::locale::Locale;
 use crate::domain::rule::Rule;
-use crate::domain::run::{Row, Run};
+use crate::domain::run::{DeploymentResult, Run};
 use crate::domain::visit::RunVisitor;
 use crate::ledger::left_out::Counted;
 use crate::ledger::traces::Trace;
 use crate::ledger::{Ledger, Tx};
 use crate::report::clean::{clean, shorten};
 use crate::report::form::Form;
-use crate::report::grid::{Field, Grid, Tone};
+use crate::report::grid::{Grid, GridCell, Tone};
 use crate::report::table;
 
 /// An instant this long ago is over; a shorter while ago still means now.
@@ -34,7 +34,12 @@ const TRACES: u32 = 10;
 const MOST_ROWS: usize = 2_000;
 
 /// What each rule's newest firing at or before `at` did.
-pub async fn plan(session: &Session, config: &Config, rules: &[Arc<Rule>], at: DateTime<Utc>) -> Result<(), Failure> {
+pub async fn plan(
+    session: &Session,
+    config: &Config,
+    rules: &[Arc<Rule>],
+    at: DateTime<Utc>,
+) -> Result<(), CommandError> {
     let (rules, locale, json) = (rules.to_vec(), config.locale(), session.json);
     let print = move |tx: Option<&Tx<'_>>| {
         if json { print_rows(tx, &rules, at) } else { print_tables(tx, &rules, at, locale) }
@@ -45,7 +50,7 @@ pub async fn plan(session: &Session, config: &Config, rules: &[Arc<Rule>], at: D
     }
 }
 
-fn print_rows(tx: Option<&Tx<'_>>, rules: &[Arc<Rule>], at: DateTime<Utc>) -> Result<(), Failure> {
+fn print_rows(tx: Option<&Tx<'_>>, rules: &[Arc<Rule>], at: DateTime<Utc>) -> Result<(), CommandError> {
     let mut rows = Rows(JsonList::begin());
     for rule in rules {
         if let Some(tx) = tx {
@@ -55,7 +60,12 @@ fn print_rows(tx: Option<&Tx<'_>>, rules: &[Arc<Rule>], at: DateTime<Utc>) -> Re
     rows.0.end()
 }
 
-fn print_tables(tx: Option<&Tx<'_>>, rules: &[Arc<Rule>], at: DateTime<Utc>, locale: Locale) -> Result<(), Failure> {
+fn print_tables(
+    tx: Option<&Tx<'_>>,
+    rules: &[Arc<Rule>],
+    at: DateTime<Utc>,
+    locale: Locale,
+) -> Result<(), CommandError> {
     let mut texts = Vec::new();
     for rule in rules {
         let mut first = FirstRows::default();
@@ -71,7 +81,7 @@ fn print_tables(tx: Option<&Tx<'_>>, rules: &[Arc<Rule>], at: DateTime<Utc>, loc
 struct Rows(JsonList);
 
 impl RunVisitor for Rows {
-    fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
+    fn row(&mut self, run: &Run, row: &DeploymentResult) -> ControlFlow<()> {
         self.0.push(&json_row(run, row));
         ControlFlow::Continue(())
     }
@@ -81,7 +91,7 @@ impl RunVisitor for Rows {
 #[derive(Default)]
 struct FirstRows {
     run: Option<Run>,
-    rows: Vec<Row>,
+    rows: Vec<DeploymentResult>,
     more: usize,
 }
 
@@ -91,7 +101,7 @@ impl RunVisitor for FirstRows {
         ControlFlow::Continue(())
     }
 
-    fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
+    fn row(&mut self, _: &Run, row: &DeploymentResult) -> ControlFlow<()> {
         if self.rows.len() < MOST_ROWS {
             self.rows.push(row.clone());
         } else {
@@ -101,11 +111,11 @@ impl RunVisitor for FirstRows {
     }
 }
 
-fn decision(row: &Row) -> &'static str {
+fn decision(row: &DeploymentResult) -> &'static str {
     if row.requested_at.is_some() { "stop" } else { "leave" }
 }
 
-fn json_row(run: &Run, row: &Row) -> Value {
+fn json_row(run: &Run, row: &DeploymentResult) -> Value {
     json!({
         "rule": run.firing.rule.as_str(),
         "connection": run.connection.as_str(),
@@ -137,11 +147,11 @@ fn text(rule: &Rule, first: &FirstRows, locale: Locale) -> String {
             let said = row.reason.as_ref().map(|reason| reason.say(&form.instants()));
             let outcome = said.unwrap_or_else(|| row.outcome.to_string());
             table.add_row([
-                Field::new(decision(row), if row.requested_at.is_some() { Tone::Change } else { Tone::Plain }),
+                GridCell::new(decision(row), if row.requested_at.is_some() { Tone::Change } else { Tone::Plain }),
                 clean(row.resource_group.as_str()).into(),
                 row.id.to_string().into(),
                 clean(row.configuration()).into(),
-                Field::new(clean(&outcome), table::outcome_tone(row.outcome)),
+                GridCell::new(clean(&outcome), table::outcome_tone(row.outcome)),
             ]);
         }
         table.keep_whole(&[0, 2]);
@@ -157,7 +167,12 @@ fn text(rule: &Rule, first: &FirstRows, locale: Locale) -> String {
 }
 
 /// What became of a deployment in the runs up to `at`.
-pub async fn explain(session: &Session, config: &Config, id: &DeploymentId, at: DateTime<Utc>) -> Result<(), Failure> {
+pub async fn explain(
+    session: &Session,
+    config: &Config,
+    id: &DeploymentId,
+    at: DateTime<Utc>,
+) -> Result<(), CommandError> {
     let (traces, counted) = traces(config, id, at).await?;
     if session.json {
         if let Some(counted) = counted {
@@ -205,7 +220,7 @@ pub async fn traces(
     config: &Config,
     id: &DeploymentId,
     at: DateTime<Utc>,
-) -> Result<(Vec<Trace>, Option<Counted>), Failure> {
+) -> Result<(Vec<Trace>, Option<Counted>), CommandError> {
     let id = id.clone();
     match Ledger::open_to_read(&config.state_dir)? {
         Some(ledger) => Ok(ledger.read(move |tx| Ok((tx.traces(&id, at, TRACES)?, tx.newest_counted(at)?))).await?),

@@ -10,18 +10,18 @@ use serde_json::{Value, json};
 
 use crate::aicore::{Options, Reader};
 use crate::cli::args::Plan;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::json_list::JsonList;
 use crate::cli::when::Direction;
 use crate::cli::{Session, output, past, rules, when};
 use crate::config::Config;
-use crate::domain::avoided::{Avoided, Basis, Money, State};
+use crate::domain::avoided::{Avoided, AvoidedState, Basis, Money};
 use crate::domain::deployment::Nodes;
 use crate::domain::hold::Hold;
 use crate::domain::id::{ConnectionName, DeploymentId};
 use crate::domain::locale::Locale;
 use crate::domain::money::{Charge, HourlyRate};
-use crate::domain::plan::{Decision, Planned, Question};
+use crate::domain::plan::{Decision, DecisionContext, Planned};
 use crate::domain::reason::Reason;
 use crate::domain::rule::{Mode, Rule};
 use crate::domain::schedule::OffWindow;
@@ -30,13 +30,13 @@ use crate::ledger::Ledger;
 use crate::report::amount;
 use crate::report::clean::clean;
 use crate::report::form::Form;
-use crate::report::grid::{Field, Grid, Screen, Tone};
+use crate::report::grid::{Grid, GridCell, Screen, Tone};
 use crate::report::sum::Sum;
 
 /// A table of more rows is no longer read; what would be stopped comes first.
 const MOST_ROWS: usize = 2_000;
 
-pub async fn plan(session: &Session, args: &Plan) -> Result<Exit, Failure> {
+pub async fn plan(session: &Session, args: &Plan) -> Result<Exit, CommandError> {
     let config = session.config()?;
     let at = match &args.at {
         Some(text) => when::instant(text, config.zone.as_ref(), session.now(), Direction::Future)?,
@@ -62,7 +62,7 @@ async fn print_rows(
     config: &Config,
     rules: &[Arc<Rule>],
     at: DateTime<Utc>,
-) -> Result<bool, Failure> {
+) -> Result<bool, CommandError> {
     let mut complete = true;
     let mut list = JsonList::begin();
     let mut survey = RuleSurvey::open(session, config, at).await?;
@@ -79,7 +79,7 @@ async fn print_tables(
     config: &Config,
     rules: &[Arc<Rule>],
     at: DateTime<Utc>,
-) -> Result<bool, Failure> {
+) -> Result<bool, CommandError> {
     let mut texts = Vec::new();
     let mut complete = true;
     let mut survey = RuleSurvey::open(session, config, at).await?;
@@ -103,7 +103,7 @@ pub struct RuleSurvey<'a> {
 
 impl<'a> RuleSurvey<'a> {
     /// Prepares surveys as of `at`.
-    pub async fn open(session: &'a Session, config: &'a Config, at: DateTime<Utc>) -> Result<Self, Failure> {
+    pub async fn open(session: &'a Session, config: &'a Config, at: DateTime<Utc>) -> Result<Self, CommandError> {
         let holds = match Ledger::open_to_read(&config.state_dir)? {
             Some(ledger) => ledger.read(move |tx| tx.holds(at)).await?,
             None => Vec::new(),
@@ -112,19 +112,19 @@ impl<'a> RuleSurvey<'a> {
     }
 
     /// Hands each deployment that `rule` looks at to `each`, with its decision.
-    pub async fn of(&mut self, rule: &Rule, mut each: impl FnMut(Planned)) -> Result<Gaps, Failure> {
+    pub async fn of(&mut self, rule: &Rule, mut each: impl FnMut(Planned)) -> Result<Gaps, CommandError> {
         let reader = match self.readers.entry(rule.connection.clone()) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(none) => none.insert(reader(self.session, self.config, rule)?),
         };
         let Config { protect, prices, .. } = self.config;
-        let question = Question { rule, protect, holds: &self.holds, scheduled: self.at, now: self.at };
+        let question = DecisionContext { rule, protect, holds: &self.holds, scheduled: self.at, now: self.at };
         let surveyor = Surveyor { reader, clock: &self.session.clock, prices, question };
         Ok(surveyor.survey(|surveyed| surveyed.planned.into_iter().for_each(&mut each)).await?)
     }
 
     /// The plan of `rule`, as far as a table shows it.
-    pub async fn shown(&mut self, rule: &Rule) -> Result<Shown, Failure> {
+    pub async fn shown(&mut self, rule: &Rule) -> Result<Shown, CommandError> {
         let (mut shown, window) = (Shown::default(), rule.schedule.off_window(self.at));
         let gaps = self.of(rule, |planned| shown.add(planned, window)).await?;
         Ok(Shown { gaps, ..shown })
@@ -155,7 +155,7 @@ impl Shown {
                 |window: OffWindow| Avoided::count(&planned.rate, window, window.from, window.to, Basis::Projected);
             self.hourly.add(&count(hour));
             self.until_end.add(&count(window));
-            self.unpriced += usize::from(count(hour).state == State::Unpriced);
+            self.unpriced += usize::from(count(hour).state == AvoidedState::Unpriced);
         }
         let rows = match planned.decision {
             Decision::Stop => &mut self.stop,
@@ -218,7 +218,7 @@ impl Shown {
                 Decision::Leave(reason) => (Tone::Plain, reason.say(&form.instants())),
             };
             table.add_row([
-                Field::new(planned.decision.as_str(), tone),
+                GridCell::new(planned.decision.as_str(), tone),
                 clean(planned.deployment.resource_group.as_str()).into(),
                 planned.deployment.id.to_string().into(),
                 clean(planned.deployment.configuration()).into(),
@@ -250,11 +250,11 @@ impl Shown {
 }
 
 /// The reading half of a rule's connection.
-pub fn reader(session: &Session, config: &Config, rule: &Rule) -> Result<Reader, Failure> {
+pub fn reader(session: &Session, config: &Config, rule: &Rule) -> Result<Reader, CommandError> {
     let connection = config
         .connections
         .get(&rule.connection)
-        .ok_or_else(|| Failure::Missing(format!("there is no [connection.{}]", rule.connection)))?;
+        .ok_or_else(|| CommandError::Missing(format!("there is no [connection.{}]", rule.connection)))?;
     let options = Options { clock: session.clock.clone(), ..Options::default() };
     Ok(Reader::connect(connection.key.clone(), options)?)
 }

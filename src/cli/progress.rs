@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::executor::progress::{Observer, Step};
+use crate::executor::progress::{Observer, RunStep};
 
 /// How often the elapsed time is drawn again.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Shows the steps of one run. Dropped, it clears its line.
-pub struct Progress {
+pub struct ProgressLine {
     line: Arc<Line>,
 }
 
@@ -25,7 +25,7 @@ struct Line {
     said: Mutex<String>,
 }
 
-impl Progress {
+impl ProgressLine {
     /// Begins to show.
     pub fn start(rule: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
@@ -55,7 +55,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         if let Some(bar) = &self.line.bar {
             bar.finish_and_clear();
@@ -64,17 +64,17 @@ impl Drop for Progress {
 }
 
 impl Line {
-    fn take(&self, step: &Step) {
+    fn take(&self, step: &RunStep) {
         match step {
-            Step::Decided { stop, leave } => {
+            RunStep::Decided { stop, leave } => {
                 self.to_stop.store(*stop, Ordering::Relaxed);
                 self.asked.store(0, Ordering::Relaxed);
                 self.confirmed.store(0, Ordering::Relaxed);
                 self.say(format!("{stop} to stop, {leave} left"));
                 return;
             }
-            Step::Asked(count) => self.asked.fetch_add(*count, Ordering::Relaxed),
-            Step::Confirmed(count) => self.confirmed.fetch_add(*count, Ordering::Relaxed),
+            RunStep::Asked(count) => self.asked.fetch_add(*count, Ordering::Relaxed),
+            RunStep::Confirmed(count) => self.confirmed.fetch_add(*count, Ordering::Relaxed),
         };
         let (asked, confirmed) = (self.asked.load(Ordering::Relaxed), self.confirmed.load(Ordering::Relaxed));
         let to_stop = self.to_stop.load(Ordering::Relaxed);

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 
 use crate::accounting::period::{Books, Request, WriteError};
 use crate::cli::args::Rehearse;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::simulator::read_fleet;
 use crate::cli::when::Direction;
 use crate::cli::{Session, in_virtual_time, on_runtime, output, when};
@@ -21,7 +21,7 @@ use crate::domain::zone::Zone;
 use crate::ledger::Ledger;
 use crate::private_file::PrivateFile;
 use crate::rehearsal::Rehearsal;
-use crate::report::{self, Context, CsvForm, period_report};
+use crate::report::{self, CsvForm, ReportContext, period_report};
 use crate::simulator::{Fleet, Redeployed};
 
 /// What was stopped is deleted after this time, as people do; a year would leave thousands of them. Longer than an off
@@ -30,7 +30,7 @@ const TIDIED_AFTER: std::time::Duration = std::time::Duration::from_secs(7 * 24 
 /// What stands above every report of a rehearsal.
 const BANNER: &str = "A rehearsal on a simulated tenant: nothing was stopped, and no figure counts.";
 
-pub fn rehearse(session: &Session, args: &Rehearse) -> Result<Exit, Failure> {
+pub fn rehearse(session: &Session, args: &Rehearse) -> Result<Exit, CommandError> {
     let config = session.config()?;
     let from = match &args.from {
         Some(text) => when::instant(text, config.zone.as_ref(), session.now(), Direction::Future)?,
@@ -41,7 +41,7 @@ pub fn rehearse(session: &Session, args: &Rehearse) -> Result<Exit, Failure> {
         None => PathBuf::from(format!("offhours-rehearsal-{}", session.now().format("%Y%m%dT%H%M%SZ"))),
     };
     if output.join("state").exists() {
-        return Err(Failure::Usage {
+        return Err(CommandError::Usage {
             message: format!("`{}` holds an earlier rehearsal", output.display()),
             hint: Some("name another directory with `--output`, or remove that one".to_owned()),
         });
@@ -81,7 +81,7 @@ async fn real_fleets(
     session: &Session,
     config: &Config,
     redeployed: bool,
-) -> Result<BTreeMap<ConnectionName, Fleet>, Failure> {
+) -> Result<BTreeMap<ConnectionName, Fleet>, CommandError> {
     let mut fleets = BTreeMap::new();
     for (name, connection) in &config.connections {
         let options = crate::aicore::Options { clock: session.clock.clone(), ..Default::default() };
@@ -127,7 +127,7 @@ fn wanted_again(
 }
 
 /// Holds the rehearsal, tells each run, and ends with the report.
-pub fn perform(session: &Session, rehearsal: Rehearsal, opening: &str) -> Result<Exit, Failure> {
+pub fn perform(session: &Session, rehearsal: Rehearsal, opening: &str) -> Result<Exit, CommandError> {
     let json = session.json;
     if !json {
         output::print(&format!("{opening}\n\n"))?;
@@ -156,7 +156,8 @@ pub fn perform(session: &Session, rehearsal: Rehearsal, opening: &str) -> Result
         };
         let (locale, place) = (rehearsed.config.locale(), output.clone());
         let draw_up = move |books: Books<'_>| {
-            let context = Context { banner: Some(BANNER), ..Context::new(locale, &zone, rehearsed.ended_at) };
+            let context =
+                ReportContext { banner: Some(BANNER), ..ReportContext::new(locale, &zone, rehearsed.ended_at) };
             let content = period_report(&books.report(), &context);
             write(&place.join("report.html"), |file| Ok(file.write_all(content.html.as_bytes())?))?;
             write(&place.join("report.txt"), |file| Ok(file.write_all(content.text.as_bytes())?))?;
@@ -168,7 +169,7 @@ pub fn perform(session: &Session, rehearsal: Rehearsal, opening: &str) -> Result
                     Ok(()) => {}
                 }
             }
-            Ok::<_, Failure>(content.text)
+            Ok::<_, CommandError>(content.text)
         };
         let text = Books::with(Some(&rehearsed.ledger), rehearsed.config, request, draw_up).await?;
         if json {
@@ -190,7 +191,7 @@ fn account(run: &Run, zone: &Zone) -> String {
     use crate::domain::run::Outcome;
     use std::fmt::Write as _;
     let wall = zone.wall_clock(run.firing.at);
-    let context = Context::new(crate::domain::locale::Locale::En, zone, run.finished_at);
+    let context = ReportContext::new(crate::domain::locale::Locale::En, zone, run.finished_at);
     let mut text =
         format!("{}  {:<18} {}\n", wall.format("%a %d %b %H:%M"), run.firing.rule, report::headline(run, &context));
     for row in run.deployments.iter().filter(|row| matches!(row.outcome, Outcome::Failed | Outcome::Unconfirmed)) {
@@ -200,8 +201,8 @@ fn account(run: &Run, zone: &Zone) -> String {
     text
 }
 
-fn write(path: &Path, content: impl FnOnce(&mut PrivateFile) -> Result<(), WriteError>) -> Result<(), Failure> {
-    let failed = || Failure::io(format!("cannot write `{}`", path.display()));
+fn write(path: &Path, content: impl FnOnce(&mut PrivateFile) -> Result<(), WriteError>) -> Result<(), CommandError> {
+    let failed = || CommandError::io(format!("cannot write `{}`", path.display()));
     let mut file = PrivateFile::begin(path).map_err(failed())?;
     match content(&mut file) {
         Err(WriteError::Ledger(error)) => return Err(error.into()),

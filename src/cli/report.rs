@@ -11,10 +11,10 @@ use crate::accounting::period::{Books, Request, WriteError, reserved_nodes};
 use crate::accounting::settle;
 use crate::aicore::Options;
 use crate::cli::args::{Format, Report};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::new_file::NewFile;
 use crate::cli::{Session, mail, output};
-use crate::config::{Attachment, Config};
+use crate::config::{AttachmentForm, Config};
 use crate::domain::period::{BadSpan, SPANS};
 use crate::executor::post;
 use crate::executor::tenants::Tenants;
@@ -22,14 +22,14 @@ use crate::ledger::announced::Announcement;
 use crate::ledger::outbox::MailState;
 use crate::ledger::{Ledger, LedgerError};
 use crate::mailer::Mailer;
-use crate::report::{Content, Context, CsvForm, period_report};
+use crate::report::{Content, CsvForm, ReportContext, period_report};
 
-pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
+pub async fn report(session: &Session, args: &Report) -> Result<Exit, CommandError> {
     let config = Arc::new(session.config()?);
     let span = args
         .period
         .parse()
-        .map_err(|error: BadSpan| Failure::Usage { message: error.to_string(), hint: Some(SPANS.join(", ")) })?;
+        .map_err(|error: BadSpan| CommandError::Usage { message: error.to_string(), hint: Some(SPANS.join(", ")) })?;
     let zone = config.zone_or_utc();
     let (ledger, notes) = prepared(session, &config, args).await?;
     let request = Request { span, zone: zone.clone(), now: session.now(), notes };
@@ -37,7 +37,7 @@ pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
     let (mails, path, locale) = (args.mail, args.output.clone(), config.locale());
     let made_at = session.now();
     let draw_up = move |books: Books<'_>| {
-        let context = Context::new(locale, &zone, made_at);
+        let context = ReportContext::new(locale, &zone, made_at);
         match path {
             Some(path) => write_file(&books, format, &context, &path)?,
             None if mails => {}
@@ -47,7 +47,7 @@ pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
             return Ok(None);
         }
         let period = books.name();
-        Ok::<_, Failure>(Some((attached::mail(books, &[Attachment::Csv], "report", &context)?, period)))
+        Ok::<_, CommandError>(Some((attached::mail(books, &[AttachmentForm::Csv], "report", &context)?, period)))
     };
     match Books::with(ledger.as_ref(), Arc::clone(&config), request, draw_up).await? {
         Some((content, period)) => send(session, &config, period, &content).await,
@@ -55,14 +55,14 @@ pub async fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
     }
 }
 
-fn write_file(books: &Books<'_>, format: Format, context: &Context<'_>, path: &Path) -> Result<(), Failure> {
-    let failed = || Failure::io(format!("cannot write `{}`", path.display()));
+fn write_file(books: &Books<'_>, format: Format, context: &ReportContext<'_>, path: &Path) -> Result<(), CommandError> {
+    let failed = || CommandError::io(format!("cannot write `{}`", path.display()));
     let mut file = NewFile::begin(path).map_err(failed())?;
     written(books, format, context, &mut file)?.map_err(failed())?;
     file.finish().map_err(failed())
 }
 
-fn print(books: &Books<'_>, format: Format, context: &Context<'_>) -> Result<(), Failure> {
+fn print(books: &Books<'_>, format: Format, context: &ReportContext<'_>) -> Result<(), CommandError> {
     output::judge(written(books, format, context, &mut output::stdout())?)
 }
 
@@ -70,7 +70,7 @@ fn print(books: &Books<'_>, format: Format, context: &Context<'_>) -> Result<(),
 fn written(
     books: &Books<'_>,
     format: Format,
-    context: &Context<'_>,
+    context: &ReportContext<'_>,
     out: &mut impl Write,
 ) -> Result<io::Result<()>, LedgerError> {
     let text = |out: &mut dyn Write, text: String| out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -89,7 +89,7 @@ fn written(
 }
 
 /// Mails the report through the outbox, and says for each recipient whether it has left.
-async fn send(session: &Session, config: &Config, period: String, content: &Content) -> Result<Exit, Failure> {
+async fn send(session: &Session, config: &Config, period: String, content: &Content) -> Result<Exit, CommandError> {
     let settings = mail::configured(config)?;
     let now = session.now();
     let mails = post::mails(settings, &settings.to, content, now);
@@ -123,7 +123,11 @@ async fn send(session: &Session, config: &Config, period: String, content: &Cont
 
 /// The ledger to read from, and what is to be said; what is due to be settled is settled first, as far as AI Core can be
 /// asked.
-async fn prepared(session: &Session, config: &Config, args: &Report) -> Result<(Option<Ledger>, Vec<String>), Failure> {
+async fn prepared(
+    session: &Session,
+    config: &Config,
+    args: &Report,
+) -> Result<(Option<Ledger>, Vec<String>), CommandError> {
     let now = session.now();
     let tenants = Tenants::new(Options { clock: session.clock.clone(), ..Options::default() });
     // A report on the screen must not wait for AI Core; one that is sent is the evidence.

@@ -10,7 +10,7 @@ use tracing::{error, info};
 
 use crate::aicore::Options;
 use crate::cli::Session;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::config::Config;
 use crate::daemon;
 use crate::executor::Executor;
@@ -23,21 +23,21 @@ use crate::ledger::{Ledger, LedgerError};
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE_BEFORE_NEXT_LOOK: Duration = Duration::from_secs(5);
 
-pub async fn run(session: &Session) -> Result<Exit, Failure> {
+pub async fn run(session: &Session) -> Result<Exit, CommandError> {
     once_there_is_room(|| work(session)).await
 }
 
 /// Calls `work`, again and again while it fails for a full disk: nothing is wrong that a person must put right here.
-async fn once_there_is_room<T, W>(mut work: impl FnMut() -> W) -> Result<T, Failure>
+async fn once_there_is_room<T, W>(mut work: impl FnMut() -> W) -> Result<T, CommandError>
 where
-    W: Future<Output = Result<T, Failure>>,
+    W: Future<Output = Result<T, CommandError>>,
 {
     let until = Instant::now() + PATIENCE;
     loop {
         match work().await {
-            Err(Failure::Ledger(full @ LedgerError::Full(_))) => {
+            Err(CommandError::Ledger(full @ LedgerError::Full(_))) => {
                 if Instant::now() >= until {
-                    return Err(Failure::NoRoom(full));
+                    return Err(CommandError::NoRoom(full));
                 }
                 error!("{full}; looking again in {} seconds", PAUSE_BEFORE_NEXT_LOOK.as_secs());
                 tokio::time::sleep(PAUSE_BEFORE_NEXT_LOOK).await;
@@ -47,7 +47,7 @@ where
     }
 }
 
-async fn work(session: &Session) -> Result<Exit, Failure> {
+async fn work(session: &Session) -> Result<Exit, CommandError> {
     let config = session.config()?;
     info!("time zone data {}", crate::clock::zone_data());
     let ledger = Ledger::open(&config.state_dir)?;
@@ -88,11 +88,11 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{PATIENCE, once_there_is_room};
-    use crate::cli::exit::{Exit, Failure};
+    use crate::cli::exit::{CommandError, Exit};
     use crate::ledger::LedgerError;
 
-    fn full() -> Failure {
-        Failure::Ledger(LedgerError::Full("/var/lib/offhours".into()))
+    fn full() -> CommandError {
+        CommandError::Ledger(LedgerError::Full("/var/lib/offhours".into()))
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use futures_util::stream;
 
 use crate::aicore::{Error, Options, Reader};
 use crate::cli::Session;
-use crate::cli::exit::Failure;
+use crate::cli::exit::CommandError;
 use crate::config::Config;
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::ConnectionName;
@@ -41,7 +41,7 @@ pub struct Sightings {
 }
 
 /// Looks for deployments with this id, or of a configuration with this name.
-pub async fn everywhere(session: &Session, config: &Config, wanted: &str) -> Result<Sightings, Failure> {
+pub async fn everywhere(session: &Session, config: &Config, wanted: &str) -> Result<Sightings, CommandError> {
     let mut sightings = Sightings::default();
     for connection in config.connections.values() {
         let options = Options { clock: session.clock.clone(), ..Options::default() };
@@ -77,7 +77,7 @@ async fn groups<'a>(
     reader: &Reader,
     config: &Config,
     rules: impl Iterator<Item = &'a Rule>,
-) -> Result<(Vec<Group>, Option<Labels>), Failure> {
+) -> Result<(Vec<Group>, Option<Labels>), CommandError> {
     match reader.groups().await {
         Ok(groups) => {
             let labels = groups.iter().map(|group| (group.id.clone(), group.labels.clone())).collect();

@@ -4,23 +4,23 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::cli::args::Simulator as Args;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::args::SimulatorArgs as Args;
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::{Session, output};
 use crate::host::signals::Signals;
 use crate::rehearsal::demo;
 use crate::simulator::{Fleet, Simulator};
 
-pub async fn simulator(session: &Session, args: &Args) -> Result<Exit, Failure> {
+pub async fn simulator(session: &Session, args: &Args) -> Result<Exit, CommandError> {
     let fleet = match &args.fleet {
         Some(path) => read_fleet(path)?,
-        None => demo::fleet().map_err(|error| Failure::Missing(error.to_string()))?,
+        None => demo::fleet().map_err(|error| CommandError::Missing(error.to_string()))?,
     };
     let simulator = Simulator::start(fleet, session.clock.clone(), args.listen)
         .await
-        .map_err(Failure::io(format!("cannot listen on {}", args.listen)))?;
+        .map_err(CommandError::io(format!("cannot listen on {}", args.listen)))?;
     output::print(&format!("listening on {}\n{}\n", simulator.base_url(), simulator.service_key()))?;
-    Signals::listen().map_err(Failure::io("signals cannot be listened to"))?.next().await;
+    Signals::listen().map_err(CommandError::io("signals cannot be listened to"))?.next().await;
     let account = account(&simulator);
     simulator.shutdown().await;
     output::print(&account)?;
@@ -43,7 +43,7 @@ fn account(simulator: &Simulator) -> String {
 }
 
 /// Reads a fleet file.
-pub fn read_fleet(path: &std::path::Path) -> Result<Fleet, Failure> {
-    let text = std::fs::read_to_string(path).map_err(Failure::io(format!("cannot read `{}`", path.display())))?;
-    Fleet::parse(&text).map_err(|error| Failure::usage(format!("{}:{error}", path.display())))
+pub fn read_fleet(path: &std::path::Path) -> Result<Fleet, CommandError> {
+    let text = std::fs::read_to_string(path).map_err(CommandError::io(format!("cannot read `{}`", path.display())))?;
+    Fleet::parse(&text).map_err(|error| CommandError::usage(format!("{}:{error}", path.display())))
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::run::built;
 use crate::cli::{Session, aside, output};
 use crate::config::{Fingerprint, Outline};
@@ -48,7 +48,7 @@ struct RuleStatus {
     barren_runs: Option<u32>,
 }
 
-pub async fn status(session: &Session) -> Result<Exit, Failure> {
+pub async fn status(session: &Session) -> Result<Exit, CommandError> {
     let outline = session.outline_without_secrets()?;
     let status = Status::draw_up(&outline, session.now(), built()).await?;
     let zone_data = crate::clock::zone_data();
@@ -160,7 +160,7 @@ mod tests {
     use super::Status;
     use crate::config::{self, Outline};
     use crate::domain::agenda::fires_by;
-    use crate::domain::hold::Target;
+    use crate::domain::hold::HoldTarget;
     use crate::domain::id::{ConnectionName, ResourceGroup, RuleName};
     use crate::domain::rule::Mode;
     use crate::domain::run::{Firing, RunResult, Trigger};
@@ -234,7 +234,7 @@ mod tests {
                 tx.enqueue(&[mail(2), mail(3), mail(4)], now() - TimeDelta::days(6))?;
                 tx.mail_failed(2, "550 no such user", None, now() - TimeDelta::days(1))?;
                 tx.mail_failed(3, "no connection: refused", Some(now()), now())?;
-                let group = Target::ResourceGroup(ResourceGroup::new("dev").unwrap());
+                let group = HoldTarget::ResourceGroup(ResourceGroup::new("dev").unwrap());
                 tx.add_hold(&group, now() + TimeDelta::hours(3), "demo", "ann", now())?;
                 Ok(())
             })

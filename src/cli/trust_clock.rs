@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::run::built;
 use crate::cli::{Session, output};
 use crate::domain::id::RuleName;
@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 use crate::ledger::clock::Ahead;
 use crate::report::form::plural;
 
-pub async fn trust_clock(session: &Session, yes: bool) -> Result<Exit, Failure> {
+pub async fn trust_clock(session: &Session, yes: bool) -> Result<Exit, CommandError> {
     let (config, now) = (session.config()?, session.now());
     let ledger = Ledger::open_existing(&config.state_dir)?;
     let (ahead, newest) = ledger.read(move |tx| Ok((tx.ahead_of(now)?, tx.newest_instant()?))).await?;

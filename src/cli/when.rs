@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc, Weekday};
 
-use crate::cli::exit::Failure;
+use crate::cli::exit::CommandError;
 use crate::domain::zone::{Local, Zone};
 
 /// Forms of a local date and time.
@@ -37,7 +37,7 @@ pub fn instant(
     zone: Option<&Zone>,
     now: DateTime<Utc>,
     direction: Direction,
-) -> Result<DateTime<Utc>, Failure> {
+) -> Result<DateTime<Utc>, CommandError> {
     Ok(match read(text, zone, now, direction)? {
         (Named::Instant(at), _) => at,
         (Named::Local(wall), zone) => zone.resolve(wall).first(),
@@ -47,7 +47,7 @@ pub fn instant(
 
 /// Reads when a hold ends. A doubt resolves to not stopping: a day means its end, and of a local time that comes twice
 /// the second is meant.
-pub fn end_of_hold(text: &str, zone: Option<&Zone>, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
+pub fn end_of_hold(text: &str, zone: Option<&Zone>, now: DateTime<Utc>) -> Result<DateTime<Utc>, CommandError> {
     let (named, zone) = read(text, zone, now, Direction::Future)?;
     let resolve = |wall: NaiveDateTime| Local::last(zone.resolve(wall));
     match named {
@@ -60,7 +60,12 @@ pub fn end_of_hold(text: &str, zone: Option<&Zone>, now: DateTime<Utc>) -> Resul
     }
 }
 
-fn read(text: &str, zone: Option<&Zone>, now: DateTime<Utc>, direction: Direction) -> Result<(Named, Zone), Failure> {
+fn read(
+    text: &str,
+    zone: Option<&Zone>,
+    now: DateTime<Utc>,
+    direction: Direction,
+) -> Result<(Named, Zone), CommandError> {
     let text = text.trim();
     if let Some(at) = absolute(text, now, direction) {
         return Ok((Named::Instant(at), zone.cloned().unwrap_or_else(Zone::utc)));
@@ -68,7 +73,7 @@ fn read(text: &str, zone: Option<&Zone>, now: DateTime<Utc>, direction: Directio
     let reading = |zone: &Zone| local(text, zone.wall_clock(now), direction);
     match (zone, reading(zone.unwrap_or(&Zone::utc()))) {
         (Some(zone), Some(named)) => Ok((named, zone.clone())),
-        (None, Some(_)) => Err(Failure::Usage {
+        (None, Some(_)) => Err(CommandError::Usage {
             message: format!("`{text}` names no time zone, and none is configured"),
             hint: Some("write it as `2026-11-24T09:00:00Z`".to_owned()),
         }),
@@ -76,9 +81,9 @@ fn read(text: &str, zone: Option<&Zone>, now: DateTime<Utc>, direction: Directio
     }
 }
 
-fn no_instant(text: &str) -> Failure {
+fn no_instant(text: &str) -> CommandError {
     let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-    Failure::Usage { message: format!("`{shown}` is not an instant"), hint: Some(HINT.to_owned()) }
+    CommandError::Usage { message: format!("`{shown}` is not an instant"), hint: Some(HINT.to_owned()) }
 }
 
 /// RFC 3339, `now`, and spans: `2d`, `2d ago`, `in 2d`, `+2d`.
@@ -166,7 +171,7 @@ fn on_weekday(
 mod tests {
     use chrono::{DateTime, Utc};
 
-    use super::{Direction, Failure, end_of_hold, instant};
+    use super::{CommandError, Direction, end_of_hold, instant};
     use crate::domain::zone::Zone;
 
     /// Tuesday, 10:30 in Berlin.
@@ -218,7 +223,7 @@ mod tests {
         for text in ["", "someday", "30M", "25:00", "monday 25:00", "2026-13-01", "9", "-2d", "last", "9999999999999d"]
         {
             let refused = instant(text, Some(&berlin()), now(), Direction::Past);
-            assert!(matches!(refused, Err(Failure::Usage { hint: Some(_), .. })), "{text}");
+            assert!(matches!(refused, Err(CommandError::Usage { hint: Some(_), .. })), "{text}");
         }
         assert!(instant("19:00", None, now(), Direction::Past).is_err(), "whose nineteen hours?");
         assert!(instant("2d", None, now(), Direction::Past).is_ok());
@@ -237,6 +242,6 @@ mod tests {
         assert_eq!(read("2026-10-25T02:30"), "2026-10-25T01:30:00+00:00", "the second time");
         assert_eq!(read("2027-03-27"), "2027-03-27T23:00:00+00:00", "the night of a clock change");
         let refused = end_of_hold("30M", Some(&berlin()), now());
-        assert!(matches!(refused, Err(Failure::Usage { hint: Some(hint), .. }) if hint.contains("`12h`")));
+        assert!(matches!(refused, Err(CommandError::Usage { hint: Some(hint), .. }) if hint.contains("`12h`")));
     }
 }

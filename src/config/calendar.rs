@@ -22,7 +22,7 @@ pub type Days = BTreeMap<NaiveDate, String>;
 pub(super) struct Definition(pub(super) Rc<Days>);
 
 /// Dates as a rule names them: a list, a file, or a defined name.
-pub(super) struct Dates(pub(super) Rc<Days>);
+pub(super) struct DateList(pub(super) Rc<Days>);
 
 /// A fault in a calendar's file.
 pub(super) struct BadLine {
@@ -54,7 +54,7 @@ impl Value for Definition {
     }
 }
 
-impl Typed for Dates {
+impl Typed for DateList {
     const WHAT: &'static str =
         "a list of dates, a calendar's name, or the name of a file that ends in `.ics` or `.txt`";
 
@@ -63,7 +63,7 @@ impl Typed for Dates {
     }
 }
 
-impl Value for Dates {
+impl Value for DateList {
     fn read(node: Node<'_>) -> Option<Self> {
         match node.value {
             DeValue::String(text) if is_file(text) => file(node, text).map(Self),

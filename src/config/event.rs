@@ -7,7 +7,7 @@ use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 use rrule::{RRule, RRuleSet, Tz, Unvalidated};
 
 use crate::config::calendar::BadLine;
-use crate::config::ics::{Line, refuse};
+use crate::config::ics::{ContentLine, refuse};
 use crate::config::reading::clip;
 
 /// Repeated events are written out for these years.
@@ -22,9 +22,9 @@ const PARTS: [&str; 10] =
 
 /// The lines of one event.
 #[derive(Default)]
-pub(super) struct Event {
+pub(super) struct CalendarEvent {
     line: usize,
-    lines: Vec<Line>,
+    lines: Vec<ContentLine>,
 }
 
 /// What an event is.
@@ -56,7 +56,7 @@ struct Moment {
     is_utc: bool,
 }
 
-impl Event {
+impl CalendarEvent {
     /// An event that begins at `line`.
     pub(super) fn at(line: usize) -> Self {
         Self { line, lines: Vec::new() }
@@ -68,7 +68,7 @@ impl Event {
     }
 
     /// Takes one of its lines.
-    pub(super) fn take(&mut self, line: Line) {
+    pub(super) fn take(&mut self, line: ContentLine) {
         self.lines.push(line);
     }
 
@@ -92,15 +92,15 @@ impl Event {
         Ok(Found::Spell(Spell { uid, instead_of, starts, days, name }))
     }
 
-    fn get(&self, name: &str) -> Option<&Line> {
+    fn get(&self, name: &str) -> Option<&ContentLine> {
         self.lines.iter().find(|line| line.name == name)
     }
 
-    fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a Line> {
+    fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a ContentLine> {
         self.lines.iter().filter(move |line| line.name == name)
     }
 
-    fn start(&self) -> Result<(&Line, Moment), BadLine> {
+    fn start(&self) -> Result<(&ContentLine, Moment), BadLine> {
         let line = self.get("DTSTART").ok_or_else(|| {
             refuse(self.line, "an event without `DTSTART`", "for example `DTSTART;VALUE=DATE:20261225`")
         })?;
@@ -161,7 +161,7 @@ impl Event {
     /// The days on which it begins.
     fn starts(&self) -> Result<Vec<NaiveDate>, BadLine> {
         let start = self.start()?.1.at.date();
-        let rules: Vec<&Line> = self.all("RRULE").collect();
+        let rules: Vec<&ContentLine> = self.all("RRULE").collect();
         let mut starts: BTreeSet<NaiveDate> = match rules.as_slice() {
             [] => BTreeSet::from([start]),
             [rule] => self.repeated(start, rule)?.into_iter().collect(),
@@ -180,7 +180,7 @@ impl Event {
     }
 
     /// The days on which an event begins that first began on `start` and is repeated.
-    fn repeated(&self, start: NaiveDate, line: &Line) -> Result<Vec<NaiveDate>, BadLine> {
+    fn repeated(&self, start: NaiveDate, line: &ContentLine) -> Result<Vec<NaiveDate>, BadLine> {
         let (rule, until) = rule(line)?;
         let last = NaiveDate::from_ymd_opt(*YEARS.end(), 12, 31).unwrap_or(NaiveDate::MAX);
         let last = until.map_or(last, |until| until.min(last));
@@ -201,7 +201,7 @@ impl Event {
 }
 
 /// Reads a date, or a time: `20261225`, `20261225T000000`, `20261224T230000Z`.
-fn moment(line: &Line) -> Result<Moment, BadLine> {
+fn moment(line: &ContentLine) -> Result<Moment, BadLine> {
     let (time, is_utc) = line.value.strip_suffix('Z').map_or((line.value.as_str(), false), |time| (time, true));
     let date = |text: &str| {
         let exact = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -224,7 +224,7 @@ fn moment(line: &Line) -> Result<Moment, BadLine> {
 }
 
 /// Reads a whole day, also where it is written as its midnight.
-fn date(line: &Line) -> Result<NaiveDate, BadLine> {
+fn date(line: &ContentLine) -> Result<NaiveDate, BadLine> {
     let moment = moment(line)?;
     if moment.at.time() != NaiveTime::MIN {
         let message = format!("`{}` is no whole day", line.name);
@@ -233,16 +233,16 @@ fn date(line: &Line) -> Result<NaiveDate, BadLine> {
     Ok(moment.at.date())
 }
 
-fn dates(line: &Line) -> Result<Vec<NaiveDate>, BadLine> {
+fn dates(line: &ContentLine) -> Result<Vec<NaiveDate>, BadLine> {
     let one = |value: &str| {
         let (name, parameters) = (line.name.clone(), line.parameters.clone());
-        date(&Line { number: line.number, name, parameters, value: value.trim().to_owned() })
+        date(&ContentLine { number: line.number, name, parameters, value: value.trim().to_owned() })
     };
     line.value.split(',').map(one).collect()
 }
 
 /// Reads a duration: `P1D`, `P2W`, `PT24H`.
-fn duration(line: &Line, in_days: bool) -> Result<TimeDelta, BadLine> {
+fn duration(line: &ContentLine, in_days: bool) -> Result<TimeDelta, BadLine> {
     let read = || {
         let span: jiff::Span = line.value.parse().ok()?;
         let parts = [
@@ -260,7 +260,7 @@ fn duration(line: &Line, in_days: bool) -> Result<TimeDelta, BadLine> {
 }
 
 /// Reads a rule of repetition, and the last day on which it holds.
-fn rule(line: &Line) -> Result<(RRule<Unvalidated>, Option<NaiveDate>), BadLine> {
+fn rule(line: &ContentLine) -> Result<(RRule<Unvalidated>, Option<NaiveDate>), BadLine> {
     let mut until = None;
     let mut parts = Vec::new();
     for part in line.value.split(';').filter(|part| !part.is_empty()) {
@@ -272,7 +272,7 @@ fn rule(line: &Line) -> Result<(RRule<Unvalidated>, Option<NaiveDate>), BadLine>
             "UNTIL" => {
                 let (name, parameters) = ("UNTIL".to_owned(), String::new());
                 let value = value.get(..8).unwrap_or(value).to_owned();
-                until = Some(date(&Line { number: line.number, name, parameters, value })?);
+                until = Some(date(&ContentLine { number: line.number, name, parameters, value })?);
             }
             key if PARTS.contains(&key) => parts.push(part.to_uppercase()),
             other => return Err(not_understood(line, other)),
@@ -282,7 +282,7 @@ fn rule(line: &Line) -> Result<(RRule<Unvalidated>, Option<NaiveDate>), BadLine>
     Ok((rule, until))
 }
 
-fn not_understood(line: &Line, part: &str) -> BadLine {
+fn not_understood(line: &ContentLine, part: &str) -> BadLine {
     let message = format!("`{}` of `RRULE` is not understood", clip(part));
     refuse(line.number, message, "for example `RRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=4TH`, or write the dates one by one")
 }

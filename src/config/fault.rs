@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Something that keeps the configuration from being used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
+pub struct ConfigFault {
     /// The file.
     pub path: PathBuf,
     /// Line, from 1.
@@ -23,7 +23,7 @@ pub struct Fault {
     pub hint: Option<String>,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}: {}", shown(&self.path), self.line, self.column, Harmless(&self.message))?;
         match &self.hint {
@@ -56,31 +56,31 @@ impl fmt::Display for Warning {
 
 /// All faults of all files, by file and position; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults(Vec<Fault>);
+pub struct Faults(Vec<ConfigFault>);
 
 impl Faults {
     /// Sorts `faults`; nothing where there are none.
-    pub(super) fn new(mut faults: Vec<Fault>) -> Option<Self> {
+    pub(super) fn new(mut faults: Vec<ConfigFault>) -> Option<Self> {
         faults.sort();
         faults.dedup();
         if faults.is_empty() { None } else { Some(Self(faults)) }
     }
 
     /// The faults in order.
-    pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
+    pub fn iter(&self) -> std::slice::Iter<'_, ConfigFault> {
         self.0.iter()
     }
 }
 
-impl From<Fault> for Faults {
-    fn from(fault: Fault) -> Self {
+impl From<ConfigFault> for Faults {
+    fn from(fault: ConfigFault) -> Self {
         Self(vec![fault])
     }
 }
 
 impl<'a> IntoIterator for &'a Faults {
-    type Item = &'a Fault;
-    type IntoIter = std::slice::Iter<'a, Fault>;
+    type Item = &'a ConfigFault;
+    type IntoIter = std::slice::Iter<'a, ConfigFault>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::{ConfigFault, Faults};
 
 /// The variable that names the file.
 const VARIABLE: &str = "OFFHOURS_CONFIG";
@@ -20,7 +20,7 @@ pub fn find(explicit: Option<&Path>) -> Result<PathBuf, Faults> {
         return Ok(PathBuf::from(path));
     }
     PLACES.iter().map(Path::new).find(|path| path.exists()).map(Path::to_owned).ok_or_else(|| {
-        Faults::from(Fault {
+        Faults::from(ConfigFault {
             path: PathBuf::from(PLACES[0]),
             line: 1,
             column: 1,

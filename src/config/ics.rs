@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 
 use crate::config::calendar::{BadLine, Days};
-use crate::config::event::{Event, Found, Spell};
+use crate::config::event::{CalendarEvent, Found, Spell};
 
 /// A content line without its folds.
-pub(super) struct Line {
+pub(super) struct ContentLine {
     /// From 1.
     pub(super) number: usize,
     /// Its name, in capitals.
@@ -39,7 +39,7 @@ pub(super) fn read(text: &str) -> Contents {
     }
     // Components inside an event (alarms) and beside it (time zones) have lines of the same names.
     let mut open: Vec<String> = Vec::new();
-    let mut event = Event::default();
+    let mut event = CalendarEvent::default();
     let mut spells = Vec::new();
     let mut events = 0;
     for line in lines {
@@ -47,7 +47,7 @@ pub(super) fn read(text: &str) -> Contents {
             "BEGIN" => {
                 open.push(line.value.to_uppercase());
                 if in_event(&open) {
-                    event = Event::at(line.number);
+                    event = CalendarEvent::at(line.number);
                 }
             }
             "END" => {
@@ -115,7 +115,7 @@ pub(super) fn refuse(line: usize, message: impl Into<String>, hint: &'static str
 }
 
 /// Joins folded lines, which go on after a space or tab, and splits each at its first colon outside quotes.
-fn unfold(text: &str) -> Vec<Line> {
+fn unfold(text: &str) -> Vec<ContentLine> {
     let mut joined: Vec<(usize, String)> = Vec::new();
     for (at, line) in text.lines().enumerate() {
         match (line.strip_prefix([' ', '\t']), joined.last_mut()) {
@@ -133,7 +133,7 @@ fn unfold(text: &str) -> Vec<Line> {
         let (head, value) = line.split_at(colon.unwrap_or(line.len()));
         let (name, parameters) = head.split_once(';').unwrap_or((head, ""));
         let (name, parameters) = (name.trim().to_uppercase(), parameters.to_uppercase());
-        Line { number, name, parameters, value: value.trim_start_matches(':').trim().to_owned() }
+        ContentLine { number, name, parameters, value: value.trim_start_matches(':').trim().to_owned() }
     };
     joined.into_iter().map(split).collect()
 }

@@ -142,7 +142,7 @@ pub(super) struct One<S>(PhantomData<S>);
 /// Sections of this shape in order: `[[rule]]`.
 pub(super) struct Many<S>(PhantomData<S>);
 /// Sections of this shape, each with a name: `[connection.dev]`.
-pub(super) struct Named<S>(PhantomData<S>);
+pub(super) struct NamedSections<S>(PhantomData<S>);
 
 impl<S: Shape> Typed for One<S> {
     const WHAT: &'static str = "a section";
@@ -160,7 +160,7 @@ impl<S: Shape> Typed for Many<S> {
     }
 }
 
-impl<S: Shape> Typed for Named<S> {
+impl<S: Shape> Typed for NamedSections<S> {
     const WHAT: &'static str = "sections that each have a name";
 
     fn schema() -> Json {

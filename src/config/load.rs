@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::clock::Clock;
 use crate::config::command::command;
 use crate::config::exposed::Exposed;
-use crate::config::fault::{Fault, Faults, Warning};
+use crate::config::fault::{ConfigFault, Faults, Warning};
 use crate::config::main_file::{self, Main, MainKeys};
 use crate::config::outline::Outline;
 use crate::config::reading::{Place, Reading};
@@ -74,7 +74,7 @@ fn read(path: &Path, reading: &Reading) -> Read {
     let state_dir = named.or_else(|| state_dir::default_for(path));
     let knows_state_dir = state_dir.is_some() && (is_named || state_dir::is_given());
     if state_dir.is_none() {
-        reading.report(Fault {
+        reading.report(ConfigFault {
             path: path.to_owned(),
             line: 1,
             column: 1,
@@ -148,7 +148,7 @@ fn read_rules(main_path: &Path, directory: &Path, main: &Main, reading: &Reading
     let (line, column) = main.schedules_at.as_ref().map_or((1, 1), |origin| (origin.line, origin.column));
     let report = |message, hint| {
         let key = Some("schedules".to_owned());
-        reading.report(Fault { path: main_path.to_owned(), line, column, key, message, hint: Some(hint) });
+        reading.report(ConfigFault { path: main_path.to_owned(), line, column, key, message, hint: Some(hint) });
     };
     if let Some(exposed) = Exposed::directory(directory).filter(|_| defaults.understood) {
         report(exposed.message(), exposed.hint());

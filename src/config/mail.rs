@@ -9,7 +9,7 @@ use crate::config::reading::clip;
 use crate::config::secrets::{CredentialName, SecretFile, VariableName, inspect};
 use crate::config::section::Section;
 use crate::config::value::{Node, Value, Word};
-use crate::mail::settings::{Address, Delivery, Locale, Login, Security, Settings, Smtp};
+use crate::mail::settings::{Address, Delivery, Locale, Login, MailSettings, Security, Smtp};
 use crate::secret::SecretSource;
 
 /// The most recipients a list may name.
@@ -48,7 +48,7 @@ section! {
 }
 
 /// Reads `[mail]`, and looks at its password.
-pub(super) fn read(section: &Section<'_, MailKeys>) -> Option<Settings> {
+pub(super) fn read(section: &Section<'_, MailKeys>) -> Option<MailSettings> {
     let login = login(section);
     let delivery = delivery(section, login);
     let from = section.need(|k| k.from);
@@ -59,7 +59,7 @@ pub(super) fn read(section: &Section<'_, MailKeys>) -> Option<Settings> {
         section.place_of(|k| k.locale).warn(message);
     }
     let locale = section.get(|k| k.formats).or_else(|| section.get(|k| k.locale)).unwrap_or_default();
-    Some(Settings { delivery: delivery?, from: from?, to: to?.0, locale })
+    Some(MailSettings { delivery: delivery?, from: from?, to: to?.0, locale })
 }
 
 fn delivery(section: &Section<'_, MailKeys>, login: Option<Login>) -> Option<Delivery> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::config::Origin;
 use crate::config::calendar::Definition;
 use crate::config::connection::{self, Connection, ConnectionKeys};
-use crate::config::key::{Many, Named, One, section};
+use crate::config::key::{Many, NamedSections, One, section};
 use crate::config::mail::{self, MailKeys};
 use crate::config::monitoring::{self, MonitoringKeys};
 use crate::config::name::FilePath;
@@ -18,7 +18,7 @@ use crate::domain::id::ConnectionName;
 use crate::domain::money::Prices;
 use crate::domain::selection::Exclusion;
 use crate::domain::zone::Zone;
-use crate::mail::settings::Settings;
+use crate::mail::settings::MailSettings;
 use crate::monitor;
 
 section! {
@@ -33,7 +33,7 @@ section! {
         /// `~/.local/state/offhours`.
         state_dir: FilePath, Optional r#""/var/lib/offhours""#;
         /// AI Core tenants, each with a name.
-        connection: Named<ConnectionKeys>, Required r#"{ dev = { service_key = "dev.json" } }"#;
+        connection: NamedSections<ConnectionKeys>, Required r#"{ dev = { service_key = "dev.json" } }"#;
         /// What no rule stops; rules can only add to it.
         protect: One<ExcludeKeys>, Optional r#"{ resource_groups = ["prod*"] }"#;
         /// What a capacity unit costs by contract.
@@ -79,11 +79,11 @@ pub(super) struct Main {
     /// Prices.
     pub(super) prices: Prices,
     /// Mail.
-    pub(super) mail: Option<Settings>,
+    pub(super) mail: Option<MailSettings>,
     /// True where there is a `[mail]`, right or wrong.
     pub(super) has_mail: bool,
     /// Monitoring.
-    pub(super) monitoring: monitor::Settings,
+    pub(super) monitoring: monitor::MonitoringSettings,
     /// Reports.
     pub(super) reports: Vec<ReportSchedule>,
 }

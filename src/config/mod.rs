@@ -49,18 +49,18 @@ use crate::domain::money::Prices;
 use crate::domain::rule::Rule;
 use crate::domain::selection::Exclusion;
 use crate::domain::zone::Zone;
-use crate::mail::settings::Settings;
+use crate::mail::settings::MailSettings;
 use crate::monitor;
 
 pub use calendar::Days;
 pub use connection::Connection;
-pub use fault::{Fault, Faults, Warning};
+pub use fault::{ConfigFault, Faults, Warning};
 pub use find::find;
 pub use fingerprint::Fingerprint;
 pub use load::{load, load_at, load_without_secrets, outline, outline_without_secrets};
 pub use outline::{OnDisk, Outline, on_disk};
 pub use reading::nearest;
-pub use report::{Attachment, ReportPeriod, ReportSchedule};
+pub use report::{AttachmentForm, ReportPeriod, ReportSchedule};
 pub use schema::{FileKind, schema};
 
 /// Everything the files say, with every default filled in.
@@ -87,9 +87,9 @@ pub struct Config {
     /// Calendars by their names, or by their files' where they have none; those of rules that list dates are not here.
     pub calendars: BTreeMap<String, Days>,
     /// Where mails go; without it, none are sent.
-    pub mail: Option<Settings>,
+    pub mail: Option<MailSettings>,
     /// Who is told that the daemon lives, and where it can be asked.
-    pub monitoring: monitor::Settings,
+    pub monitoring: monitor::MonitoringSettings,
     /// Reports that are mailed by the calendar.
     pub reports: Vec<ReportSchedule>,
     /// Rules that fire, in the order of their files' names and then as they stand.

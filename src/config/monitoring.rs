@@ -9,7 +9,7 @@ use crate::config::key::{Typed, section};
 use crate::config::secrets::{CredentialName, SecretFile, VariableName, inspect};
 use crate::config::section::Section;
 use crate::config::value::{Node, Value};
-use crate::monitor::Settings;
+use crate::monitor::MonitoringSettings;
 use crate::monitor::ping::{BadPingUrl, PingTarget, PingUrl};
 use crate::secret::SecretSource;
 
@@ -31,8 +31,11 @@ section! {
 }
 
 /// Reads `[monitoring]`, and looks at the heartbeat's URL.
-pub(super) fn read(section: &Section<'_, MonitoringKeys>) -> Settings {
-    Settings { heartbeat: heartbeat(section), listen: section.get(|k| k.listen).map(|Loopback(address)| address) }
+pub(super) fn read(section: &Section<'_, MonitoringKeys>) -> MonitoringSettings {
+    MonitoringSettings {
+        heartbeat: heartbeat(section),
+        listen: section.get(|k| k.listen).map(|Loopback(address)| address),
+    }
 }
 
 fn heartbeat(section: &Section<'_, MonitoringKeys>) -> Option<PingTarget> {

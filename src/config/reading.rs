@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::clock::{BadZone, zone};
 use crate::config::Origin;
 use crate::config::calendar::Days;
-use crate::config::fault::{Fault, Warning};
+use crate::config::fault::{ConfigFault, Warning};
 use crate::config::fingerprint::{Fingerprint, Prints};
 use crate::config::source::{NoText, Source};
 use crate::domain::cron::{BadCron, Cron};
@@ -27,7 +27,7 @@ pub(super) struct Reading {
     pub(super) has_secrets: bool,
     /// True where offhours.toml was understood, so that names it defines can be asked for.
     pub(super) understood: Cell<bool>,
-    faults: RefCell<Vec<Fault>>,
+    faults: RefCell<Vec<ConfigFault>>,
     warnings: RefCell<Vec<Warning>>,
     zones: RefCell<HashMap<String, Result<Zone, BadZone>>>,
     crons: RefCell<HashMap<String, Result<Cron, BadCron>>>,
@@ -66,7 +66,7 @@ impl Reading {
     }
 
     /// Keeps a fault.
-    pub(super) fn report(&self, fault: Fault) {
+    pub(super) fn report(&self, fault: ConfigFault) {
         self.faults.borrow_mut().push(fault);
     }
 
@@ -76,7 +76,7 @@ impl Reading {
     }
 
     /// What was found, at the end.
-    pub(super) fn findings(&self) -> (Vec<Fault>, Vec<Warning>) {
+    pub(super) fn findings(&self) -> (Vec<ConfigFault>, Vec<Warning>) {
         let mut warnings = self.warnings.take();
         warnings.sort();
         (self.faults.take(), warnings)
@@ -157,7 +157,7 @@ impl<'a> Place<'a> {
     pub(super) fn fault(self, message: impl Into<String>, hint: impl Into<String>) {
         let Origin { path, line, column } = self.origin();
         let key = self.key.map(clip);
-        self.reading.report(Fault { path, line, column, key, message: message.into(), hint: Some(hint.into()) });
+        self.reading.report(ConfigFault { path, line, column, key, message: message.into(), hint: Some(hint.into()) });
     }
 
     /// Notes something odd here.

@@ -9,7 +9,7 @@ use crate::config::value::Word;
 use crate::domain::cron::Cron;
 use crate::domain::id::RuleName;
 use crate::domain::zone::Zone;
-use crate::mail::settings::{Address, Settings};
+use crate::mail::settings::{Address, MailSettings};
 
 /// A report that is mailed by the calendar.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ pub struct ReportSchedule {
     /// To whom; those of `[mail]` where the entry names none.
     pub to: Vec<Address>,
     /// What is attached.
-    pub attach: Vec<Attachment>,
+    pub attach: Vec<AttachmentForm>,
 }
 
 /// What a report covers.
@@ -43,7 +43,7 @@ pub enum ReportPeriod {
 
 /// The form of an attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attachment {
+pub enum AttachmentForm {
     /// One row per deployment and off window, for programs.
     Csv,
     /// The same, as a German Excel opens it.
@@ -68,7 +68,7 @@ section! {
         /// Recipients; those of `[mail]` where it is left out.
         to: Recipients, Optional r#"["finops@example.com"]"#;
         /// What is attached.
-        attach: Vec<Attachment>, Optional r#"["csv"]"#;
+        attach: Vec<AttachmentForm>, Optional r#"["csv"]"#;
     }
 }
 
@@ -76,7 +76,7 @@ section! {
 pub(super) fn read(
     sections: &[Section<'_, ReportKeys>],
     zone: Option<&Zone>,
-    mail: Option<&Settings>,
+    mail: Option<&MailSettings>,
     has_mail: bool,
 ) -> Vec<ReportSchedule> {
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
@@ -99,7 +99,7 @@ pub(super) fn read(
     reports
 }
 
-fn one(section: &Section<'_, ReportKeys>, zone: Option<&Zone>, mail: Option<&Settings>) -> Option<ReportSchedule> {
+fn one(section: &Section<'_, ReportKeys>, zone: Option<&Zone>, mail: Option<&MailSettings>) -> Option<ReportSchedule> {
     let name = section.need(|k| k.name);
     let cron = section.need(|k| k.cron);
     let own_zone = section.get(|k| k.timezone);
@@ -129,7 +129,7 @@ impl Word for ReportPeriod {
     ];
 }
 
-impl Word for Attachment {
+impl Word for AttachmentForm {
     const WORDS: &'static [(&'static str, Self)] =
         &[("csv", Self::Csv), ("csv-excel", Self::CsvExcel), ("html", Self::Html), ("json", Self::Json)];
 }

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
 use crate::config::Origin;
-use crate::config::calendar::Dates;
+use crate::config::calendar::DateList;
 use crate::config::key::{Many, One, Typed, section};
 use crate::config::mail::Recipients;
 use crate::config::name::Text;
@@ -58,9 +58,9 @@ section! {
         timezone: Zone, Optional r#""Europe/Berlin""#;
         /// Local dates on which `until` does not occur, so that the off window goes on: a list, the name of a calendar
         /// from `[calendars]`, or a file that ends in `.ics` or `.txt`.
-        holidays: Dates, Optional r#"["2026-12-25", "2026-12-26"]"#;
+        holidays: DateList, Optional r#"["2026-12-25", "2026-12-26"]"#;
         /// Local dates on which the rule does not stop: a list, a calendar's name, or a file.
-        skip: Dates, Optional r#"["2026-12-31"]"#;
+        skip: DateList, Optional r#"["2026-12-31"]"#;
         /// `enforce` stops; `observe` fires, decides and reports, and never sends a stop.
         mode: Mode, Default r#""enforce""#;
         /// A run that would stop more is blocked whole: 1 to 10000.
@@ -182,7 +182,8 @@ fn schedule(section: &Section<'_, RuleKeys>, defaults: &Defaults) -> Option<Sche
             "write `timezone = \"Europe/Berlin\"` here, or once at the head of offhours.toml",
         );
     }
-    let dates = |dates: Option<Dates>| dates.map(|Dates(days)| days.keys().copied().collect()).unwrap_or_default();
+    let dates =
+        |dates: Option<DateList>| dates.map(|DateList(days)| days.keys().copied().collect()).unwrap_or_default();
     let holidays = dates(section.get(|k| k.holidays));
     let skip = dates(section.get(|k| k.skip));
     Some(Schedule { stop: stop?, until, zone: own.or_else(|| defaults.zone.clone())?, holidays, skip })

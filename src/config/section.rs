@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::config::key::{Key, Many, Named, One, Shape};
+use crate::config::key::{Key, Many, NamedSections, One, Shape};
 use crate::config::reading::{Place, clip, did_you_mean};
 use crate::config::value::{Node, Value};
 
@@ -124,7 +124,7 @@ impl<'a, S: Shape> Section<'a, S> {
     }
 
     /// The sections under a key, each with a name, in the names' order.
-    pub(super) fn named<T: Shape>(&self, key: impl Fn(S) -> Key<Named<T>>) -> Vec<Section<'a, T>> {
+    pub(super) fn named<T: Shape>(&self, key: impl Fn(S) -> Key<NamedSections<T>>) -> Vec<Section<'a, T>> {
         let key = key(S::KEYS);
         let Some(node) = self.node(key) else { return Vec::new() };
         let DeValue::Table(table) = node.value else {

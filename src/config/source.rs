@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use crate::config::exposed::Exposed;
-use crate::config::fault::Fault;
+use crate::config::fault::ConfigFault;
 
 /// The largest file that is read.
 const LARGEST_FILE: usize = 1024 * 1024;
@@ -25,15 +25,15 @@ pub(super) enum NoText {
     /// The file cannot be opened or read.
     Unreadable(std::io::Error),
     /// It can, but is none of ours.
-    Unusable(Fault),
+    Unusable(ConfigFault),
 }
 
 impl NoText {
     /// The fault of the file itself.
-    pub(super) fn into_fault(self, path: &Path) -> Fault {
+    pub(super) fn into_fault(self, path: &Path) -> ConfigFault {
         match self {
             Self::Unusable(fault) => fault,
-            Self::Unreadable(error) => Fault {
+            Self::Unreadable(error) => ConfigFault {
                 path: path.to_owned(),
                 line: 1,
                 column: 1,
@@ -85,7 +85,7 @@ impl Source {
         let file = File::open(path).map_err(NoText::Unreadable)?;
         let unusable = |(line, column), message: String, hint: &str| {
             let hint = Some(hint.to_owned());
-            NoText::Unusable(Fault { path: path.to_owned(), line, column, key: None, message, hint })
+            NoText::Unusable(ConfigFault { path: path.to_owned(), line, column, key: None, message, hint })
         };
         if let Some(exposed) = Exposed::file(path, &file) {
             return Err(unusable((1, 1), exposed.message(), &exposed.hint()));

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use crate::executor::Executor;
-use crate::monitor::page::Page;
+use crate::monitor::page::StatusPage;
 use crate::monitor::vitals::Vitals;
 
 /// Pause before an address that could not be had is tried again.
@@ -35,7 +35,7 @@ async fn at(listen: Option<SocketAddr>, vitals: &Vitals) {
     let Some(address) = listen else { return std::future::pending().await };
     let mut said = None;
     loop {
-        match Page::open(address).await {
+        match StatusPage::open(address).await {
             Ok(page) => {
                 info!("serving /healthz and /metrics on http://{address}");
                 page.serve(vitals.clone()).await;

@@ -12,7 +12,7 @@ const MILLISECONDS_PER_HOUR: i64 = 3_600_000;
 
 /// How far a figure can be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum State {
+pub enum AvoidedState {
     /// The off window has not ended yet.
     Projected,
     /// The window has ended and the tenant was looked at again.
@@ -25,7 +25,7 @@ pub enum State {
     None,
 }
 
-impl State {
+impl AvoidedState {
     /// The word in ledger, JSON and reports.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ pub struct Avoided {
     /// Capacity units × price, rounded to the currency's minor unit, where there is a price.
     pub cost: Option<Money>,
     /// What kind of figure this is.
-    pub state: State,
+    pub state: AvoidedState,
 }
 
 /// An amount in a currency.
@@ -77,7 +77,7 @@ impl Avoided {
     /// Nothing was avoided: there was no confirmed stop.
     pub fn nothing() -> Self {
         let (from, to, cost) = (None, None, None);
-        Self { from, to, node_hours: Decimal::ZERO, capacity_units: None, cost, state: State::None }
+        Self { from, to, node_hours: Decimal::ZERO, capacity_units: None, cost, state: AvoidedState::None }
     }
 
     /// Counts `rate` from the confirmed stop to `end`, both inside `window`.
@@ -102,11 +102,11 @@ impl Avoided {
             Some(Money { amount: currency.round(in_time(per_hour, milliseconds)?), currency })
         });
         let state = match (&rate.charge, basis) {
-            (Charge::Nothing { .. }, _) => State::None,
-            (Charge::TokenBilled, _) => State::TokenBilled,
-            _ if cost.is_none() => State::Unpriced,
-            (_, Basis::Projected) => State::Projected,
-            (_, Basis::Settled) => State::Settled,
+            (Charge::Nothing { .. }, _) => AvoidedState::None,
+            (Charge::TokenBilled, _) => AvoidedState::TokenBilled,
+            _ if cost.is_none() => AvoidedState::Unpriced,
+            (_, Basis::Projected) => AvoidedState::Projected,
+            (_, Basis::Settled) => AvoidedState::Settled,
         };
         let (from, to) = (Some(from), Some(to));
         Self { from, to, node_hours: rounded(node_hours), capacity_units: units.map(rounded), cost, state }
@@ -128,7 +128,7 @@ mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
     use rust_decimal::Decimal;
 
-    use super::{Avoided, Basis, State};
+    use super::{Avoided, AvoidedState, Basis};
     use crate::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
     use crate::domain::schedule::OffWindow;
 
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(avoided.node_hours, decimal("60.875"));
         assert_eq!(avoided.capacity_units, Some(decimal("94.478")));
         assert_eq!(avoided.cost.unwrap().amount.to_string(), "89.75", "89.7541 rounds to the cent");
-        assert_eq!(avoided.state, State::Projected);
+        assert_eq!(avoided.state, AvoidedState::Projected);
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
     fn a_plan_without_a_price_shows_node_hours_and_never_zero_money() {
         let rate = HourlyRate { nodes: 2, charge: Charge::Unpriced { plan: "gpu.xl".to_owned() } };
         let avoided = count(&rate, "2026-03-28T17:00:00Z", "2026-03-28T18:30:00Z");
-        assert_eq!((avoided.node_hours, avoided.cost, avoided.state), (decimal("3"), None, State::Unpriced));
+        assert_eq!((avoided.node_hours, avoided.cost, avoided.state), (decimal("3"), None, AvoidedState::Unpriced));
     }
 
     /// AI Core writes microseconds, the ledger keeps milliseconds. Whoever recalculates a row from its own instants must
@@ -225,7 +225,7 @@ mod tests {
         for (units, price) in [(most, most), (Decimal::MAX, Decimal::MAX), (Decimal::MAX, Decimal::ONE)] {
             let rate = HourlyRate { nodes: u32::MAX, ..rate(&units.to_string(), &price.to_string()) };
             let avoided = count(&rate, "2026-03-28T17:00:00Z", long);
-            assert_eq!((avoided.cost, avoided.state), (None, State::Unpriced), "{units} × {price}");
+            assert_eq!((avoided.cost, avoided.state), (None, AvoidedState::Unpriced), "{units} × {price}");
             assert!(avoided.node_hours > Decimal::ZERO, "the node hours are shown all the same");
         }
         // What any contract says is far from it.

@@ -23,12 +23,12 @@ pub struct Touched {
     /// The time as written.
     pub wall: NaiveDateTime,
     /// What becomes of it.
-    pub effect: Effect,
+    pub effect: ClockChange,
 }
 
 /// What a clock change does to a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
+pub enum ClockChange {
     /// It lies in the gap and happens right after it.
     Moved(DateTime<Utc>),
     /// It lies in the gap and does not happen, because the expression follows the wall clock.
@@ -52,10 +52,10 @@ fn touched_by(cron: &Cron, zone: &Zone, change: DateTime<Utc>) -> Vec<Touched> {
     let end = (change + AROUND_CHANGE).naive_utc() + before;
     let walls = cron.wall_clock_times(start).take_while(|wall| *wall < end).take(MOST_COMPARED);
     let effect = |wall: NaiveDateTime| match (zone.resolve(wall), cron.is_fixed_time()) {
-        (Local::Gap(at), true) => Some(Effect::Moved(at)),
-        (Local::Gap(_), false) => Some(Effect::LeftOut),
-        (Local::Twice(first, _), true) => Some(Effect::Once(first)),
-        (Local::Twice(first, second), false) => Some(Effect::Twice(first, second)),
+        (Local::Gap(at), true) => Some(ClockChange::Moved(at)),
+        (Local::Gap(_), false) => Some(ClockChange::LeftOut),
+        (Local::Twice(first, _), true) => Some(ClockChange::Once(first)),
+        (Local::Twice(first, second), false) => Some(ClockChange::Twice(first, second)),
         (Local::Once(_), _) => None,
     };
     walls.filter_map(|wall| Some(Touched { wall, effect: effect(wall)? })).collect()
@@ -101,7 +101,7 @@ fn may_match_the_same(a: &Glob, b: &Glob) -> bool {
 mod tests {
     use chrono::{DateTime, Utc};
 
-    use super::{Effect, touched};
+    use super::{ClockChange, touched};
     use crate::domain::cron::Cron;
     use crate::domain::zone::Zone;
 
@@ -112,10 +112,10 @@ mod tests {
             .into_iter()
             .map(|touched| {
                 let effect = match touched.effect {
-                    Effect::Moved(at) => format!("moved to {}", at.format("%H:%MZ")),
-                    Effect::LeftOut => "left out".to_owned(),
-                    Effect::Once(at) => format!("once at {}", at.format("%H:%MZ")),
-                    Effect::Twice(..) => "twice".to_owned(),
+                    ClockChange::Moved(at) => format!("moved to {}", at.format("%H:%MZ")),
+                    ClockChange::LeftOut => "left out".to_owned(),
+                    ClockChange::Once(at) => format!("once at {}", at.format("%H:%MZ")),
+                    ClockChange::Twice(..) => "twice".to_owned(),
                 };
                 format!("{} {effect}", touched.wall.format("%m-%d %H:%M"))
             })

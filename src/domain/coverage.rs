@@ -9,7 +9,7 @@ use crate::domain::selection::{Exclusion, Glob};
 
 /// One pattern of an exclusion.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Pattern<'a> {
+pub enum ExclusionPattern<'a> {
     /// Of `resource_groups`.
     ResourceGroup(&'a Glob),
     /// Of `labels`.
@@ -26,18 +26,18 @@ pub enum Pattern<'a> {
 
 /// The patterns of an exclusion, and whether each has covered something yet.
 #[derive(Debug)]
-pub struct Coverage<'a>(Vec<(Pattern<'a>, bool)>);
+pub struct Coverage<'a>(Vec<(ExclusionPattern<'a>, bool)>);
 
 impl<'a> Coverage<'a> {
     /// The patterns of `exclusion`, none of which has met anything.
     pub fn of(exclusion: &'a Exclusion) -> Self {
         let Exclusion { resource_groups, labels, scenarios, executables, configurations, ids } = exclusion;
-        let patterns = resource_groups.iter().map(Pattern::ResourceGroup);
-        let patterns = patterns.chain(labels.iter().map(|(key, value)| Pattern::Label(key, value)));
-        let patterns = patterns.chain(scenarios.iter().map(Pattern::Scenario));
-        let patterns = patterns.chain(executables.iter().map(Pattern::Executable));
-        let patterns = patterns.chain(configurations.iter().map(Pattern::Configuration));
-        Self(patterns.chain(ids.iter().map(Pattern::Id)).map(|pattern| (pattern, false)).collect())
+        let patterns = resource_groups.iter().map(ExclusionPattern::ResourceGroup);
+        let patterns = patterns.chain(labels.iter().map(|(key, value)| ExclusionPattern::Label(key, value)));
+        let patterns = patterns.chain(scenarios.iter().map(ExclusionPattern::Scenario));
+        let patterns = patterns.chain(executables.iter().map(ExclusionPattern::Executable));
+        let patterns = patterns.chain(configurations.iter().map(ExclusionPattern::Configuration));
+        Self(patterns.chain(ids.iter().map(ExclusionPattern::Id)).map(|pattern| (pattern, false)).collect())
     }
 
     /// True where a deployment has to be seen before all patterns can be judged.
@@ -48,8 +48,8 @@ impl<'a> Coverage<'a> {
     /// Notes what covers `group`.
     pub fn meet_group(&mut self, group: &Group) {
         self.note(|pattern| match *pattern {
-            Pattern::ResourceGroup(glob) => glob.matches(group.id.as_str()),
-            Pattern::Label(key, value) => group.labels.get(key).is_some_and(|found| found == value),
+            ExclusionPattern::ResourceGroup(glob) => glob.matches(group.id.as_str()),
+            ExclusionPattern::Label(key, value) => group.labels.get(key).is_some_and(|found| found == value),
             _ => false,
         });
     }
@@ -58,34 +58,34 @@ impl<'a> Coverage<'a> {
     pub fn meet(&mut self, deployment: &Deployment) {
         let fits = |glob: &Glob, name: Option<&str>| name.is_some_and(|name| glob.matches(name));
         self.note(|pattern| match *pattern {
-            Pattern::Scenario(glob) => fits(glob, deployment.scenario_id.as_deref()),
-            Pattern::Executable(glob) => fits(glob, deployment.executable_id.as_deref()),
-            Pattern::Configuration(glob) => glob.matches(deployment.configuration()),
-            Pattern::Id(id) => *id == deployment.id,
-            Pattern::ResourceGroup(_) | Pattern::Label(..) => false,
+            ExclusionPattern::Scenario(glob) => fits(glob, deployment.scenario_id.as_deref()),
+            ExclusionPattern::Executable(glob) => fits(glob, deployment.executable_id.as_deref()),
+            ExclusionPattern::Configuration(glob) => glob.matches(deployment.configuration()),
+            ExclusionPattern::Id(id) => *id == deployment.id,
+            ExclusionPattern::ResourceGroup(_) | ExclusionPattern::Label(..) => false,
         });
     }
 
-    fn note(&mut self, covers: impl Fn(&Pattern<'a>) -> bool) {
+    fn note(&mut self, covers: impl Fn(&ExclusionPattern<'a>) -> bool) {
         for (pattern, has_covered) in &mut self.0 {
             *has_covered = *has_covered || covers(pattern);
         }
     }
 
     /// Patterns that have covered nothing.
-    pub fn idle(&self) -> impl Iterator<Item = Pattern<'a>> + '_ {
+    pub fn idle(&self) -> impl Iterator<Item = ExclusionPattern<'a>> + '_ {
         self.0.iter().filter(|(_, has_covered)| !has_covered).map(|(pattern, _)| *pattern)
     }
 }
 
-impl Pattern<'_> {
+impl ExclusionPattern<'_> {
     /// True for what is judged by resource groups alone.
     pub fn is_of_group(&self) -> bool {
         matches!(self, Self::ResourceGroup(_) | Self::Label(..))
     }
 }
 
-impl fmt::Display for Pattern<'_> {
+impl fmt::Display for ExclusionPattern<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ResourceGroup(glob) => write!(f, "resource group `{glob}`"),

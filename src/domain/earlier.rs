@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
-use crate::domain::run::Row;
+use crate::domain::run::DeploymentResult;
 
 /// The newest stop that offhours asked for, of one deployment.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Asked {
+pub struct EarlierStop {
     /// The rule whose run asked.
     pub rule: RuleName,
     /// True while that run goes on: it still waits for STOPPED.
     pub is_watched: bool,
     /// What that run wrote down, with nodes and rate of a deployment that ran.
-    pub row: Row,
+    pub row: DeploymentResult,
 }
 
-impl Asked {
+impl EarlierStop {
     /// When it was asked for.
     pub fn at(&self) -> Option<DateTime<Utc>> {
         self.row.requested_at
@@ -29,7 +29,7 @@ impl Asked {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Precedent {
     /// Who asked for its stop, where that was not the run itself.
-    pub asked: Option<Asked>,
+    pub asked: Option<EarlierStop>,
     /// In how many runs of the rule in a row it did not come off, this one included.
     pub times: u32,
 }
@@ -45,7 +45,7 @@ pub struct Precedents {
 
 impl Precedents {
     /// What is known of the deployment of `row`.
-    pub fn of(&self, row: &Row) -> Option<&Precedent> {
+    pub fn of(&self, row: &DeploymentResult) -> Option<&Precedent> {
         self.deployments.get(&(row.resource_group.clone(), row.id.clone()))
     }
 }

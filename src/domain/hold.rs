@@ -20,7 +20,7 @@ pub const LONG: TimeDelta = TimeDelta::days(30);
 
 /// What a hold covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum HoldTarget {
     /// One deployment.
     Deployment(DeploymentId),
     /// All deployments of one resource group.
@@ -31,7 +31,7 @@ pub enum Target {
     Rule(RuleName),
 }
 
-impl Target {
+impl HoldTarget {
     /// The word that stands for the kind, in the ledger, the CLI and JSON.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Target {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for HoldTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} `{}`", self.kind(), self.name())
     }
@@ -65,7 +65,7 @@ pub struct Hold {
     /// Its number in the ledger.
     pub id: i64,
     /// What it covers.
-    pub target: Target,
+    pub target: HoldTarget,
     /// From when it held.
     pub created_at: DateTime<Utc>,
     /// When it ends; a hold without an end cannot be made.
@@ -83,12 +83,12 @@ impl Hold {
     pub fn covers(&self, rule: &RuleName, deployment: &Deployment, now: DateTime<Utc>) -> bool {
         now < self.until
             && match &self.target {
-                Target::Deployment(id) => *id == deployment.id,
-                Target::ResourceGroup(group) => *group == deployment.resource_group,
-                Target::Configuration(name) => {
+                HoldTarget::Deployment(id) => *id == deployment.id,
+                HoldTarget::ResourceGroup(group) => *group == deployment.resource_group,
+                HoldTarget::Configuration(name) => {
                     name == deployment.configuration() || *name == deployment.configuration_id
                 }
-                Target::Rule(held) => held == rule,
+                HoldTarget::Rule(held) => held == rule,
             }
     }
 }

@@ -67,7 +67,7 @@ pub struct BadSpan(String);
 
 /// A span as dates: `from` included, `to` not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dates {
+pub struct DateRange {
     /// First day.
     pub from: NaiveDate,
     /// The day after the last.
@@ -133,7 +133,7 @@ fn named(text: &str) -> Option<Span> {
 
 impl Span {
     /// The dates it means on `today`.
-    pub fn dates(self, today: NaiveDate) -> Dates {
+    pub fn dates(self, today: NaiveDate) -> DateRange {
         let monday = today.week(Weekday::Mon).first_day();
         let first_of_month = today.with_day(1).unwrap_or(today);
         let first_of_quarter = first_of_month - Months::new(first_of_month.month0() % 3);
@@ -153,11 +153,11 @@ impl Span {
             Self::Month(first) => (first, first + Months::new(1)),
             Self::Days(first, last) => (first, last + Days::new(1)),
         };
-        Dates { from, to }
+        DateRange { from, to }
     }
 }
 
-impl Dates {
+impl DateRange {
     /// True where they are one calendar month.
     pub fn is_month(self) -> bool {
         self.from.day() == 1 && self.from + Months::new(1) == self.to

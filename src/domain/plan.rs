@@ -10,7 +10,7 @@ use crate::domain::reason::{HeldBy, Reason};
 use crate::domain::rule::Rule;
 use crate::domain::selection::Exclusion;
 
-/// `stop`, or `leave` with the first reason that applies, in the order in which [`Question::decide`] asks.
+/// `stop`, or `leave` with the first reason that applies, in the order in which [`DecisionContext::decide`] asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Ask for STOPPED.
@@ -52,7 +52,7 @@ pub struct Planned {
 
 /// What a decision is made from, besides the deployment and its group.
 #[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
+pub struct DecisionContext<'a> {
     /// The rule that asks.
     pub rule: &'a Rule,
     /// `[protect]`.
@@ -65,7 +65,7 @@ pub struct Question<'a> {
     pub now: DateTime<Utc>,
 }
 
-impl Question<'_> {
+impl DecisionContext<'_> {
     /// Decides for one deployment. The first reason that applies wins.
     pub fn decide(&self, group: &Group, deployment: &Deployment) -> Decision {
         match self.reason_to_leave(group, deployment) {

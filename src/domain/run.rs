@@ -105,7 +105,7 @@ pub struct Run {
     /// True where a restart finished what another process began.
     pub resumed: bool,
     /// What became of each deployment; of those that were left, a sample.
-    pub deployments: Vec<Row>,
+    pub deployments: Vec<DeploymentResult>,
     /// How many deployments were left without a row of their own, by kind: in a large tenant they are most of it, and one
     /// line says as much as a hundred thousand.
     pub left_out: LeftOut,
@@ -136,7 +136,7 @@ pub type LeftOut = BTreeMap<LeftKind, usize>;
 
 /// One deployment in one run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct DeploymentResult {
     /// Its resource group.
     pub resource_group: ResourceGroup,
     /// Its id.
@@ -169,7 +169,7 @@ pub struct Row {
     pub settlement: Option<Settlement>,
 }
 
-impl Row {
+impl DeploymentResult {
     /// The figure that counts: the settled one where there is one.
     pub fn avoided(&self) -> &Avoided {
         self.settlement.as_ref().map_or(&self.projected, |settlement| &settlement.avoided)
@@ -321,7 +321,11 @@ impl RunResult {
 }
 
 /// The result that follows from what became of each deployment, where the run itself went well.
-pub fn result_of<'a>(rows: impl IntoIterator<Item = &'a Row>, groups_failed: usize, groups: usize) -> RunResult {
+pub fn result_of<'a>(
+    rows: impl IntoIterator<Item = &'a DeploymentResult>,
+    groups_failed: usize,
+    groups: usize,
+) -> RunResult {
     let (mut good, mut bad) = (0_usize, 0_usize);
     for row in rows {
         match row.outcome {

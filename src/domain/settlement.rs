@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::avoided::{Avoided, Basis};
 use crate::domain::deployment::{Deployment, Status};
 use crate::domain::listed::Listed;
-use crate::domain::run::{EndedBy, Leak, Outcome, Row, Settlement};
+use crate::domain::run::{DeploymentResult, EndedBy, Leak, Outcome, Settlement};
 use crate::domain::schedule::OffWindow;
 use crate::domain::verification::confirmed_at;
 
@@ -28,7 +28,7 @@ pub struct Evidence<'a> {
 ///
 /// A replacement is known as soon as it is seen, but what it goes on costing only at the window's end: until then `row`
 /// comes again with its settlement.
-pub fn settle(row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option<Settlement> {
+pub fn settle(row: &DeploymentResult, window: OffWindow, evidence: Evidence<'_>) -> Option<Settlement> {
     if let Some(earlier) = &row.settlement {
         return follow_leak(earlier, row, window, evidence);
     }
@@ -50,7 +50,7 @@ pub fn settle(row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option<Se
 
 /// A stop that was not seen in time and has come true since: from when on it counts, for the first look that saw it. Noted
 /// in the row's `confirmed_at`, it is what later looks go by. What an earlier run had asked for counts in this window only.
-pub fn came_true(row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option<DateTime<Utc>> {
+pub fn came_true(row: &DeploymentResult, window: OffWindow, evidence: Evidence<'_>) -> Option<DateTime<Utc>> {
     if row.outcome != Outcome::Unconfirmed || row.confirmed_at.is_some() {
         return None;
     }
@@ -60,7 +60,12 @@ pub fn came_true(row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option
 
 /// What is settled stays, but for the leak: a replacement that was stopped or deleted in its turn leaks no longer. One that
 /// is not there any more leaked until it was last seen.
-fn follow_leak(earlier: &Settlement, row: &Row, window: OffWindow, evidence: Evidence<'_>) -> Option<Settlement> {
+fn follow_leak(
+    earlier: &Settlement,
+    row: &DeploymentResult,
+    window: OffWindow,
+    evidence: Evidence<'_>,
+) -> Option<Settlement> {
     let leak = earlier.leak.as_ref()?;
     let off_since = match evidence.listed.get(&leak.id) {
         Some(other) => other.completed_at.unwrap_or(window.to),
@@ -71,7 +76,7 @@ fn follow_leak(earlier: &Settlement, row: &Row, window: OffWindow, evidence: Evi
 }
 
 fn settle_stopped(
-    row: &Row,
+    row: &DeploymentResult,
     window: OffWindow,
     confirmed_at: DateTime<Utc>,
     evidence: Evidence<'_>,
@@ -102,7 +107,11 @@ fn settle_stopped(
 
 /// The first other deployment from the same configuration that was made inside the window. Also where it was made before
 /// this one's stop was asked for: then somebody wanted the model on, and nothing was avoided.
-fn replacement<'a>(row: &Row, window: OffWindow, listed: &'a Listed) -> Option<(&'a Deployment, DateTime<Utc>)> {
+fn replacement<'a>(
+    row: &DeploymentResult,
+    window: OffWindow,
+    listed: &'a Listed,
+) -> Option<(&'a Deployment, DateTime<Utc>)> {
     let other = listed.made_in(&row.configuration_id, window).iter().find(|other| other.id != row.id)?;
     Some((other, other.created_at?))
 }
@@ -118,7 +127,7 @@ mod tests {
     use crate::domain::id::{DeploymentId, ResourceGroup};
     use crate::domain::listed::Listed;
     use crate::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
-    use crate::domain::run::{EndedBy, Outcome, Row, Settlement};
+    use crate::domain::run::{DeploymentResult, EndedBy, Outcome, Settlement};
     use crate::domain::schedule::OffWindow;
 
     /// 19:00 to 07:00.
@@ -153,7 +162,7 @@ mod tests {
     }
 
     /// One node at one capacity unit at one euro, confirmed a minute after the window began.
-    fn row(outcome: Outcome) -> Row {
+    fn row(outcome: Outcome) -> DeploymentResult {
         let price = CapacityUnitPrice {
             amount: Decimal::ONE,
             currency: Currency::from_code("EUR").unwrap(),
@@ -163,7 +172,7 @@ mod tests {
         let rate =
             HourlyRate { nodes: 1, charge: Charge::Metered { capacity_units: Decimal::ONE, price: Some(price) } };
         let confirmed_at = (outcome == Outcome::Stopped).then(|| at("23T18:01"));
-        Row {
+        DeploymentResult {
             resource_group: ResourceGroup::new("dev-a").unwrap(),
             id: DeploymentId::new("d001").unwrap(),
             configuration_id: "c1".to_owned(),
@@ -184,7 +193,7 @@ mod tests {
         }
     }
 
-    fn look(row: &Row, listed: &[Deployment], now: &str) -> Option<Settlement> {
+    fn look(row: &DeploymentResult, listed: &[Deployment], now: &str) -> Option<Settlement> {
         let listed = Listed::new(listed.to_vec());
         settle(row, window(), Evidence { listed: &listed, now: at(now), seen_at: Some(at("23T22:00")) })
     }
@@ -227,7 +236,7 @@ mod tests {
 
     #[test]
     fn time_to_live_ends_it_although_the_platform_deletes_it_then() {
-        let row = Row { expires_at: Some(at("23T20:01")), ..row(Outcome::Stopped) };
+        let row = DeploymentResult { expires_at: Some(at("23T20:01")), ..row(Outcome::Stopped) };
         let settled = look(&row, &[], "24T02:00").unwrap();
         assert_eq!((settled.ended_by.clone(), minutes(&settled)), (EndedBy::Ttl, 120));
     }

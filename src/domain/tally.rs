@@ -4,7 +4,7 @@
 use rust_decimal::Decimal;
 
 use crate::domain::avoided::Money;
-use crate::domain::run::{Outcome, Row, Run};
+use crate::domain::run::{DeploymentResult, Outcome, Run};
 
 /// How many deployments came to what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Tally {
 
 impl Tally {
     /// Counts one more row.
-    pub fn add(&mut self, row: &Row) {
+    pub fn add(&mut self, row: &DeploymentResult) {
         *match row.outcome {
             Outcome::Failed if row.is_still_on() => &mut self.failed,
             Outcome::Unconfirmed if row.is_still_on() => &mut self.unconfirmed,
@@ -76,7 +76,7 @@ pub struct Totals {
 
 impl Totals {
     /// Adds one row.
-    pub fn add(&mut self, row: &Row) {
+    pub fn add(&mut self, row: &DeploymentResult) {
         let avoided = row.avoided();
         self.node_hours += avoided.node_hours;
         self.capacity_units += avoided.capacity_units.unwrap_or_default();

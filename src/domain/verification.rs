@@ -23,7 +23,7 @@ pub fn pause_before(round: u32) -> Duration {
 
 /// What became of a stop that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum StopVerdict {
     /// AI Core says STOPPED; counted from this instant.
     Stopped(DateTime<Utc>),
     /// It is DEAD: off, but not by an orderly stop.
@@ -36,7 +36,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Observation {
     /// Deployments whose watch is over.
-    pub verdicts: Vec<(DeploymentId, Verdict)>,
+    pub verdicts: Vec<(DeploymentId, StopVerdict)>,
     /// Watched deployments that were not listed.
     pub missing: Vec<DeploymentId>,
 }
@@ -98,7 +98,7 @@ impl Watch {
     }
 
     /// Takes one deployment, seen at `now`. A verdict ends its watch.
-    pub fn observe_one(&mut self, deployment: &Deployment, now: DateTime<Utc>) -> Option<Verdict> {
+    pub fn observe_one(&mut self, deployment: &Deployment, now: DateTime<Utc>) -> Option<StopVerdict> {
         let verdict = self.judge(deployment, now)?;
         self.open.remove(&deployment.id);
         Some(verdict)
@@ -109,21 +109,21 @@ impl Watch {
         self.open.remove(id);
     }
 
-    fn judge(&mut self, deployment: &Deployment, now: DateTime<Utc>) -> Option<Verdict> {
+    fn judge(&mut self, deployment: &Deployment, now: DateTime<Utc>) -> Option<StopVerdict> {
         let target = self.open.get_mut(&deployment.id)?;
         target.last_seen = Some(deployment.status.clone());
         match &deployment.status {
             Status::Stopped => {
                 let confirmed_at = confirmed_at(deployment, target.requested_at, now);
-                Some(Verdict::Stopped(confirmed_at))
+                Some(StopVerdict::Stopped(confirmed_at))
             }
             Status::Stopping => {
                 target.seen_stopping = true;
                 None
             }
-            Status::Dead => Some(Verdict::Dead),
+            Status::Dead => Some(StopVerdict::Dead),
             Status::Running | Status::Pending if target.seen_stopping => {
-                Some(Verdict::CameBack(deployment.status.clone()))
+                Some(StopVerdict::CameBack(deployment.status.clone()))
             }
             // Not begun yet, or a word we do not know: only time can tell.
             _ => None,
@@ -150,7 +150,7 @@ mod tests {
 
     use chrono::{DateTime, Utc};
 
-    use super::{FIRST_PAUSE, LONGEST_PAUSE, Verdict, Watch, pause_before};
+    use super::{FIRST_PAUSE, LONGEST_PAUSE, StopVerdict, Watch, pause_before};
     use crate::domain::deployment::{Deployment, Status};
     use crate::domain::id::{DeploymentId, ResourceGroup};
 
@@ -176,7 +176,7 @@ mod tests {
         }
     }
 
-    fn watch(steps: &[(&str, Option<&str>, &str)]) -> Option<Verdict> {
+    fn watch(steps: &[(&str, Option<&str>, &str)]) -> Option<StopVerdict> {
         let mut watch = Watch::default();
         watch.add(DeploymentId::new("d001").unwrap(), utc("18:00:01"));
         let mut verdicts = steps.iter().flat_map(|(status, completed, now)| {
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_stop_counts_from_what_ai_core_says() {
-        let at = |time| Some(Verdict::Stopped(utc(time)));
+        let at = |time| Some(StopVerdict::Stopped(utc(time)));
         assert_eq!(watch(&[("STOPPING", None, "18:00:05"), ("STOPPED", Some("18:00:40"), "18:01:00")]), at("18:00:40"));
         assert_eq!(watch(&[("STOPPED", None, "18:01:00")]), at("18:01:00"), "no completionTime: the look counts");
         assert_eq!(watch(&[("STOPPED", Some("12:00:00"), "18:01:00")]), at("18:01:00"), "an implausible one as well");
@@ -200,10 +200,10 @@ mod tests {
     fn a26_what_is_not_a_stop_is_not_taken_for_one() {
         assert_eq!(watch(&[("RUNNING", None, "18:00:05"), ("STOPPING", None, "18:05:00")]), None);
         assert_eq!(watch(&[("HIBERNATING", None, "18:00:05")]), None);
-        assert_eq!(watch(&[("DEAD", None, "18:00:05")]), Some(Verdict::Dead));
+        assert_eq!(watch(&[("DEAD", None, "18:00:05")]), Some(StopVerdict::Dead));
         assert_eq!(watch(&[("", None, "18:00:05")]), None, "missing is not stopped");
         let back = watch(&[("STOPPING", None, "18:00:05"), ("RUNNING", None, "18:00:10")]);
-        assert_eq!(back, Some(Verdict::CameBack(Status::Running)));
+        assert_eq!(back, Some(StopVerdict::CameBack(Status::Running)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::domain::run::{Row, Run};
+use crate::domain::run::{DeploymentResult, Run};
 
 /// Is told runs, oldest first, each deployment by deployment. After a break it is told nothing more.
 pub trait RunVisitor {
@@ -14,7 +14,7 @@ pub trait RunVisitor {
     }
 
     /// A deployment of this run.
-    fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()>;
+    fn row(&mut self, run: &Run, row: &DeploymentResult) -> ControlFlow<()>;
 
     /// The run's deployments were all told.
     fn end(&mut self, run: &Run) -> ControlFlow<()> {
@@ -28,11 +28,11 @@ pub trait RunVisitor {
 pub struct Kept {
     /// The runs that were told whole, with their deployments.
     pub runs: Vec<Run>,
-    rows: Vec<Row>,
+    rows: Vec<DeploymentResult>,
 }
 
 impl RunVisitor for Kept {
-    fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
+    fn row(&mut self, _: &Run, row: &DeploymentResult) -> ControlFlow<()> {
         self.rows.push(row.clone());
         ControlFlow::Continue(())
     }

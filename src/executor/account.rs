@@ -7,7 +7,7 @@ use crate::domain::deployment::Group;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::reason::{Blocked, NotWatched, Reason};
-use crate::domain::run::{LeftKind, LeftOut, Outcome, Row, RunResult, Try, result_of};
+use crate::domain::run::{DeploymentResult, LeftKind, LeftOut, Outcome, RunResult, Try, result_of};
 use crate::domain::run_reason::RunReason;
 use crate::domain::schedule::OffWindow;
 use crate::executor::ended::Ended;
@@ -24,10 +24,10 @@ type Place = (ResourceGroup, DeploymentId);
 #[derive(Debug, Default)]
 pub(super) struct Account {
     /// What was asked for before this try, by an earlier executor or an earlier try, and has not been seen since.
-    pub earlier: BTreeMap<Place, Row>,
+    pub earlier: BTreeMap<Place, DeploymentResult>,
     groups: BTreeMap<ResourceGroup, GroupEnd>,
     /// Rows of what was asked for earlier and is in no list any more.
-    unlisted: Vec<Row>,
+    unlisted: Vec<DeploymentResult>,
     /// Why nothing could be looked at.
     failed: Option<Setback>,
     /// Why the whole run stopped nothing more.
@@ -60,7 +60,7 @@ impl Setback {
 /// What one resource group has come to.
 #[derive(Debug, Default)]
 struct GroupEnd {
-    rows: BTreeMap<DeploymentId, Row>,
+    rows: BTreeMap<DeploymentId, DeploymentResult>,
     left_out: LeftOut,
     /// Why it could not be listed.
     unlisted: Option<Setback>,
@@ -122,7 +122,7 @@ impl Account {
     }
 
     /// Takes one that is left and hangs on no figure: the first ones with a row, the others as a count.
-    pub fn take_left(&mut self, row: Row) {
+    pub fn take_left(&mut self, row: DeploymentResult) {
         let Some(kind) = kind_of(&row) else { return };
         let kept = self.sample.entry(kind.clone()).or_default();
         // What was asked for before has a row in the ledger, and what became of it belongs there.
@@ -194,7 +194,7 @@ impl Account {
     }
 
     /// Takes what became of a deployment that was asked for earlier and is in no list any more.
-    pub fn take_unlisted(&mut self, row: Row) {
+    pub fn take_unlisted(&mut self, row: DeploymentResult) {
         self.unlisted.push(row);
     }
 
@@ -246,23 +246,23 @@ impl Account {
 }
 
 /// What a left deployment is counted by.
-fn kind_of(row: &Row) -> Option<LeftKind> {
+fn kind_of(row: &DeploymentResult) -> Option<LeftKind> {
     Some(LeftKind { reason: row.reason.as_ref()?.kind(), is_selected: row.is_selected })
 }
 
 /// A row that was asked for, and of which nobody knows what came of it. A failure that it has says more.
-fn unseen(row: Row) -> Row {
+fn unseen(row: DeploymentResult) -> DeploymentResult {
     if row.outcome == Outcome::Failed {
         return row;
     }
     let reason = Some(Reason::NotWatched(NotWatched::Unreachable));
-    Row { outcome: Outcome::Unconfirmed, reason, ..row }
+    DeploymentResult { outcome: Outcome::Unconfirmed, reason, ..row }
 }
 
 /// The result and the reasons of a run that looked at its tenant.
 fn summary(
     mut result: RunResult,
-    rows: &[Row],
+    rows: &[DeploymentResult],
     failed: Vec<(ResourceGroup, Failure)>,
     groups: usize,
     notes: BTreeSet<String>,

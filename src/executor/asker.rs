@@ -3,7 +3,7 @@
 use tracing::warn;
 
 use crate::domain::deployment::Status;
-use crate::domain::earlier::Asked;
+use crate::domain::earlier::EarlierStop;
 use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::reason::{AskedBy, Reason};
 use crate::domain::run::Outcome;
@@ -40,7 +40,7 @@ impl Attempt<'_> {
 }
 
 /// A rule that observes has asked for nothing, and what is not confirmed is told by the rule that asked.
-fn name(ticket: &mut Ticket, asked: Option<Asked>, observes: bool) {
+fn name(ticket: &mut Ticket, asked: Option<EarlierStop>, observes: bool) {
     let Progress::Over(fate) = &mut ticket.progress else { return };
     let (Some(status), Some(asked)) = (&fate.found, asked) else { return };
     let (status, asked_by) = (status.clone(), AskedBy { rule: asked.rule.clone(), at: asked.at() });

@@ -9,14 +9,14 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::domain::deployment::{Deployment, Group, Status};
 use crate::domain::failure::FailureCode;
 use crate::domain::id::{DeploymentId, ResourceGroup};
-use crate::domain::plan::{Decision, Planned, Question};
+use crate::domain::plan::{Decision, DecisionContext, Planned};
 use crate::domain::reason::{Blocked, NotWatched, Reason};
 use crate::domain::rule::Mode;
-use crate::domain::run::{LeftKind, Outcome, Row};
+use crate::domain::run::{DeploymentResult, LeftKind, Outcome};
 use crate::executor::account::{Account, Setback};
 use crate::executor::clearance::Clearance;
 use crate::executor::ended::Interrupted;
-use crate::executor::progress::Step;
+use crate::executor::progress::RunStep;
 use crate::executor::survey::{Gaps, Labels, Surveyed, Surveyor};
 use crate::executor::task::Task;
 use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
@@ -76,7 +76,7 @@ impl<'a> Attempt<'a> {
                 return Ok(());
             }
         };
-        let question = Question { holds: &holds, ..self.question(now) };
+        let question = DecisionContext { holds: &holds, ..self.question(now) };
         // Lists can be put off again and again; the rule's next firing must not have to wait for them.
         let limit = ASKING_LIMIT.to_std().unwrap_or_default();
         let shutdown = self.task.shutdown.clone();
@@ -114,13 +114,13 @@ impl<'a> Attempt<'a> {
     }
 
     /// What is decided by, but for the holds.
-    pub fn question(&self, now: DateTime<Utc>) -> Question<'a> {
+    pub fn question(&self, now: DateTime<Utc>) -> DecisionContext<'a> {
         let Task { rule, config, .. } = self.task;
-        Question { rule, protect: &config.protect, holds: &[], scheduled: self.task.window().from, now }
+        DecisionContext { rule, protect: &config.protect, holds: &[], scheduled: self.task.window().from, now }
     }
 
     /// Decides for everything that can be listed; false where nothing can.
-    async fn survey(&mut self, question: Question<'_>, found: &mut Found) -> bool {
+    async fn survey(&mut self, question: DecisionContext<'_>, found: &mut Found) -> bool {
         let (task, account) = (self.task, &mut *self.account);
         let reader = &task.tenant.reader;
         let surveyor = Surveyor { reader, clock: &task.clock, prices: &task.config.prices, question };
@@ -153,12 +153,12 @@ impl<'a> Attempt<'a> {
                 Ok(Some(deployment)) => found.watch_too(deployment, row, self.task.clock.now()),
                 Ok(None) => {
                     let reason = Some(Reason::Deleted);
-                    self.account.take_unlisted(Row { outcome: Outcome::Gone, reason, ..row });
+                    self.account.take_unlisted(DeploymentResult { outcome: Outcome::Gone, reason, ..row });
                 }
                 Err(error) if error.may_pass() => drop(self.account.earlier.insert(place, row)),
                 Err(error) => {
                     let reason = Some(Reason::NotWatched(NotWatched::Refused(error.to_string())));
-                    self.account.take_unlisted(Row { outcome: Outcome::Unconfirmed, reason, ..row });
+                    self.account.take_unlisted(DeploymentResult { outcome: Outcome::Unconfirmed, reason, ..row });
                 }
             }
         }
@@ -176,9 +176,9 @@ impl<'a> Attempt<'a> {
         let (to_stop, watched) =
             (count(Progress::ToStop) + found.surplus.values().sum::<usize>(), count(Progress::Asked));
         let asked = watched + self.account.asked();
-        (self.task.observer)(&Step::Decided { stop: to_stop + watched, leave: self.account.left() + found.held });
+        (self.task.observer)(&RunStep::Decided { stop: to_stop + watched, leave: self.account.left() + found.held });
         if watched > 0 {
-            (self.task.observer)(&Step::Asked(watched));
+            (self.task.observer)(&RunStep::Asked(watched));
         }
         let max_stops = self.task.rule.max_stops;
         let is_over = to_stop + asked > usize::try_from(max_stops).unwrap_or(usize::MAX);
@@ -236,7 +236,7 @@ impl Found {
     }
 
     /// Adds a deployment that the run asked for earlier and that no list shows. It is watched, and not asked again.
-    fn watch_too(&mut self, deployment: Deployment, earlier: Row, seen_at: DateTime<Utc>) {
+    fn watch_too(&mut self, deployment: Deployment, earlier: DeploymentResult, seen_at: DateTime<Utc>) {
         let id = deployment.id.clone();
         let group = Group { id: deployment.resource_group.clone(), labels: BTreeMap::new() };
         let decision = Decision::Leave(Reason::NotSelected("it is no longer listed".to_owned()));

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::domain::reason::{NotWatched, Reason};
-use crate::domain::run::{LeftOut, Outcome, Row, Run, RunResult, Try};
+use crate::domain::run::{DeploymentResult, LeftOut, Outcome, Run, RunResult, Try};
 use crate::domain::run_reason::RunReason;
 use crate::ledger::runs::OpenRun;
 
@@ -16,7 +16,7 @@ pub(super) struct Interrupted;
 pub(super) struct Ended {
     pub result: RunResult,
     pub reasons: Vec<RunReason>,
-    pub rows: Vec<Row>,
+    pub rows: Vec<DeploymentResult>,
     pub left_out: LeftOut,
     pub tries: Vec<Try>,
 }
@@ -27,9 +27,11 @@ impl Ended {
     }
 
     /// With the rows of what was asked for and never watched to its end.
-    pub fn with_unconfirmed(mut self, rows: Vec<Row>, why: &NotWatched) -> Self {
-        let unconfirmed = |row: Row| match row.reason {
-            None if row.outcome == Outcome::Unconfirmed => Row { reason: Some(Reason::NotWatched(why.clone())), ..row },
+    pub fn with_unconfirmed(mut self, rows: Vec<DeploymentResult>, why: &NotWatched) -> Self {
+        let unconfirmed = |row: DeploymentResult| match row.reason {
+            None if row.outcome == Outcome::Unconfirmed => {
+                DeploymentResult { reason: Some(Reason::NotWatched(why.clone())), ..row }
+            }
             _ => row,
         };
         self.rows = rows.into_iter().map(unconfirmed).collect();

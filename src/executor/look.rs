@@ -10,7 +10,7 @@ use crate::domain::plan::Decision;
 use crate::domain::reason::Reason;
 use crate::domain::run::Outcome;
 use crate::executor::attempt::Attempt;
-use crate::executor::stop::{Answer, Sent};
+use crate::executor::stop::{Sent, StopAnswer};
 use crate::executor::survey::{labelled, labels};
 use crate::executor::ticket::Fate;
 
@@ -78,8 +78,8 @@ impl Requests {
     }
 
     /// The end of a deployment that meets this fate now.
-    pub fn end(&self, fate: Fate) -> Answer {
-        if self.was_sent { Answer::Over(fate) } else { Answer::Unsent(fate) }
+    pub fn end(&self, fate: Fate) -> StopAnswer {
+        if self.was_sent { StopAnswer::Over(fate) } else { StopAnswer::Unsent(fate) }
     }
 }
 
@@ -105,7 +105,7 @@ impl Attempt<'_> {
 
     /// A look before a request whose list is old: what was changed, came to something else or was labelled meanwhile is
     /// left.
-    pub(super) async fn look_again(&self, known: Known, requests: &Requests) -> Result<Known, Answer> {
+    pub(super) async fn look_again(&self, known: Known, requests: &Requests) -> Result<Known, StopAnswer> {
         let seen_at = self.task.clock.now();
         let looks = async {
             let group = self.labelled_now(&known.group).await?;
@@ -121,7 +121,7 @@ impl Attempt<'_> {
             None => return Ok(known),
         };
         if requests.may_have_arrived && is_going_off(&seen) {
-            return Err(Answer::Watch);
+            return Err(StopAnswer::Watch);
         }
         if seen.status.can_be_stopped() && was_changed(&known.deployment, &seen) {
             return Err(requests.end(changed()));
@@ -136,30 +136,32 @@ impl Attempt<'_> {
     }
 
     /// Decides from a fresh look what became of the requests so far; none means that another one should be sent.
-    pub(super) async fn judge(&self, known: &Known, requests: &Requests) -> Option<Answer> {
+    pub(super) async fn judge(&self, known: &Known, requests: &Requests) -> Option<StopAnswer> {
         let Requests { error, may_have_arrived, .. } = requests;
         if self.task.shutdown.is_cancelled() {
-            return Some(Answer::Interrupted);
+            return Some(StopAnswer::Interrupted);
         }
         match error {
-            Some(Error::NotFound { .. }) => return Some(Answer::Over(Fate::gone())),
+            Some(Error::NotFound { .. }) => return Some(StopAnswer::Over(Fate::gone())),
             Some(error) if !may_have_arrived && !matches!(error, Error::Precondition { .. }) => {
-                return Some(Answer::Over(refused(error)));
+                return Some(StopAnswer::Over(refused(error)));
             }
             _ => {}
         }
         let seen = match self.task.tenant.reader.deployment(&known.group.id, &known.deployment.id).await {
             Ok(Some(seen)) => seen,
-            Ok(None) => return Some(Answer::Over(Fate::gone())),
-            Err(_) if *may_have_arrived => return Some(Answer::Watch),
-            Err(error) => return Some(Answer::Over(Fate::failed(&error))),
+            Ok(None) => return Some(StopAnswer::Over(Fate::gone())),
+            Err(_) if *may_have_arrived => return Some(StopAnswer::Watch),
+            Err(error) => return Some(StopAnswer::Over(Fate::failed(&error))),
         };
         match &seen.status {
-            _ if *may_have_arrived && is_going_off(&seen) => Some(Answer::Watch),
-            Status::Stopped | Status::Stopping => Some(Answer::Over(Fate::already_off(&seen))),
-            Status::Running | Status::Pending if was_changed(&known.deployment, &seen) => Some(Answer::Over(changed())),
-            Status::Running | Status::Pending => requests.too_many().map(Answer::Over),
-            other => Some(Answer::Over(Fate::left(Reason::CannotStop(other.clone())))),
+            _ if *may_have_arrived && is_going_off(&seen) => Some(StopAnswer::Watch),
+            Status::Stopped | Status::Stopping => Some(StopAnswer::Over(Fate::already_off(&seen))),
+            Status::Running | Status::Pending if was_changed(&known.deployment, &seen) => {
+                Some(StopAnswer::Over(changed()))
+            }
+            Status::Running | Status::Pending => requests.too_many().map(StopAnswer::Over),
+            other => Some(StopAnswer::Over(Fate::left(Reason::CannotStop(other.clone())))),
         }
     }
 }

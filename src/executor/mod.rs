@@ -21,17 +21,17 @@ use crate::domain::earlier::Precedents;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::reason::NotWatched;
 use crate::domain::rule::{MailWhen, Mode, Rule};
-use crate::domain::run::{Firing, Row, Run, RunResult, Trigger};
+use crate::domain::run::{DeploymentResult, Firing, Run, RunResult, Trigger};
 use crate::domain::run_reason::{Interruption, RunReason};
 use crate::executor::ended::{Ended, Interrupted};
-use crate::executor::pattern::Pattern;
+use crate::executor::pattern::RunPattern;
 use crate::executor::post::Told;
 use crate::executor::progress::Observer;
 use crate::executor::task::Task;
 use crate::executor::tenants::Tenants;
 use crate::ledger::in_force::InForce;
 use crate::ledger::lock;
-use crate::ledger::runs::{Claim, Filter, OpenRun, RunId};
+use crate::ledger::runs::{Claim, OpenRun, RunFilter, RunId};
 use crate::ledger::{Ledger, LedgerError};
 use crate::report::{self, Observed};
 
@@ -186,7 +186,7 @@ impl Executor {
     }
 
     /// What an earlier executor of the run wrote down; nothing where it cannot be read.
-    async fn earlier(&self, open: &OpenRun) -> Vec<Row> {
+    async fn earlier(&self, open: &OpenRun) -> Vec<DeploymentResult> {
         let id = open.id;
         self.ledger.read(move |tx| tx.rows(id)).await.unwrap_or_default()
     }
@@ -252,10 +252,10 @@ impl Executor {
     async fn is_news(&self, run: &Run) -> bool {
         let (rule, at) = (run.firing.rule.clone(), run.firing.at - TimeDelta::seconds(1));
         let before = self.ledger.read(move |tx| {
-            let mut before = Pattern::default();
+            let mut before = RunPattern::default();
             Ok(tx.run_before(&rule, at, &mut before)?.then_some(before))
         });
-        let mut this = Pattern::default();
+        let mut this = RunPattern::default();
         // It never breaks off.
         let _ = run.tell(&mut this);
         before.await.ok().flatten() != Some(this)
@@ -273,7 +273,7 @@ impl Executor {
             }
             let mut observed = Observed::default();
             let since = Some(at - report::LONG_ENOUGH);
-            tx.each_run(&Filter { since, before: Some(at), rule: Some(rule) }, &mut observed)?;
+            tx.each_run(&RunFilter { since, before: Some(at), rule: Some(rule) }, &mut observed)?;
             Ok(Some(observed))
         });
         let mut observed = week.await.ok().flatten()?;

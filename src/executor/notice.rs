@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{info, warn};
 
-use crate::domain::plan::{Decision, Planned, Question};
+use crate::domain::plan::{Decision, DecisionContext, Planned};
 use crate::domain::rule::Rule;
 use crate::executor::Executor;
 use crate::executor::post;
@@ -13,7 +13,7 @@ use crate::executor::survey::{Surveyed, Surveyor};
 use crate::ledger::LedgerError;
 use crate::ledger::announced::Announcement;
 use crate::ledger::outbox::NewMail;
-use crate::report::{self, Context};
+use crate::report::{self, ReportContext};
 
 /// A notice that would leave later than this before its firing is not sent: nobody can act on it, and the mail of the run
 /// follows.
@@ -44,8 +44,8 @@ impl Executor {
         let mails = if planned.is_empty() {
             Vec::new()
         } else {
-            let context = Context::new(settings.locale, &rule.schedule.zone, now);
-            let context = Context { command: &self.config.command, ..context };
+            let context = ReportContext::new(settings.locale, &rule.schedule.zone, now);
+            let context = ReportContext { command: &self.config.command, ..context };
             let content = report::notice(&rule.name, at, rule.schedule.off_window(at), &planned, &context);
             post::mails(settings, &post::recipients(settings, &rule.to), &content, now)
         };
@@ -74,7 +74,7 @@ impl Executor {
     async fn foresee(&self, rule: &Arc<Rule>, at: DateTime<Utc>) -> Result<Option<Vec<Planned>>, LedgerError> {
         let Some(connection) = self.config.connections.get(&rule.connection) else { return Ok(None) };
         let holds = self.ledger.read(move |tx| tx.holds_in(at, at)).await?;
-        let question = Question { rule, protect: &self.config.protect, holds: &holds, scheduled: at, now: at };
+        let question = DecisionContext { rule, protect: &self.config.protect, holds: &holds, scheduled: at, now: at };
         let mut stops = Vec::new();
         let mut take = |surveyed: Surveyed| {
             stops.extend(surveyed.planned.into_iter().filter(|planned| planned.decision == Decision::Stop));

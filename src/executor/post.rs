@@ -10,9 +10,9 @@ use crate::domain::rule::{MailWhen, Rule};
 use crate::domain::run::Run;
 use crate::domain::zone::Zone;
 use crate::ledger::outbox::{Letter, NewMail};
-use crate::mail::message::{self, Attachment, Body, MailError};
-use crate::mail::settings::{Address, Settings};
-use crate::report::{Content, Context, Observed};
+use crate::mail::message::{self, Attachment, MailBody, MailError};
+use crate::mail::settings::{Address, MailSettings};
+use crate::report::{Content, Observed, ReportContext};
 
 /// What the mails of a run tell of.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +42,8 @@ pub fn run_mails(config: &Config, rule: Option<&Rule>, told: Told<'_>, now: Date
     let Some(settings) = config.mail.as_ref().filter(|_| wanted) else { return Vec::new() };
     let zone = rule.map(|rule| &rule.schedule.zone).or(config.zone.as_ref()).cloned().unwrap_or_else(Zone::utc);
     let notes: Vec<String> = calendar_ends(rule, now).iter().map(CalendarEnd::sentence).collect();
-    let context = Context::new(settings.locale, &zone, now);
-    let context = Context {
+    let context = ReportContext::new(settings.locale, &zone, now);
+    let context = ReportContext {
         command: &config.command,
         needs: &needs,
         notes: &notes,
@@ -81,7 +81,7 @@ pub fn not_in_force(on_disk: &OnDisk, command: &str) -> Option<String> {
 }
 
 /// The recipients of `[mail]` and those of a rule, each once.
-pub fn recipients(settings: &Settings, own: &[String]) -> Vec<Address> {
+pub fn recipients(settings: &MailSettings, own: &[String]) -> Vec<Address> {
     let own = own.iter().filter_map(|text| Address::parse(text).ok());
     let mut all: Vec<Address> = Vec::new();
     for address in settings.to.iter().cloned().chain(own) {
@@ -93,7 +93,7 @@ pub fn recipients(settings: &Settings, own: &[String]) -> Vec<Address> {
 }
 
 /// `content` as one mail per recipient: rendered once, and shared by all of them.
-pub fn mails(settings: &Settings, to: &[Address], content: &Content, now: DateTime<Utc>) -> Vec<NewMail> {
+pub fn mails(settings: &MailSettings, to: &[Address], content: &Content, now: DateTime<Utc>) -> Vec<NewMail> {
     let letter = match letter(settings, content, now) {
         Ok(letter) => letter,
         Err(failure) => {
@@ -119,13 +119,14 @@ pub fn mails(settings: &Settings, to: &[Address], content: &Content, now: DateTi
     to.iter().filter_map(addressed).collect()
 }
 
-fn letter(settings: &Settings, content: &Content, now: DateTime<Utc>) -> Result<Letter, MailError> {
+fn letter(settings: &MailSettings, content: &Content, now: DateTime<Utc>) -> Result<Letter, MailError> {
     let attachments: Vec<Attachment<'_>> = content
         .attachments
         .iter()
         .map(|file| Attachment { name: &file.name, content_type: &file.content_type, bytes: &file.bytes })
         .collect();
-    let body = Body { subject: &content.subject, text: &content.text, html: &content.html, attachments: &attachments };
+    let body =
+        MailBody { subject: &content.subject, text: &content.text, html: &content.html, attachments: &attachments };
     let id = uuid::Uuid::new_v4().simple().to_string();
     let bytes = message::letter(&settings.from, &body, now, &id)?.into();
     Ok(Letter { id, bytes })

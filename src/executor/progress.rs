@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 /// A step of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum RunStep {
     /// The tenant has been listed and decided on.
     Decided {
         /// Deployments that will be stopped, or were asked to before a restart.
@@ -19,7 +19,7 @@ pub enum Step {
 }
 
 /// Is told each step.
-pub type Observer = Arc<dyn Fn(&Step) + Send + Sync>;
+pub type Observer = Arc<dyn Fn(&RunStep) + Send + Sync>;
 
 /// Tells nobody.
 pub fn silent() -> Observer {

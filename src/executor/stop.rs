@@ -15,13 +15,13 @@ use tracing::warn;
 use crate::aicore::{Error, StopBatch, Stopper};
 use crate::domain::deployment::Deployment;
 use crate::domain::id::DeploymentId;
-use crate::domain::plan::{Planned, Question};
+use crate::domain::plan::{DecisionContext, Planned};
 use crate::domain::reason::Reason;
 use crate::executor::attempt::Attempt;
 use crate::executor::clearance::Obstacle;
 use crate::executor::ended::Interrupted;
 use crate::executor::look::{Known, Requests, changed, is_going_off, not_looked_at, was_changed};
-use crate::executor::progress::Step;
+use crate::executor::progress::RunStep;
 use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
 use crate::ledger::LedgerError;
 
@@ -32,7 +32,7 @@ const PAUSE_BEFORE_REPEAT: Duration = Duration::from_secs(1);
 const LONGEST_REPEAT: u32 = 5;
 
 /// What followed from asking once.
-pub(super) enum Answer {
+pub(super) enum StopAnswer {
     /// It was accepted, or may have been: AI Core's status will tell.
     Watch,
     /// It has come to an end without a stop of ours.
@@ -94,26 +94,26 @@ impl Attempt<'_> {
             };
             let (mut asked, mut is_held_up) = (0, false);
             for (id, answer) in answers {
-                asked += usize::from(matches!(answer, Answer::Watch | Answer::Over(_) | Answer::Unsent(_)));
+                asked += usize::from(matches!(answer, StopAnswer::Watch | StopAnswer::Over(_) | StopAnswer::Unsent(_)));
                 match answer {
-                    Answer::Watch => {}
-                    Answer::Over(fate) => group.conclude(&id, fate),
-                    Answer::Unsent(fate) => {
+                    StopAnswer::Watch => {}
+                    StopAnswer::Over(fate) => group.conclude(&id, fate),
+                    StopAnswer::Unsent(fate) => {
                         group.reopen(&id, true);
                         group.conclude(&id, fate);
                     }
-                    Answer::Singly => {
+                    StopAnswer::Singly => {
                         bulk_was_refused = true;
                         group.reopen(&id, false);
                     }
-                    Answer::TakenBack { was_refused } => {
+                    StopAnswer::TakenBack { was_refused } => {
                         is_held_up = true;
                         group.reopen(&id, !was_refused);
                     }
-                    Answer::Interrupted => return Err(Interrupted),
+                    StopAnswer::Interrupted => return Err(Interrupted),
                 }
             }
-            (self.task.observer)(&Step::Asked(asked));
+            (self.task.observer)(&RunStep::Asked(asked));
             if is_held_up {
                 self.task.clock.pause(PAUSE_BEFORE_REPEAT).await;
             }
@@ -190,7 +190,7 @@ impl Attempt<'_> {
             }
             let holds = tx.holds(now)?;
             let question =
-                Question { rule: &rule, protect: &config.protect, holds: &holds, scheduled: window.from, now };
+                DecisionContext { rule: &rule, protect: &config.protect, holds: &holds, scheduled: window.from, now };
             let elsewhere = tx.asked_by_others(run, &group_id, listed_at)?;
             let decide = |ticket: Ticket| {
                 if elsewhere.contains(&ticket.deployment().id) {
@@ -239,7 +239,7 @@ impl Attempt<'_> {
         group: &GroupTickets,
         ids: &[DeploymentId],
         turn: SemaphorePermit<'_>,
-    ) -> Vec<(DeploymentId, Answer)> {
+    ) -> Vec<(DeploymentId, StopAnswer)> {
         let mut answers = Vec::new();
         if let Some(batch) = StopBatch::split(ids.iter().cloned()).into_iter().next() {
             let tickets = batch.ids().iter().filter_map(|id| group.tickets.get(id));
@@ -252,7 +252,7 @@ impl Attempt<'_> {
                 Some(Ok(mut answer)) => {
                     for id in batch.ids() {
                         match answer.answers.remove(id) {
-                            Some(Ok(())) => answers.push((id.clone(), Answer::Watch)),
+                            Some(Ok(())) => answers.push((id.clone(), StopAnswer::Watch)),
                             Some(Err(error)) => open.push((id.clone(), Some(error))),
                             // Not mentioned: nobody knows, so the deployment is looked at.
                             None => open.push((id.clone(), None)),
@@ -260,11 +260,11 @@ impl Attempt<'_> {
                     }
                 }
                 Some(Err(Error::Withdrawn { was_refused, .. })) => {
-                    answers.extend(batch.ids().iter().map(|id| (id.clone(), Answer::TakenBack { was_refused })));
+                    answers.extend(batch.ids().iter().map(|id| (id.clone(), StopAnswer::TakenBack { was_refused })));
                 }
                 Some(Err(error @ Error::BulkRefused { .. })) => {
                     warn!(%error, "the tenant refused a bulk stop; stopping one by one from now on");
-                    answers.extend(batch.ids().iter().map(|id| (id.clone(), Answer::Singly)));
+                    answers.extend(batch.ids().iter().map(|id| (id.clone(), StopAnswer::Singly)));
                 }
                 Some(Err(error)) => open.extend(batch.ids().iter().map(|id| (id.clone(), Some(error.clone())))),
             }
@@ -277,7 +277,7 @@ impl Attempt<'_> {
         answers
     }
 
-    async fn ask_singly(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Vec<(DeploymentId, Answer)> {
+    async fn ask_singly(&self, group: &GroupTickets, ids: &[DeploymentId]) -> Vec<(DeploymentId, StopAnswer)> {
         let pursuits =
             ids.iter().map(|id| async move { (id.clone(), self.pursue(group, id, Requests::default()).await) });
         join_all(pursuits).await
@@ -285,8 +285,8 @@ impl Attempt<'_> {
 
     /// Asks for one stop until its answer is plain or something has come in between. After a request that was not plainly
     /// accepted a look decides whether there is another one.
-    async fn pursue(&self, group: &GroupTickets, id: &DeploymentId, mut requests: Requests) -> Answer {
-        let Some(ticket) = group.tickets.get(id) else { return Answer::Interrupted };
+    async fn pursue(&self, group: &GroupTickets, id: &DeploymentId, mut requests: Requests) -> StopAnswer {
+        let Some(ticket) = group.tickets.get(id) else { return StopAnswer::Interrupted };
         let mut known = Known::of(ticket.deployment(), &group.group, group.listed_at);
         loop {
             if requests.is_open
@@ -299,7 +299,7 @@ impl Attempt<'_> {
             }
             let turn = self.asking.acquire().await;
             if let Some(obstacle) = self.clearance.obstacle(slice::from_ref(&known.deployment)).await {
-                return obstacle.fate().map_or(Answer::Interrupted, |fate| requests.end(fate));
+                return obstacle.fate().map_or(StopAnswer::Interrupted, |fate| requests.end(fate));
             }
             if self.clearance.is_old(known.seen_at) {
                 known = match self.look_again(known, &requests).await {
@@ -310,7 +310,7 @@ impl Attempt<'_> {
             let sent = self.ask_once(&known).await;
             drop(turn);
             if matches!(sent, Sent::Accepted) {
-                return Answer::Watch;
+                return StopAnswer::Watch;
             }
             requests.count(sent);
         }
@@ -328,7 +328,7 @@ impl Attempt<'_> {
     }
 }
 
-fn hold_or_ask(mut ticket: Ticket, question: &Question<'_>) -> Ticket {
+fn hold_or_ask(mut ticket: Ticket, question: &DecisionContext<'_>) -> Ticket {
     if let Some(held) = question.held(ticket.deployment()) {
         ticket.progress = Progress::Over(Fate::left(held));
     } else {

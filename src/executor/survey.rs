@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::ResourceGroup;
 use crate::domain::money::{HourlyRate, InstanceTypes, Prices};
-use crate::domain::plan::{Decision, Planned, Question};
+use crate::domain::plan::{Decision, DecisionContext, Planned};
 use crate::domain::reason::Reason;
 use crate::domain::rule::Rule;
 use crate::domain::selection::Exclusion;
@@ -32,7 +32,7 @@ pub struct Surveyor<'a> {
     /// What an hour costs.
     pub prices: &'a Prices,
     /// What is decided, and by what.
-    pub question: Question<'a>,
+    pub question: DecisionContext<'a>,
 }
 
 /// One resource group, listed and decided on.
@@ -71,7 +71,7 @@ impl Surveyor<'_> {
     ///
     /// Names written out in full need no look-up, but their labels do: a group may have opted out.
     pub async fn groups(&self, gaps: &mut Gaps) -> Result<Vec<Group>, Error> {
-        let Question { rule, protect, .. } = self.question;
+        let DecisionContext { rule, protect, .. } = self.question;
         let known = labels(self.reader, rule, protect).await?;
         let Some(names) = rule.select.literal_groups() else {
             let groups = known.unwrap_or_default().into_iter().map(|(id, labels)| Group { id, labels });
@@ -117,7 +117,7 @@ impl Surveyor<'_> {
         let decision = question.decide(group, &deployment);
         // A hold costs only what the rule would have stopped.
         let is_held_in_vain = matches!(decision, Decision::Leave(Reason::Held(_)))
-            && Question { holds: &[], ..*question }.decide(group, &deployment) != Decision::Stop;
+            && DecisionContext { holds: &[], ..*question }.decide(group, &deployment) != Decision::Stop;
         let rate = if is_held_in_vain {
             HourlyRate::nothing("left with the hold and without it")
         } else {

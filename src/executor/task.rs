@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::domain::failure::FailureCode;
 use crate::domain::instant::rfc3339;
 use crate::domain::rule::Rule;
-use crate::domain::run::{Row, Trigger, Try};
+use crate::domain::run::{DeploymentResult, Trigger, Try};
 use crate::domain::run_reason::RunReason;
 use crate::domain::schedule::OffWindow;
 use crate::executor::account::{Account, Setback};
@@ -84,7 +84,8 @@ impl Task {
         match self.ledger.read(move |tx| Ok((tx.rows(id)?, tx.tries(id)?))).await {
             Ok((rows, tries)) => {
                 let asked = rows.into_iter().filter(|row| row.requested_at.is_some());
-                account.earlier = asked.map(|row: Row| ((row.resource_group.clone(), row.id.clone()), row)).collect();
+                account.earlier =
+                    asked.map(|row: DeploymentResult| ((row.resource_group.clone(), row.id.clone()), row)).collect();
                 account.tries = tries;
                 true
             }

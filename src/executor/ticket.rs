@@ -11,7 +11,7 @@ use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::id::DeploymentId;
 use crate::domain::plan::{Decision, Planned};
 use crate::domain::reason::Reason;
-use crate::domain::run::{Outcome, Row};
+use crate::domain::run::{DeploymentResult, Outcome};
 use crate::domain::schedule::OffWindow;
 use crate::domain::verification::PLAUSIBLE_SKEW;
 
@@ -88,7 +88,7 @@ pub struct Ticket {
     /// True where a request for its stop was sent and refused: when that was stays, whatever comes of later ones.
     pub was_refused: bool,
     /// What an earlier executor of the same run wrote down when it asked: rate and nodes of a deployment that ran.
-    pub earlier: Option<Box<Row>>,
+    pub earlier: Option<Box<DeploymentResult>>,
 }
 
 /// How far a deployment has come in a run.
@@ -106,7 +106,7 @@ impl Ticket {
     /// A ticket for a planned deployment; what the plan leaves is over at once.
     ///
     /// `earlier` is what the run's earlier executor wrote down before it asked: what is on its way off now is ours.
-    pub fn new(planned: Planned, earlier: Option<Box<Row>>) -> Self {
+    pub fn new(planned: Planned, earlier: Option<Box<DeploymentResult>>) -> Self {
         let deployment = &planned.deployment;
         let runs_on = deployment.status.can_be_stopped() && !deployment.is_asked_to_stop();
         let progress = match &planned.decision {
@@ -139,12 +139,12 @@ impl Ticket {
     }
 
     /// The row for the ledger: final where its fate is known, else what is known before the request.
-    pub fn row(&self, window: OffWindow) -> Row {
+    pub fn row(&self, window: OffWindow) -> DeploymentResult {
         self.clone().into_row(window)
     }
 
     /// The same, of a ticket that is at its end.
-    pub fn into_row(self, window: OffWindow) -> Row {
+    pub fn into_row(self, window: OffWindow) -> DeploymentResult {
         let Planned { deployment, is_selected, rate, .. } = self.planned;
         let (outcome, reason, confirmed_at) = match self.progress {
             Progress::Over(fate) => (fate.outcome, fate.reason, fate.confirmed_at),
@@ -160,7 +160,7 @@ impl Ticket {
             Some(at) if outcome == Outcome::Stopped => Avoided::count(&rate, window, at, end, Basis::Projected),
             _ => Avoided::nothing(),
         };
-        Row {
+        DeploymentResult {
             resource_group: deployment.resource_group,
             id: deployment.id,
             configuration_id: deployment.configuration_id,
@@ -182,7 +182,7 @@ impl Ticket {
 
 /// True where a deployment that runs may have been STOPPING since an earlier executor asked: it was changed after that,
 /// or nobody knows when it was changed. The clocks of AI Core and of this machine may differ a little.
-fn may_have_come_back(deployment: &Deployment, earlier: &Row) -> bool {
+fn may_have_come_back(deployment: &Deployment, earlier: &DeploymentResult) -> bool {
     match (deployment.modified_at, earlier.requested_at) {
         (Some(modified_at), Some(requested_at)) => modified_at >= requested_at - PLAUSIBLE_SKEW,
         _ => true,

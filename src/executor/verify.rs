@@ -10,10 +10,10 @@ use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
 use crate::domain::reason::Reason;
 use crate::domain::run::Outcome;
-use crate::domain::verification::{Observation, Verdict, Watch, pause_before};
+use crate::domain::verification::{Observation, StopVerdict, Watch, pause_before};
 use crate::executor::attempt::Attempt;
 use crate::executor::ended::Interrupted;
-use crate::executor::progress::Step;
+use crate::executor::progress::RunStep;
 use crate::executor::ticket::{Fate, GroupTickets, Progress};
 
 /// The look at the end of the rule's time may take so long.
@@ -63,7 +63,7 @@ impl Attempt<'_> {
                     continue;
                 }
             };
-            (self.task.observer)(&Step::Confirmed(fates.len()));
+            (self.task.observer)(&RunStep::Confirmed(fates.len()));
             for (id, fate) in fates {
                 group.conclude(&id, fate);
             }
@@ -107,10 +107,10 @@ impl Attempt<'_> {
     }
 }
 
-fn fate(verdict: Verdict) -> Fate {
+fn fate(verdict: StopVerdict) -> Fate {
     match verdict {
-        Verdict::Stopped(confirmed_at) => Fate::stopped(confirmed_at),
-        Verdict::Dead => Fate::new(Outcome::Failed, Reason::Dead),
-        Verdict::CameBack(status) => Fate::new(Outcome::Failed, Reason::CameBack { status, asked_before: false }),
+        StopVerdict::Stopped(confirmed_at) => Fate::stopped(confirmed_at),
+        StopVerdict::Dead => Fate::new(Outcome::Failed, Reason::Dead),
+        StopVerdict::CameBack(status) => Fate::new(Outcome::Failed, Reason::CameBack { status, asked_before: false }),
     }
 }

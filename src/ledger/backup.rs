@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::ledger::error::LedgerError;
 use crate::ledger::place::{self, Presence};
-use crate::ledger::verify::{Verdict, verify};
+use crate::ledger::verify::{LedgerVerdict, verify};
 use crate::ledger::{Access, FILE, connect};
 
 /// Copies the ledger in `directory` to `copy`, which must not exist, and verifies the copy. It is one consistent state,
 /// on the disk when this returns, and readable by its owner only. Blocks for as long as it takes to write.
-pub fn backup(directory: &Path, copy: &Path) -> Result<Verdict, LedgerError> {
+pub fn backup(directory: &Path, copy: &Path) -> Result<LedgerVerdict, LedgerError> {
     let failed = |source| LedgerError::Backup { path: copy.to_owned(), source };
     let missing = || LedgerError::Missing(directory.to_owned());
     let place = place::look(directory)?.ok_or_else(missing)?;
@@ -26,7 +26,7 @@ pub fn backup(directory: &Path, copy: &Path) -> Result<Verdict, LedgerError> {
     // Reserved under its final name; written beside it, so that a half-written copy is never seen there.
     new_file(&copy).map_err(failed)?;
     let unfinished = Unfinished { part: part_of(&copy), copy, done: false };
-    let made = || -> Result<Verdict, LedgerError> {
+    let made = || -> Result<LedgerVerdict, LedgerError> {
         let _ = fs::remove_file(&unfinished.part);
         // SQLite writes into an empty file, and keeps its mode.
         new_file(&unfinished.part).map_err(failed)?;

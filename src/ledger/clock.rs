@@ -132,7 +132,7 @@ mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
 
     use super::Ahead;
-    use crate::domain::hold::Target;
+    use crate::domain::hold::HoldTarget;
     use crate::domain::id::{ConnectionName, RuleName};
     use crate::domain::rule::Mode;
     use crate::domain::run::{Firing, RunResult, Trigger};
@@ -196,7 +196,7 @@ mod tests {
         for at in [now() - TimeDelta::days(1), later() - TimeDelta::days(1), later()] {
             tx.announce(Announcement::Report, "daily", at)?;
         }
-        let target = Target::Rule(rule("evenings"));
+        let target = HoldTarget::Rule(rule("evenings"));
         tx.add_hold(&target, now() + TimeDelta::hours(20), "as it should be", "ann", now())?;
         tx.add_hold(&target, later() + TimeDelta::hours(12), "made ahead", "bob", later())?;
         assert!(tx.remove_hold(1, now() + TimeDelta::hours(19))?, "ended under a clock that was ahead");

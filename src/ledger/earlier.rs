@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
 
-use crate::domain::earlier::{Asked, Precedent, Precedents};
+use crate::domain::earlier::{EarlierStop, Precedent, Precedents};
 use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
 use crate::domain::run::{Outcome, Run};
 use crate::ledger::Tx;
@@ -42,14 +42,14 @@ impl Tx<'_> {
         run: RunId,
         group: &ResourceGroup,
         id: &DeploymentId,
-    ) -> Result<Option<Asked>, LedgerError> {
+    ) -> Result<Option<EarlierStop>, LedgerError> {
         self.0
             .prepare_cached(LAST_ASKED)?
             .query_row(params![id.as_str(), group.as_str(), run.0], |columns| {
                 let is_watched = columns.get("is_watched")?;
                 let asked = || {
                     let rule = parsed(columns, "rule", "a rule name", str::parse)?;
-                    Ok(Asked { rule, is_watched, row: row(columns)? })
+                    Ok(EarlierStop { rule, is_watched, row: row(columns)? })
                 };
                 Ok(asked())
             })

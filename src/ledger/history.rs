@@ -10,12 +10,12 @@ use crate::domain::run::Run;
 use crate::domain::visit::{Kept, RunVisitor};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
-use crate::ledger::runs::{Filter, RunId, firing, mode, off_window, run_reasons};
+use crate::ledger::runs::{RunFilter, RunId, firing, mode, off_window, run_reasons};
 use crate::ledger::values::{instant, optional_instant, parsed, to_ms};
 
 impl Tx<'_> {
     /// Tells the concluded and interrupted runs that `filter` asks for, oldest first. One row is in memory at a time.
-    pub fn each_run(&self, filter: &Filter, visitor: &mut impl RunVisitor) -> Result<(), LedgerError> {
+    pub fn each_run(&self, filter: &RunFilter, visitor: &mut impl RunVisitor) -> Result<(), LedgerError> {
         let mut statement = self.0.prepare_cached(
             "SELECT * FROM run
              WHERE result IS NOT NULL AND scheduled_at >= :since AND scheduled_at < :before ORDER BY scheduled_at, id",
@@ -43,7 +43,7 @@ impl Tx<'_> {
     }
 
     /// The same runs as values, for where they are known to be few.
-    pub fn history(&self, filter: &Filter) -> Result<Vec<Run>, LedgerError> {
+    pub fn history(&self, filter: &RunFilter) -> Result<Vec<Run>, LedgerError> {
         let mut kept = Kept::default();
         self.each_run(filter, &mut kept)?;
         Ok(kept.runs)

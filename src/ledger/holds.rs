@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use rusqlite::{Rows, Transaction, params};
 
-use crate::domain::hold::{Hold, Target};
+use crate::domain::hold::{Hold, HoldTarget};
 use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
@@ -15,7 +15,7 @@ impl Tx<'_> {
     /// Adds a hold and gives its number.
     pub fn add_hold(
         &self,
-        target: &Target,
+        target: &HoldTarget,
         until: DateTime<Utc>,
         reason: &str,
         by: &str,
@@ -55,12 +55,12 @@ impl Tx<'_> {
     }
 
     /// Names of the same kind as `target`'s that runs have met since `since`, and its own where any run has met it.
-    pub fn names_like(&self, target: &Target, since: DateTime<Utc>) -> Result<BTreeSet<String>, LedgerError> {
+    pub fn names_like(&self, target: &HoldTarget, since: DateTime<Utc>) -> Result<BTreeSet<String>, LedgerError> {
         let columns: &[&str] = match target {
-            Target::Deployment(_) => &["d.id"],
-            Target::ResourceGroup(_) => &["d.resource_group"],
-            Target::Configuration(_) => &["d.configuration_name", "d.configuration_id"],
-            Target::Rule(_) => &["r.rule"],
+            HoldTarget::Deployment(_) => &["d.id"],
+            HoldTarget::ResourceGroup(_) => &["d.resource_group"],
+            HoldTarget::Configuration(_) => &["d.configuration_name", "d.configuration_id"],
+            HoldTarget::Rule(_) => &["r.rule"],
         };
         let mut names = BTreeSet::new();
         for column in columns {
@@ -116,13 +116,13 @@ fn all(mut found: Rows<'_>) -> Result<Vec<Hold>, LedgerError> {
     Ok(holds)
 }
 
-fn target(kind: &str, name: String) -> Result<Target, LedgerError> {
+fn target(kind: &str, name: String) -> Result<HoldTarget, LedgerError> {
     let bad = |_| wrong(kind, "a hold's target");
     Ok(match kind {
-        "deployment" => Target::Deployment(DeploymentId::new(name).map_err(bad)?),
-        "resource-group" => Target::ResourceGroup(ResourceGroup::new(name).map_err(bad)?),
-        "configuration" => Target::Configuration(name),
-        "rule" => Target::Rule(RuleName::new(name).map_err(bad)?),
+        "deployment" => HoldTarget::Deployment(DeploymentId::new(name).map_err(bad)?),
+        "resource-group" => HoldTarget::ResourceGroup(ResourceGroup::new(name).map_err(bad)?),
+        "configuration" => HoldTarget::Configuration(name),
+        "rule" => HoldTarget::Rule(RuleName::new(name).map_err(bad)?),
         other => return Err(wrong(other, "a hold's target")),
     })
 }

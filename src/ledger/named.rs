@@ -7,12 +7,12 @@ use rusqlite::types::FromSql;
 use rusqlite::{Row as Columns, Statement};
 
 /// Something whose columns can be read by name.
-pub(super) trait Named {
+pub(super) trait NamedColumns {
     /// The column called `name`.
     fn get<T: FromSql>(&self, name: &str) -> rusqlite::Result<T>;
 }
 
-impl Named for Columns<'_> {
+impl NamedColumns for Columns<'_> {
     fn get<T: FromSql>(&self, name: &str) -> rusqlite::Result<T> {
         Columns::get(self, name)
     }
@@ -40,7 +40,7 @@ pub(super) struct Placed<'a> {
     columns: &'a Columns<'a>,
 }
 
-impl Named for Placed<'_> {
+impl NamedColumns for Placed<'_> {
     fn get<T: FromSql>(&self, name: &str) -> rusqlite::Result<T> {
         let place = self.places.0.get(name);
         self.columns.get(*place.ok_or_else(|| rusqlite::Error::InvalidColumnName(name.to_owned()))?)

@@ -9,7 +9,7 @@ use crate::domain::failure::FailureCode;
 use crate::domain::reason::{Reason, ReasonCode, ReasonKind};
 use crate::domain::run::LeftKind;
 use crate::ledger::error::LedgerError;
-use crate::ledger::named::Named;
+use crate::ledger::named::NamedColumns;
 use crate::ledger::values::wrong;
 
 /// Under this code the reasons of [`FailureCode`] are one variant.
@@ -23,7 +23,7 @@ pub(super) fn columns(reason: Option<&Reason>) -> Result<(Option<&'static str>, 
 }
 
 /// The reason of a row of `deployment`.
-pub(super) fn reason(columns: &impl Named) -> Result<Option<Reason>, LedgerError> {
+pub(super) fn reason(columns: &impl NamedColumns) -> Result<Option<Reason>, LedgerError> {
     let Some(code) = columns.get::<Option<String>>("reason_code")? else { return Ok(None) };
     let detail: Option<String> = columns.get("reason_detail")?;
     let tag = if code.parse::<FailureCode>().is_ok() { FAILURE } else { &code };

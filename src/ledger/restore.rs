@@ -23,7 +23,7 @@ use crate::ledger::place::{self, COMPANIONS, Presence, beside};
 use crate::ledger::reasons;
 use crate::ledger::runs::RunId;
 use crate::ledger::values::to_ms;
-use crate::ledger::verify::{Verdict, untouched, verify};
+use crate::ledger::verify::{LedgerVerdict, untouched, verify};
 use crate::ledger::{FILE, FLAGS, Tx, migrate, opening_failed};
 
 /// The new ledger, complete, while the old one is taken away. As long as it has this name nobody opens a ledger here.
@@ -35,7 +35,7 @@ const COPYING: &str = "ledger.sqlite3.copying";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
     /// What the ledger holds now.
-    pub verdict: Verdict,
+    pub verdict: LedgerVerdict,
     /// Where the ledger that was there is now; none where there was none.
     pub kept: Option<PathBuf>,
     /// What was changed in the copy.

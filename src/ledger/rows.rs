@@ -7,10 +7,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{named_params, params};
 
 use crate::domain::id::{DeploymentId, ResourceGroup};
-use crate::domain::run::{Outcome, Row};
+use crate::domain::run::{DeploymentResult, Outcome};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
-use crate::ledger::named::{Named, Places};
+use crate::ledger::named::{NamedColumns, Places};
 use crate::ledger::reasons::{self, reason};
 use crate::ledger::runs::RunId;
 use crate::ledger::settlements::{SETTLEMENT, settlement};
@@ -23,7 +23,7 @@ const LONGEST_WATCH: TimeDelta = TimeDelta::days(1);
 
 impl Tx<'_> {
     /// Writes down that stops are about to be asked for; must be on the disk before the first request is sent.
-    pub fn request(&self, run: RunId, rows: &[Row]) -> Result<(), LedgerError> {
+    pub fn request(&self, run: RunId, rows: &[DeploymentResult]) -> Result<(), LedgerError> {
         rows.iter().try_for_each(|row| self.put_row(run, row, None))
     }
 
@@ -59,7 +59,12 @@ impl Tx<'_> {
         Ok(ids)
     }
 
-    pub(super) fn put_row(&self, run: RunId, row: &Row, outcome: Option<Outcome>) -> Result<(), LedgerError> {
+    pub(super) fn put_row(
+        &self,
+        run: RunId,
+        row: &DeploymentResult,
+        outcome: Option<Outcome>,
+    ) -> Result<(), LedgerError> {
         let (charge, charge_note, per_hour) = charge_columns(&row.rate.charge);
         let price = price_of(&row.rate.charge);
         let (reason_code, reason_detail) = reasons::columns(row.reason.as_ref())?;
@@ -113,7 +118,7 @@ impl Tx<'_> {
     }
 
     /// The rows of a run, ordered by group and id. One that was asked for and never concluded is unconfirmed.
-    pub fn rows(&self, run: RunId) -> Result<Vec<Row>, LedgerError> {
+    pub fn rows(&self, run: RunId) -> Result<Vec<DeploymentResult>, LedgerError> {
         let mut rows = Vec::new();
         let _ = self.each_row(run, |row| {
             rows.push(row);
@@ -126,7 +131,7 @@ impl Tx<'_> {
     pub(super) fn each_row(
         &self,
         run: RunId,
-        mut tell: impl FnMut(Row) -> ControlFlow<()>,
+        mut tell: impl FnMut(DeploymentResult) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, LedgerError> {
         let mut statement = self.0.prepare_cached(&format!(
             "SELECT d.*, {SETTLEMENT} FROM deployment d LEFT JOIN settlement s USING (run, resource_group, id)
@@ -143,10 +148,10 @@ impl Tx<'_> {
     }
 }
 
-pub(super) fn row(columns: &impl Named) -> Result<Row, LedgerError> {
+pub(super) fn row(columns: &impl NamedColumns) -> Result<DeploymentResult, LedgerError> {
     let outcome: Option<String> = columns.get("outcome")?;
     let nodes: String = columns.get("nodes")?;
-    Ok(Row {
+    Ok(DeploymentResult {
         resource_group: parsed(columns, "resource_group", "a resource group", str::parse)?,
         id: parsed(columns, "id", "a deployment id", str::parse)?,
         configuration_id: columns.get("configuration_id")?,

@@ -79,7 +79,7 @@ pub struct OpenRun {
 
 /// Which runs of the history are wanted.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Filter {
+pub struct RunFilter {
     /// Scheduled at or after this instant.
     pub since: Option<DateTime<Utc>>,
     /// Scheduled before this instant.

@@ -5,7 +5,7 @@ use rusqlite::{Transaction, named_params, params};
 
 use crate::domain::deployment::Status;
 use crate::domain::failure::{Failure, FailureCode};
-use crate::domain::hold::{Hold, OffWord, OptOut, Target};
+use crate::domain::hold::{Hold, HoldTarget, OffWord, OptOut};
 use crate::domain::id::RuleName;
 use crate::domain::reason::{AskedBy, Blocked, HeldBy, NotWatched, Reason, ReasonCode, ReasonKind};
 use crate::domain::run::LeftKind;
@@ -221,10 +221,10 @@ fn held(detail: &str, of: &Of<'_>, holds: &[Hold]) -> Option<HeldBy> {
     let until: chrono::DateTime<chrono::Utc> = format!("{until}Z").parse().ok()?;
     let says = |hold: &&Hold| hold.by == by && hold.until.timestamp() == until.timestamp() && hold.reason == why;
     let covers = |hold: &&Hold| match &hold.target {
-        Target::Deployment(id) => id.as_str() == of.id,
-        Target::ResourceGroup(group) => group.as_str() == of.group,
-        Target::Configuration(name) => Some(name.as_str()) == of.configuration_name || name == of.configuration_id,
-        Target::Rule(rule) => rule.as_str() == of.rule,
+        HoldTarget::Deployment(id) => id.as_str() == of.id,
+        HoldTarget::ResourceGroup(group) => group.as_str() == of.group,
+        HoldTarget::Configuration(name) => Some(name.as_str()) == of.configuration_name || name == of.configuration_id,
+        HoldTarget::Rule(rule) => rule.as_str() == of.rule,
     };
     let hold = holds.iter().filter(says).find(covers).map(|hold| hold.id);
     Some(HeldBy { hold, by: by.to_owned(), until, why: why.to_owned() })

@@ -4,11 +4,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{named_params, params};
 
 use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup};
-use crate::domain::run::{EndedBy, Leak, Row, Settlement};
+use crate::domain::run::{DeploymentResult, EndedBy, Leak, Settlement};
 use crate::domain::schedule::OffWindow;
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
-use crate::ledger::named::{Named, Places};
+use crate::ledger::named::{NamedColumns, Places};
 use crate::ledger::rows::row;
 use crate::ledger::runs::RunId;
 use crate::ledger::values::{LEAK, SETTLED, avoided, from_ms, instant, optional_instant, parsed, to_ms, wrong};
@@ -65,7 +65,7 @@ pub struct Unsettled {
     /// When the deployment was last seen.
     pub seen_at: Option<DateTime<Utc>>,
     /// The deployment.
-    pub row: Row,
+    pub row: DeploymentResult,
 }
 
 /// Whether another run counts the stop of a deployment.
@@ -168,7 +168,7 @@ impl Tx<'_> {
 
     /// What other runs make of a deployment's stop. By whatever name they know its tenant: an id is given out only once.
     pub fn counted_elsewhere(&self, unsettled: &Unsettled) -> Result<Elsewhere, LedgerError> {
-        let Row { resource_group, id, .. } = &unsettled.row;
+        let DeploymentResult { resource_group, id, .. } = &unsettled.row;
         let (counted, open): (bool, bool) = self
             .0
             .prepare_cached(ELSEWHERE)?
@@ -184,7 +184,7 @@ impl Tx<'_> {
 
     /// True where what `replacement` went on costing is counted already, for a sibling that it may have replaced as well.
     pub fn leak_is_counted(&self, unsettled: &Unsettled, replacement: &DeploymentId) -> Result<bool, LedgerError> {
-        let Row { resource_group, id, .. } = &unsettled.row;
+        let DeploymentResult { resource_group, id, .. } = &unsettled.row;
         let from = to_ms(unsettled.off_window.from);
         let values = params![replacement.as_str(), resource_group.as_str(), from, unsettled.run.0, id.as_str()];
         Ok(self.0.prepare_cached(LEAK_COUNTED)?.query_row(values, |columns| columns.get(0))?)
@@ -192,7 +192,7 @@ impl Tx<'_> {
 
     /// Notes that a stop that nobody saw in time has come true, and since when it counts.
     pub fn came_true(&self, unsettled: &Unsettled, since: DateTime<Utc>) -> Result<(), LedgerError> {
-        let Row { resource_group, id, .. } = &unsettled.row;
+        let DeploymentResult { resource_group, id, .. } = &unsettled.row;
         self.0
             .prepare_cached(
                 "UPDATE deployment SET confirmed_at = ?4
@@ -216,7 +216,7 @@ impl Tx<'_> {
     }
 
     /// Writes the second look at a deployment's avoided cost.
-    pub fn settle(&self, run: RunId, row: &Row, settlement: &Settlement) -> Result<(), LedgerError> {
+    pub fn settle(&self, run: RunId, row: &DeploymentResult, settlement: &Settlement) -> Result<(), LedgerError> {
         let leak = settlement.leak.as_ref();
         let replacement = match &settlement.ended_by {
             EndedBy::Replacement(id) => Some(id.as_str()),
@@ -272,7 +272,7 @@ impl Tx<'_> {
 }
 
 /// The settlement in a row that joins `deployment` and `settlement`.
-pub(super) fn settlement(columns: &impl Named) -> Result<Option<Settlement>, LedgerError> {
+pub(super) fn settlement(columns: &impl NamedColumns) -> Result<Option<Settlement>, LedgerError> {
     let Some(word) = columns.get::<Option<String>>("ended_by")? else { return Ok(None) };
     let replacement: Option<String> = columns.get("replacement")?;
     let replacement =

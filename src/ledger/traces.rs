@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::params;
 
 use crate::domain::id::DeploymentId;
-use crate::domain::run::{Firing, Row, RunResult};
+use crate::domain::run::{DeploymentResult, Firing, RunResult};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::rows::row;
@@ -18,7 +18,7 @@ pub struct Trace {
     /// How the run ended.
     pub result: RunResult,
     /// What became of the deployment.
-    pub row: Row,
+    pub row: DeploymentResult,
 }
 
 impl Tx<'_> {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use crate::domain::avoided::{Avoided, Money, State};
+use crate::domain::avoided::{Avoided, AvoidedState, Money};
 use crate::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
 use crate::ledger::error::LedgerError;
-use crate::ledger::named::Named;
+use crate::ledger::named::NamedColumns;
 
 /// The charges that are written down without a reason of their own.
 const NOTHING: &str = "nothing was running";
@@ -28,7 +28,7 @@ pub fn wrong(value: impl std::fmt::Display, wanted: &'static str) -> LedgerError
 
 /// Reads a column through a parser of the domain.
 pub fn parsed<T, E>(
-    columns: &impl Named,
+    columns: &impl NamedColumns,
     name: &str,
     wanted: &'static str,
     parse: impl FnOnce(&str) -> Result<T, E>,
@@ -37,29 +37,35 @@ pub fn parsed<T, E>(
     parse(&text).map_err(|_| wrong(text, wanted))
 }
 
-pub fn instant(columns: &impl Named, name: &str) -> Result<DateTime<Utc>, LedgerError> {
+pub fn instant(columns: &impl NamedColumns, name: &str) -> Result<DateTime<Utc>, LedgerError> {
     from_ms(columns.get(name)?)
 }
 
-pub fn optional_instant(columns: &impl Named, name: &str) -> Result<Option<DateTime<Utc>>, LedgerError> {
+pub fn optional_instant(columns: &impl NamedColumns, name: &str) -> Result<Option<DateTime<Utc>>, LedgerError> {
     columns.get::<Option<i64>>(name)?.map(from_ms).transpose()
 }
 
-pub fn decimal(columns: &impl Named, name: &str) -> Result<Option<Decimal>, LedgerError> {
+pub fn decimal(columns: &impl NamedColumns, name: &str) -> Result<Option<Decimal>, LedgerError> {
     let text: Option<String> = columns.get(name)?;
     text.map(|text| text.parse().map_err(|_| wrong(text, "a decimal"))).transpose()
 }
 
-fn currency(columns: &impl Named) -> Result<Option<Currency>, LedgerError> {
+fn currency(columns: &impl NamedColumns) -> Result<Option<Currency>, LedgerError> {
     let code: Option<String> = columns.get("currency")?;
     code.map(|code| Currency::from_code(&code).ok_or_else(|| wrong(code, "a currency"))).transpose()
 }
 
-pub fn state(word: &str) -> Result<State, LedgerError> {
-    [State::Projected, State::Settled, State::Unpriced, State::TokenBilled, State::None]
-        .into_iter()
-        .find(|state| state.as_str() == word)
-        .ok_or_else(|| wrong(word, "the state of an avoided cost"))
+pub fn state(word: &str) -> Result<AvoidedState, LedgerError> {
+    [
+        AvoidedState::Projected,
+        AvoidedState::Settled,
+        AvoidedState::Unpriced,
+        AvoidedState::TokenBilled,
+        AvoidedState::None,
+    ]
+    .into_iter()
+    .find(|state| state.as_str() == word)
+    .ok_or_else(|| wrong(word, "the state of an avoided cost"))
 }
 
 /// Columns of an hourly rate: charge, note, capacity units per hour.
@@ -81,7 +87,7 @@ pub fn price_of(charge: &Charge) -> Option<&CapacityUnitPrice> {
 }
 
 /// The hourly rate of a row of `deployment`.
-pub fn rate(columns: &impl Named) -> Result<HourlyRate, LedgerError> {
+pub fn rate(columns: &impl NamedColumns) -> Result<HourlyRate, LedgerError> {
     let charge: String = columns.get("charge")?;
     let charge = match charge.as_str() {
         "metered" => Charge::Metered {
@@ -96,7 +102,7 @@ pub fn rate(columns: &impl Named) -> Result<HourlyRate, LedgerError> {
     Ok(HourlyRate { nodes: columns.get("node_count")?, charge })
 }
 
-fn price(columns: &impl Named) -> Result<Option<CapacityUnitPrice>, LedgerError> {
+fn price(columns: &impl NamedColumns) -> Result<Option<CapacityUnitPrice>, LedgerError> {
     let (Some(amount), Some(currency)) = (decimal(columns, "price")?, currency(columns)?) else { return Ok(None) };
     Ok(Some(CapacityUnitPrice {
         amount,
@@ -107,7 +113,7 @@ fn price(columns: &impl Named) -> Result<Option<CapacityUnitPrice>, LedgerError>
 }
 
 /// An avoided cost from columns with a common prefix: none (projected), `s_` (settled) or `leak_`.
-pub fn avoided(columns: &impl Named, names: &AvoidedColumns) -> Result<Avoided, LedgerError> {
+pub fn avoided(columns: &impl NamedColumns, names: &AvoidedColumns) -> Result<Avoided, LedgerError> {
     let cost = match (decimal(columns, names.cost)?, currency(columns)?) {
         (Some(amount), Some(currency)) => Some(Money { amount: currency.round(amount), currency }),
         _ => None,

@@ -7,17 +7,17 @@ use chrono::DateTime;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::domain::run::{Row, Run};
+use crate::domain::run::{DeploymentResult, Run};
 use crate::domain::visit::RunVisitor;
 use crate::ledger::error::LedgerError;
 use crate::ledger::place::{self, Presence};
-use crate::ledger::runs::Filter;
+use crate::ledger::runs::RunFilter;
 use crate::ledger::settlements::NOT_LISTED;
 use crate::ledger::{BUSY_TIMEOUT, FILE, FLAGS, Tx, bring_up_to_date, known_version, opening_failed, version};
 
 /// What a ledger holds, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Verdict {
+pub struct LedgerVerdict {
     /// Firings.
     pub runs: i64,
     /// Deployments in runs.
@@ -28,7 +28,7 @@ pub struct Verdict {
     pub faults: Vec<String>,
 }
 
-impl Verdict {
+impl LedgerVerdict {
     /// True where nothing is wrong.
     pub fn is_whole(&self) -> bool {
         self.faults.is_empty()
@@ -63,7 +63,7 @@ const INVARIANTS: [(&str, &str); 8] = [
 ];
 
 /// Looks at the ledger in `directory` and changes nothing.
-pub fn verify_in(directory: &Path) -> Result<Verdict, LedgerError> {
+pub fn verify_in(directory: &Path) -> Result<LedgerVerdict, LedgerError> {
     let missing = || LedgerError::Missing(directory.to_owned());
     let place = place::look(directory)?.ok_or_else(missing)?;
     if !place::has(&place.join(FILE))? {
@@ -74,7 +74,7 @@ pub fn verify_in(directory: &Path) -> Result<Verdict, LedgerError> {
 }
 
 /// Looks at the ledger in `file`, which may be a copy of whatever version, and changes nothing.
-pub fn verify(file: &Path) -> Result<Verdict, LedgerError> {
+pub fn verify(file: &Path) -> Result<LedgerVerdict, LedgerError> {
     let failed = |error| opening_failed(file, error);
     let mut connection = untouched(file)?;
     let found = version(&connection, file)?;
@@ -83,7 +83,7 @@ pub fn verify(file: &Path) -> Result<Verdict, LedgerError> {
         return Tx(connection.transaction().map_err(failed)?).verdict().map_err(|error| error.of_file(file));
     }
     if found == 0 {
-        return Ok(Verdict { faults: vec!["there is no ledger in it".to_owned()], ..Verdict::default() });
+        return Ok(LedgerVerdict { faults: vec!["there is no ledger in it".to_owned()], ..LedgerVerdict::default() });
     }
     // One of an earlier version is brought up to date, looked at, and left as it was: nothing is committed.
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
@@ -110,18 +110,18 @@ pub(super) fn untouched(file: &Path) -> Result<Connection, LedgerError> {
 struct Nobody;
 
 impl RunVisitor for Nobody {
-    fn row(&mut self, _: &Run, _: &Row) -> ControlFlow<()> {
+    fn row(&mut self, _: &Run, _: &DeploymentResult) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 }
 
 impl Tx<'_> {
-    fn verdict(&self) -> Result<Verdict, LedgerError> {
+    fn verdict(&self) -> Result<LedgerVerdict, LedgerError> {
         let mut faults = self.lines("PRAGMA integrity_check", |row| row.get(0))?;
         faults.retain(|line| line != "ok");
         if !faults.is_empty() {
             // What is read from damaged pages proves nothing.
-            return Ok(Verdict { faults, ..Verdict::default() });
+            return Ok(LedgerVerdict { faults, ..LedgerVerdict::default() });
         }
         let orphans = self.lines("PRAGMA foreign_key_check", |row| {
             Ok(format!("a row of `{}` belongs to nothing", row.get::<_, String>(0)?))
@@ -136,11 +136,11 @@ impl Tx<'_> {
         // Every word, instant and amount, through the readers that everybody uses.
         let read = self
             .open_runs()
-            .and_then(|_runs| self.each_run(&Filter::default(), &mut Nobody))
+            .and_then(|_runs| self.each_run(&RunFilter::default(), &mut Nobody))
             .and_then(|()| self.outbox(DateTime::UNIX_EPOCH))
             .and_then(|_| self.cursors());
         faults.extend(read.err().map(|error| error.to_string()));
-        Ok(Verdict {
+        Ok(LedgerVerdict {
             runs: self.count("SELECT count(*) FROM run")?,
             deployments: self.count("SELECT count(*) FROM deployment")?,
             mails: self.count("SELECT count(*) FROM mail")?,

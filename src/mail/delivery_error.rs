@@ -104,7 +104,7 @@ impl fmt::Display for Phase {
 
 /// What was being asked when the server refused: the same code means different things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum SmtpStep {
     Connect,
     Login,
     Envelope,
@@ -112,7 +112,7 @@ pub(super) enum Step {
 
 impl DeliveryError {
     /// Reads lettre's error.
-    pub(super) fn of(error: &SmtpError, step: Step) -> Self {
+    pub(super) fn of(error: &SmtpError, step: SmtpStep) -> Self {
         if let Some(code) = error.status() {
             return Self::refused(code.into(), &text_of(error), step);
         }
@@ -146,20 +146,23 @@ impl DeliveryError {
     }
 
     /// What a server's no means.
-    pub(super) fn refused(code: u16, text: &str, step: Step) -> Self {
+    pub(super) fn refused(code: u16, text: &str, step: SmtpStep) -> Self {
         let enhanced = Enhanced::of(text);
         // Some servers repeat the line they refuse, and at a login the password is in it.
         let harmless =
-            if step == Step::Login { enhanced.map_or_else(String::new, |it| it.to_string()) } else { cut(text) };
+            if step == SmtpStep::Login { enhanced.map_or_else(String::new, |it| it.to_string()) } else { cut(text) };
         match (code, step) {
             // RFC 4954: "authentication required" and its relatives concern the login, wherever they are said.
-            (530 | 534 | 535 | 538, _) | (500..=599, Step::Login) => {
-                Self::Auth(LoginFailure { code: Some(code), enhanced, offered: None, has_login: step == Step::Login })
-            }
+            (530 | 534 | 535 | 538, _) | (500..=599, SmtpStep::Login) => Self::Auth(LoginFailure {
+                code: Some(code),
+                enhanced,
+                offered: None,
+                has_login: step == SmtpStep::Login,
+            }),
             (500..=599, _) if is_about_our_name(text) => Self::Hello { code, text: harmless },
             // A server that will not talk at all says nothing about this mail: it stays in the queue.
-            (500..=599, Step::Envelope) => Self::Permanent { code, text: harmless },
-            (_, Step::Login) => Self::Transient { code, text: format!("the login failed for now {harmless}") },
+            (500..=599, SmtpStep::Envelope) => Self::Permanent { code, text: harmless },
+            (_, SmtpStep::Login) => Self::Transient { code, text: format!("the login failed for now {harmless}") },
             _ => Self::Transient { code, text: harmless },
         }
     }

@@ -15,7 +15,7 @@ const LONGEST_SUBJECT: usize = 200;
 
 /// What a mail says, in both forms.
 #[derive(Debug, Clone, Copy)]
-pub struct Body<'a> {
+pub struct MailBody<'a> {
     /// The subject; control characters are taken out.
     pub subject: &'a str,
     /// The plain-text part.
@@ -53,7 +53,7 @@ pub enum MailError {
 
 /// What is the same for all who get a mail: everything but the lines of [`head`], which stand before it. `id` tells it
 /// from every other letter.
-pub fn letter(from: &Address, body: &Body<'_>, date: DateTime<Utc>, id: &str) -> Result<Vec<u8>, MailError> {
+pub fn letter(from: &Address, body: &MailBody<'_>, date: DateTime<Utc>, id: &str) -> Result<Vec<u8>, MailError> {
     let mut headers = Headers::new();
     headers.set(From::from(Mailboxes::from(from.mailbox()?)));
     headers.set(Date::new(date.into()));
@@ -80,7 +80,7 @@ pub fn head(to: &Address, message_id: &str) -> Result<Vec<u8>, MailError> {
     Ok(headers.to_string().into_bytes())
 }
 
-fn parts(body: &Body<'_>, id: &str) -> Result<MultiPart, MailError> {
+fn parts(body: &MailBody<'_>, id: &str) -> Result<MultiPart, MailError> {
     // The boundary hangs on the id, which nobody who names a deployment can guess.
     let boundary = |part: &str| {
         let unique: String = id.chars().filter(char::is_ascii_alphanumeric).take(40).collect();

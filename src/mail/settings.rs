@@ -8,7 +8,7 @@ use crate::secret::SecretSource;
 
 /// `[mail]`, resolved.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
+pub struct MailSettings {
     /// Where mails go.
     pub delivery: Delivery,
     /// The sender.

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::mail::delivery_error::{DeliveryError, Phase, Step};
+use crate::mail::delivery_error::{DeliveryError, Phase, SmtpStep};
 use crate::mail::dial::dial;
 use crate::mail::login_failure::{LoginFailure, Offered};
 use crate::mail::settings::{Address, BadAddress, Login, Security, Smtp};
@@ -36,7 +36,7 @@ const QUIT_LIMIT: Duration = Duration::from_secs(5);
 const PIECE: usize = 16 * 1024;
 
 /// An open conversation. It carries any number of mails, one after the other.
-pub struct Session {
+pub struct SmtpSession {
     connection: AsyncSmtpConnection,
     /// False after the conversation broke, or the server announced its end.
     usable: bool,
@@ -44,7 +44,7 @@ pub struct Session {
     begun: bool,
 }
 
-impl Session {
+impl SmtpSession {
     /// Connects, protects the connection as `smtp` says, and logs in. Nothing goes over the wire in clear but to the
     /// loopback.
     pub async fn open(smtp: &Smtp) -> Result<Self, DeliveryError> {
@@ -72,7 +72,7 @@ impl Session {
         timeout(COMMAND_LIMIT, self.connection.auth(DEFAULT_MECHANISMS, &credentials))
             .await
             .map_err(|_| DeliveryError::Timeout(Phase::Command))?
-            .map_err(|error| DeliveryError::of(&error, Step::Login))?;
+            .map_err(|error| DeliveryError::of(&error, SmtpStep::Login))?;
         Ok(())
     }
 
@@ -120,7 +120,7 @@ impl Session {
         let answer = timeout(limit, self.connection.command(command)).await;
         let result = match answer {
             Ok(Ok(response)) => return Ok(response),
-            Ok(Err(error)) => DeliveryError::of(&error, Step::Envelope),
+            Ok(Err(error)) => DeliveryError::of(&error, SmtpStep::Envelope),
             Err(_) => DeliveryError::Timeout(phase),
         };
         Err(self.broken_by(result))
@@ -142,7 +142,7 @@ impl Session {
                 let limit = if phase == Phase::Data { DATA_LIMIT } else { FINAL_LIMIT };
                 tokio::select! {
                     biased;
-                    result = &mut sending => break result.map_err(|error| DeliveryError::of(&error, Step::Envelope)),
+                    result = &mut sending => break result.map_err(|error| DeliveryError::of(&error, SmtpStep::Envelope)),
                     // The pieces, and with them the sender, are dropped once the last one is written.
                     moved = progress.changed(), if phase == Phase::Data => {
                         if moved.is_err() { phase = Phase::FinalReply; }
@@ -182,7 +182,7 @@ async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, DeliveryError> {
         }
     };
     let connection = AsyncSmtpConnection::connect_with_transport(wire, &client).await;
-    connection.map_err(|error| DeliveryError::of(&error, Step::Connect))
+    connection.map_err(|error| DeliveryError::of(&error, SmtpStep::Connect))
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::mail::delivery_error::{DeliveryError, Step};
+use crate::mail::delivery_error::{DeliveryError, SmtpStep};
 use crate::mail::dial::dial;
 use crate::mail::settings::Smtp;
 use crate::mail::tls;
@@ -93,5 +93,5 @@ async fn answer(stream: &mut BufReader<TcpStream>) -> Result<Response, DeliveryE
         return Ok(answer);
     }
     let text = answer.message().collect::<Vec<_>>().join(" ");
-    Err(DeliveryError::refused(answer.code().into(), &text, Step::Connect))
+    Err(DeliveryError::refused(answer.code().into(), &text, SmtpStep::Connect))
 }

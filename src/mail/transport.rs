@@ -1,12 +1,12 @@
 //! One attempt to deliver one mail to one recipient.
 
 use crate::mail::directory;
-use crate::mail::settings::{Address, Delivery, Settings};
+use crate::mail::settings::{Address, Delivery, MailSettings};
 use crate::mail::smtp;
 
 pub use crate::mail::delivery_error::{DeliveryError, Phase};
 pub use crate::mail::login_failure::{Enhanced, LoginFailure, Offered};
-pub use crate::mail::smtp::Session;
+pub use crate::mail::smtp::SmtpSession;
 
 /// What became of a mail that was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Receipt {
 }
 
 /// Delivers `bytes`, a head and a letter of [`crate::mail::message`], to `recipient`.
-pub async fn deliver(settings: &Settings, recipient: &Address, bytes: &[u8]) -> Result<Receipt, DeliveryError> {
+pub async fn deliver(settings: &MailSettings, recipient: &Address, bytes: &[u8]) -> Result<Receipt, DeliveryError> {
     let mut courier = Courier::default();
     let result = courier.deliver(settings, recipient, bytes).await;
     courier.rest().await;
@@ -26,7 +26,7 @@ pub async fn deliver(settings: &Settings, recipient: &Address, bytes: &[u8]) -> 
 /// Delivers mails one after the other over one connection, which it opens when it needs it.
 #[derive(Default)]
 pub struct Courier {
-    session: Option<(smtp::Session, crate::mail::settings::Smtp)>,
+    session: Option<(smtp::SmtpSession, crate::mail::settings::Smtp)>,
 }
 
 impl Courier {
@@ -34,7 +34,7 @@ impl Courier {
     /// whether a mail is tried again is the queue's question.
     pub async fn deliver(
         &mut self,
-        settings: &Settings,
+        settings: &MailSettings,
         recipient: &Address,
         bytes: &[u8],
     ) -> Result<Receipt, DeliveryError> {
@@ -46,9 +46,9 @@ impl Courier {
             Some((session, opened_to)) if opened_to == *server => session,
             Some((stale, _)) => {
                 stale.close().await;
-                smtp::Session::open(server).await?
+                smtp::SmtpSession::open(server).await?
             }
-            None => smtp::Session::open(server).await?,
+            None => smtp::SmtpSession::open(server).await?,
         };
         let result = session.send(&settings.from, recipient, bytes).await;
         if session.is_usable() {

@@ -20,13 +20,13 @@ const MOST_CONNECTIONS: usize = 16;
 const LONGEST_CONNECTION: Duration = Duration::from_secs(5);
 
 /// Where connections come in.
-pub(super) struct Door {
+pub(super) struct PageListener {
     listener: TcpListener,
     /// Of each connection that may still be open, what ends it; the oldest first.
     open: VecDeque<CancellationToken>,
 }
 
-impl Door {
+impl PageListener {
     pub(super) fn new(listener: TcpListener) -> Self {
         Self { listener, open: VecDeque::new() }
     }
@@ -42,7 +42,7 @@ impl Door {
 }
 
 /// One connection, for a while.
-pub(super) struct Line {
+pub(super) struct PageConnection {
     stream: TcpStream,
     time_is_up: Pin<Box<Sleep>>,
     /// A newer connection needs its place.
@@ -51,16 +51,16 @@ pub(super) struct Line {
     _open: DropGuard,
 }
 
-impl Listener for Door {
-    type Io = Line;
+impl Listener for PageListener {
+    type Io = PageConnection;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Line, SocketAddr) {
+    async fn accept(&mut self) -> (PageConnection, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.listener).await;
         self.make_room();
         let connection = CancellationToken::new();
         self.open.push_back(connection.clone());
-        let line = Line {
+        let line = PageConnection {
             stream,
             time_is_up: Box::pin(sleep(LONGEST_CONNECTION)),
             is_ended: Box::pin(connection.clone().cancelled_owned()),
@@ -74,7 +74,7 @@ impl Listener for Door {
     }
 }
 
-impl Line {
+impl PageConnection {
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         // Both are asked, so that either wakes the connection.
         let time_is_up = self.time_is_up.as_mut().poll(cx).is_ready();
@@ -82,7 +82,7 @@ impl Line {
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for PageConnection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.is_over(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -91,7 +91,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for PageConnection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.is_over(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -118,10 +118,10 @@ mod tests {
     use tokio::io::{AsyncRead, ReadBuf};
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::{Door, Line, MOST_CONNECTIONS};
+    use super::{MOST_CONNECTIONS, PageConnection, PageListener};
 
     /// Whether a connection over which nobody has said anything may go on.
-    fn is_open(line: &mut Line) -> bool {
+    fn is_open(line: &mut PageConnection) -> bool {
         let mut buffer = [0; 8];
         let read = poll_fn(|cx| Pin::new(&mut *line).poll_read(cx, &mut ReadBuf::new(&mut buffer)));
         read.now_or_never().is_none()
@@ -130,7 +130,7 @@ mod tests {
     #[tokio::test]
     async fn p58_a_connection_too_many_ends_the_oldest_and_one_that_is_closed_leaves_its_place() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut door = Door::new(listener);
+        let mut door = PageListener::new(listener);
         let address = door.local_addr().unwrap();
         let (mut callers, mut lines) = (Vec::new(), Vec::new());
         for _ in 0..MOST_CONNECTIONS {

@@ -19,7 +19,7 @@ pub mod vitals;
 
 /// `[monitoring]`: who is told, and where it can be asked for. Without it, nobody and nowhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct MonitoringSettings {
     /// The heartbeat's URL.
     pub heartbeat: Option<PingTarget>,
     /// Where `/healthz` and `/metrics` are served; always a loopback address.

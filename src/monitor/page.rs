@@ -11,17 +11,17 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::monitor::authority::only_this_machine;
-use crate::monitor::door::Door;
+use crate::monitor::door::PageListener;
 use crate::monitor::text::CONTENT_TYPE;
 use crate::monitor::vitals::Vitals;
 
-/// Where the page is asked for; kept open while [`Page::serve`] runs.
+/// Where the page is asked for; kept open while [`StatusPage::serve`] runs.
 #[derive(Debug)]
-pub struct Page {
+pub struct StatusPage {
     listener: TcpListener,
 }
 
-impl Page {
+impl StatusPage {
     /// Listens on `address`.
     pub async fn open(address: SocketAddr) -> std::io::Result<Self> {
         Ok(Self { listener: TcpListener::bind(address).await? })
@@ -42,7 +42,7 @@ impl Page {
             .layer(from_fn(only_this_machine))
             .with_state(vitals);
         // It never ends: errors of single connections are those connections'.
-        let _ = axum::serve(Door::new(self.listener), routes).await;
+        let _ = axum::serve(PageListener::new(self.listener), routes).await;
     }
 }
 

@@ -9,7 +9,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text::encode
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::monitor::vitals::{State, Vitals};
+use crate::monitor::vitals::{VitalSigns, Vitals};
 
 /// The type of what [`metrics`] gives.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -26,7 +26,7 @@ impl Vitals {
     }
 }
 
-impl Collector for State {
+impl Collector for VitalSigns {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         encoder
@@ -49,7 +49,7 @@ impl Collector for State {
     }
 }
 
-impl State {
+impl VitalSigns {
     fn encode_runs(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "Firings dealt with since the start, by rule and result.";
         let mut metric = encoder.encode_descriptor("offhours_runs", help, None, MetricType::Counter)?;

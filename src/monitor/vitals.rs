@@ -19,11 +19,11 @@ pub const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// A handle on the vitals; clones share them.
 #[derive(Debug, Clone)]
-pub struct Vitals(Arc<Mutex<State>>);
+pub struct Vitals(Arc<Mutex<VitalSigns>>);
 
 /// What is known at one moment.
 #[derive(Debug, Clone, Default)]
-pub(super) struct State {
+pub(super) struct VitalSigns {
     /// Measured by a clock that nobody sets.
     beat: Option<Instant>,
     /// The same beat by the clock on the wall.
@@ -61,10 +61,10 @@ pub enum Ailment {
 impl Default for Vitals {
     fn default() -> Self {
         // A counter that does not exist before its first event hides that event from `rate()`.
-        let state = State {
+        let state = VitalSigns {
             reloads: [(Reload::Accepted, 0), (Reload::Rejected, 0)].into(),
             deployments: Outcome::ALL.iter().map(|outcome| (*outcome, 0)).collect(),
-            ..State::default()
+            ..VitalSigns::default()
         };
         Self(Arc::new(Mutex::new(state)))
     }
@@ -141,11 +141,11 @@ impl Vitals {
     }
 
     /// All of it at this moment.
-    pub(super) fn snapshot(&self) -> State {
+    pub(super) fn snapshot(&self) -> VitalSigns {
         self.state().clone()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, VitalSigns> {
         // Each change is complete in itself; a panic elsewhere spoils none of it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use crate::config::{self, Faults};
-use crate::domain::hold::{Hold, Target};
+use crate::domain::hold::{Hold, HoldTarget};
 use crate::domain::id::{BadId, ResourceGroup};
 use crate::private_file;
 use crate::rehearsal::{MAILS, Rehearsal, RehearsalError, STATE, io, write};
@@ -71,7 +71,7 @@ pub fn prepare(output: &Path) -> Result<Rehearsal, DemoError> {
     let fleets = fleets.collect::<Result<BTreeMap<_, _>, FleetError>>()?;
     let hold = Hold {
         id: 1,
-        target: Target::ResourceGroup(ResourceGroup::new("dev-vision")?),
+        target: HoldTarget::ResourceGroup(ResourceGroup::new("dev-vision")?),
         created_at: instant("2026-10-21T16:40:00+02:00")?,
         until: instant("2026-10-22T07:00:00+02:00")?,
         reason: "training night for the defects model".to_owned(),

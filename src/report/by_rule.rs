@@ -9,7 +9,7 @@ use crate::domain::rule::Mode;
 use crate::domain::run::Run;
 use crate::domain::tally::Tally;
 use crate::report::form::{Form, plural};
-use crate::report::page::{Body, Cell, Section};
+use crate::report::page::{Cell, ReportSection, SectionBody};
 use crate::report::parts::{self, amount};
 use crate::report::sum::Sum;
 
@@ -39,7 +39,7 @@ impl ByRule {
     }
 
     /// The rule that avoided most first, or would have.
-    pub(super) fn section(&self, heading: &str, mode: Mode, form: &Form<'_>, most: usize) -> Section {
+    pub(super) fn section(&self, heading: &str, mode: Mode, form: &Form<'_>, most: usize) -> ReportSection {
         let size =
             |runs: &Runs| (runs.sum.only_money().map_or(Decimal::ZERO, |money| money.amount), runs.sum.node_hours);
         let mut ordered: Vec<(&RuleName, &Runs)> = self.0.iter().collect();
@@ -49,7 +49,7 @@ impl ByRule {
         let last = if mode == Mode::Observe { "Would have avoided" } else { "Avoided" };
         let mut table = parts::table(vec!["Rule", "Runs", last], rows, ordered.len(), most).with_rest(&rest, form);
         table.total = Some(("Total".to_owned(), amount(&Sum::total(self.0.values().map(|runs| &runs.sum)), form)));
-        Section::new(heading, Body::Table(table))
+        ReportSection::new(heading, SectionBody::Table(table))
     }
 }
 

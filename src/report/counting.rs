@@ -1,11 +1,11 @@
 //! How the figures are counted: said under every report, so that each can be checked.
 
 use crate::domain::money::{CapacityUnitPrice, Charge};
-use crate::domain::run::Row;
+use crate::domain::run::DeploymentResult;
 use crate::report::clean::clean;
 use crate::report::form::Form;
 use crate::report::left::Left;
-use crate::report::page::{Body, Figure, Section};
+use crate::report::page::{Figure, ReportSection, SectionBody};
 use crate::report::parts::{amounts, quantities};
 use crate::report::sum::Sum;
 
@@ -83,11 +83,11 @@ pub(super) fn with_sample(rows: &str, left: &Left, form: &Form<'_>) -> String {
 
 /// The prices behind a report's figures, each once.
 #[derive(Debug, Default)]
-pub(super) struct Prices(Vec<CapacityUnitPrice>);
+pub(super) struct PricesUsed(Vec<CapacityUnitPrice>);
 
-impl Prices {
+impl PricesUsed {
     /// Takes note of the price of a row. There are as many as the contract had, so that looking through them is quick.
-    pub(super) fn add(&mut self, row: &Row) {
+    pub(super) fn add(&mut self, row: &DeploymentResult) {
         if let Charge::Metered { price: Some(price), .. } = &row.rate.charge
             && self.0.len() < MOST_KNOWN_PRICES
             && !self.0.contains(price)
@@ -97,7 +97,7 @@ impl Prices {
     }
 
     /// How the figures are counted, with these prices. `rows` says where each row can be found.
-    pub(super) fn section(&self, rows: String, form: &Form<'_>) -> Section {
+    pub(super) fn section(&self, rows: String, form: &Form<'_>) -> ReportSection {
         let mut prices: Vec<&CapacityUnitPrice> = self.0.iter().collect();
         prices.sort_by(|a, b| (a.valid_from, &a.source).cmp(&(b.valid_from, &b.source)));
         let mut items = vec![DEFINITION.to_owned()];
@@ -115,6 +115,6 @@ impl Prices {
         }
         items.extend([FROM_CONFIRMATION, ENDS, NOT_COUNTED, ROUNDING].map(str::to_owned));
         items.push(rows);
-        Section::new("How this is counted", Body::List { items })
+        ReportSection::new("How this is counted", SectionBody::List { items })
     }
 }

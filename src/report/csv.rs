@@ -11,11 +11,11 @@ use rust_decimal::Decimal;
 
 use crate::domain::avoided::Avoided;
 use crate::domain::money::Charge;
-use crate::domain::run::{EndedBy, Row, Run};
+use crate::domain::run::{DeploymentResult, EndedBy, Run};
 use crate::domain::visit::RunVisitor;
 use crate::domain::zone::Zone;
 use crate::report::clean::cell;
-use crate::report::once::Once;
+use crate::report::once::CountedHours;
 
 const COLUMNS: [&str; 36] = [
     "firing",
@@ -92,7 +92,7 @@ impl CsvForm {
 pub struct CsvWriter<W: Write> {
     records: ::csv::Writer<W>,
     form: CsvForm,
-    once: Once,
+    once: CountedHours,
     failure: Option<io::Error>,
 }
 
@@ -115,7 +115,7 @@ impl<W: Write> CsvWriter<W> {
         let mut writer = ::csv::WriterBuilder::new();
         let mut records = writer.delimiter(delimiter).terminator(::csv::Terminator::CRLF).from_writer(out);
         let failure = failure.or_else(|| records.write_record(COLUMNS).err().map(io::Error::from));
-        Self { records, form, once: Once::default(), failure }
+        Self { records, form, once: CountedHours::default(), failure }
     }
 
     /// Everything is written, unless something could not be.
@@ -126,7 +126,7 @@ impl<W: Write> CsvWriter<W> {
 }
 
 impl<W: Write> RunVisitor for CsvWriter<W> {
-    fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
+    fn row(&mut self, run: &Run, row: &DeploymentResult) -> ControlFlow<()> {
         let would = row.would_stop().then(|| self.once.count(run, row));
         match self.records.write_record(record(run, row, would.as_ref(), &self.form)) {
             Ok(()) => ControlFlow::Continue(()),
@@ -138,7 +138,7 @@ impl<W: Write> RunVisitor for CsvWriter<W> {
     }
 }
 
-fn record(run: &Run, row: &Row, would: Option<&Avoided>, form: &CsvForm) -> [String; 36] {
+fn record(run: &Run, row: &DeploymentResult, would: Option<&Avoided>, form: &CsvForm) -> [String; 36] {
     let instant = |at: DateTime<Utc>| form.instant(at);
     let number = |value: Decimal| form.number(value);
     let cost = |avoided: Option<&Avoided>| form.cost(avoided);

@@ -2,17 +2,17 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::run::{Outcome, Row, Run};
-use crate::report::Context;
+use crate::domain::run::{DeploymentResult, Outcome, Run};
+use crate::report::ReportContext;
 use crate::report::clean::clean;
 use crate::report::form::Form;
-use crate::report::grid::{Field, Grid, Screen, Tone};
+use crate::report::grid::{Grid, GridCell, Screen, Tone};
 use crate::report::parts::{amount, avoided_cell};
 use crate::report::sum::Sum;
 use crate::report::table::{left_without_row, outcome_tone, result_tone, would_line, would_of};
 
 /// Everything that the ledger knows of a run.
-pub fn run_detail(run: &Run, context: &Context<'_>, screen: Screen) -> String {
+pub fn run_detail(run: &Run, context: &ReportContext<'_>, screen: Screen) -> String {
     let form = context.form();
     let mut text = String::new();
     let result = screen.paint(run.result.as_str(), result_tone(run.result, run.mode));
@@ -49,15 +49,15 @@ fn head(run: &Run, form: &Form<'_>) -> Vec<String> {
 
 fn table(run: &Run, form: &Form<'_>) -> Grid {
     let mut table = Grid::new(&["DEPLOYMENT", "CONFIGURATION", "GROUP", "OUTCOME", "OFF SINCE", "AVOIDED", "REASON"]);
-    let is_left = |row: &&Row| row.outcome == Outcome::Left && !row.would_stop();
+    let is_left = |row: &&DeploymentResult| row.outcome == Outcome::Left && !row.would_stop();
     // What was stopped, or should have been, first.
     let rows = run.deployments.iter();
     for row in rows.clone().filter(|row| !is_left(row)).chain(rows.filter(is_left)) {
         let would = row.would_avoid(run);
         let (outcome, avoided) = if row.would_stop() {
-            (Field::new("would stop", Tone::Change), &would)
+            (GridCell::new("would stop", Tone::Change), &would)
         } else {
-            (Field::new(row.outcome.as_str(), outcome_tone(row.outcome)), row.avoided())
+            (GridCell::new(row.outcome.as_str(), outcome_tone(row.outcome)), row.avoided())
         };
         let why = if row.would_stop() { String::new() } else { clean(&row.why(&form.instants())) };
         table.add_row([

@@ -9,18 +9,18 @@ use chrono::{DateTime, Utc};
 use crate::domain::avoided::Avoided;
 use crate::domain::reason::Reason;
 use crate::domain::rule::Mode;
-use crate::domain::run::{Firing, Outcome, Row, Run, RunResult};
+use crate::domain::run::{DeploymentResult, Firing, Outcome, Run, RunResult};
 use crate::domain::run_reason::RunReason;
 use crate::domain::tally::Tally;
 use crate::domain::visit::RunVisitor;
 use crate::report::MOST_ROWS;
 use crate::report::by_rule::ByRule;
 use crate::report::clean::clean;
-use crate::report::counting::Prices;
+use crate::report::counting::PricesUsed;
 use crate::report::holds::Held;
 use crate::report::leaks::{CutShort, Leaks};
 use crate::report::left::Left;
-use crate::report::once::Once;
+use crate::report::once::CountedHours;
 use crate::report::parts;
 use crate::report::shares::Shares;
 use crate::report::still_on::StillOn;
@@ -35,10 +35,10 @@ pub struct Digest {
     pub(super) sum: Sum,
     /// What observing rules would have avoided; in no other sum.
     pub(super) would: Sum,
-    pub(super) enforced: Lines,
-    pub(super) observed: Lines,
+    pub(super) enforced: RunLines,
+    pub(super) observed: RunLines,
     /// Runs in earnest at which a person has to look.
-    pub(super) problems: Lines,
+    pub(super) problems: RunLines,
     pub(super) enforced_by_rule: ByRule,
     pub(super) observed_by_rule: ByRule,
     /// What the deployments that rules wanted off, and those that holds kept on, would have cost in their off windows.
@@ -54,27 +54,27 @@ pub struct Digest {
     pub(super) left: Left,
     pub(super) held: Held,
     pub(super) unpriced: Unpriced,
-    pub(super) prices: Prices,
+    pub(super) prices: PricesUsed,
     /// Runs of this time that are at work and so in no figure.
     pub(super) under_way: usize,
     newest_change: Option<DateTime<Utc>>,
-    once: Once,
+    once: CountedHours,
     /// The run that is being told.
     current: Current,
 }
 
 /// Runs as lines of a table.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct RunLines {
     /// The first of them.
-    pub(super) first: Vec<Line>,
+    pub(super) first: Vec<RunLine>,
     /// All.
     pub(super) count: usize,
 }
 
 /// What a line says of a run.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct RunLine {
     pub(super) firing: Firing,
     pub(super) result: RunResult,
     pub(super) reasons: Vec<RunReason>,
@@ -121,7 +121,7 @@ impl Digest {
     }
 
     /// A row of a run that was allowed to stop something.
-    fn enforced_row(&mut self, run: &Run, row: &Row) {
+    fn enforced_row(&mut self, run: &Run, row: &DeploymentResult) {
         let avoided: &Avoided = row.avoided();
         let wanted_off = matches!(row.outcome, Outcome::Stopped | Outcome::Failed | Outcome::Unconfirmed);
         if wanted_off || (row.outcome == Outcome::Left && matches!(row.reason, Some(Reason::Held(_)))) {
@@ -145,7 +145,7 @@ impl RunVisitor for Digest {
         ControlFlow::Continue(())
     }
 
-    fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
+    fn row(&mut self, run: &Run, row: &DeploymentResult) -> ControlFlow<()> {
         self.current.tally.add(row);
         self.current.sum.add(row.avoided());
         if row.would_stop() {
@@ -186,12 +186,12 @@ impl RunVisitor for Digest {
     }
 }
 
-impl Lines {
+impl RunLines {
     fn push(&mut self, run: &Run, tally: Tally, sum: Sum) {
         self.count += 1;
         if self.first.len() < MOST_ROWS {
             let (firing, reasons) = (run.firing.clone(), run.reasons.clone());
-            self.first.push(Line { firing, result: run.result, reasons, tally, sum });
+            self.first.push(RunLine { firing, result: run.result, reasons, tally, sum });
         }
     }
 }

@@ -81,25 +81,25 @@ impl Tone {
 
 /// One field of a grid.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field {
+pub struct GridCell {
     text: String,
     tone: Tone,
 }
 
-impl Field {
+impl GridCell {
     /// A field with a colour.
     pub fn new(text: impl Into<String>, tone: Tone) -> Self {
         Self { text: text.into(), tone }
     }
 }
 
-impl From<String> for Field {
+impl From<String> for GridCell {
     fn from(text: String) -> Self {
         Self::new(text, Tone::Plain)
     }
 }
 
-impl From<&str> for Field {
+impl From<&str> for GridCell {
     fn from(text: &str) -> Self {
         text.to_owned().into()
     }
@@ -109,7 +109,7 @@ impl From<&str> for Field {
 #[derive(Debug, Default)]
 pub struct Grid {
     heads: Vec<&'static str>,
-    rows: Vec<Vec<Field>>,
+    rows: Vec<Vec<GridCell>>,
     right: BTreeSet<usize>,
     whole: BTreeSet<usize>,
 }
@@ -121,7 +121,7 @@ impl Grid {
     }
 
     /// Adds a row, with a field for each head.
-    pub fn add_row<F: Into<Field>>(&mut self, fields: impl IntoIterator<Item = F>) {
+    pub fn add_row<F: Into<GridCell>>(&mut self, fields: impl IntoIterator<Item = F>) {
         self.rows.push(fields.into_iter().map(Into::into).collect());
     }
 
@@ -150,7 +150,7 @@ impl Grid {
             }
         }
         let widths = self.widths(&columns, screen);
-        let heads: Vec<Field> = self.heads.iter().map(|head| Field::new(*head, Tone::Head)).collect();
+        let heads: Vec<GridCell> = self.heads.iter().map(|head| GridCell::new(*head, Tone::Head)).collect();
         for row in std::iter::once(&heads).chain(&self.rows) {
             self.draw_row(&mut text, row, &columns, &widths, screen);
         }
@@ -209,7 +209,7 @@ impl Grid {
         widths
     }
 
-    fn draw_row(&self, text: &mut String, row: &[Field], columns: &[usize], widths: &[usize], screen: Screen) {
+    fn draw_row(&self, text: &mut String, row: &[GridCell], columns: &[usize], widths: &[usize], screen: Screen) {
         let broken = |(column, width): (&usize, &usize)| broken(field(row, *column), *width);
         let cells: Vec<Vec<String>> = columns.iter().zip(widths).map(broken).collect();
         let height = cells.iter().map(Vec::len).max().unwrap_or(1).max(1);
@@ -239,7 +239,7 @@ fn push(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-fn field(row: &[Field], column: usize) -> &str {
+fn field(row: &[GridCell], column: usize) -> &str {
     row.get(column).map_or("", |field| &field.text)
 }
 
@@ -281,7 +281,7 @@ fn broken(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Field, Grid, Screen, Tone};
+    use super::{Grid, GridCell, Screen, Tone};
 
     fn grid() -> Grid {
         let mut grid = Grid::new(&["WHEN", "RULE", "RESULT", "COUNT"]);
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn colours_do_not_move_columns() {
-        let row = || [Field::new("stop", Tone::Change), Field::from("d1")];
+        let row = || [GridCell::new("stop", Tone::Change), GridCell::from("d1")];
         let mut grid = Grid::new(&["DECISION", "ID"]);
         grid.add_row(row());
         let plain = grid.draw(Screen::PIPE);

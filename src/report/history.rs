@@ -4,12 +4,12 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use crate::domain::rule::Mode;
-use crate::domain::run::{Row, Run};
+use crate::domain::run::{DeploymentResult, Run};
 use crate::domain::tally::Tally;
 use crate::domain::visit::RunVisitor;
-use crate::report::Context;
-use crate::report::grid::{Field, Grid, Screen, Tone};
-use crate::report::once::Once;
+use crate::report::ReportContext;
+use crate::report::grid::{Grid, GridCell, Screen, Tone};
+use crate::report::once::CountedHours;
 use crate::report::parts::amount;
 use crate::report::sum::Sum;
 use crate::report::table::result_tone;
@@ -21,21 +21,21 @@ const MOST_LINES: usize = 1_000;
 /// Writes a line for each run that it is told: when, rule, result, counts, what was avoided.
 pub struct HistoryTable<'a, W> {
     out: W,
-    context: Context<'a>,
+    context: ReportContext<'a>,
     screen: Screen,
-    lines: Vec<[Field; 7]>,
+    lines: Vec<[GridCell; 7]>,
     tally: Tally,
     sum: Sum,
     /// What observing rules would have avoided, each hour once.
     would: Sum,
-    once: Once,
+    once: CountedHours,
     is_empty: bool,
     failure: Option<io::Error>,
 }
 
 impl<'a, W: Write> HistoryTable<'a, W> {
     /// Nothing is written before there is a run.
-    pub fn new(out: W, context: Context<'a>, screen: Screen) -> Self {
+    pub fn new(out: W, context: ReportContext<'a>, screen: Screen) -> Self {
         Self {
             out,
             context,
@@ -44,7 +44,7 @@ impl<'a, W: Write> HistoryTable<'a, W> {
             tally: Tally::default(),
             sum: Sum::default(),
             would: Sum::default(),
-            once: Once::default(),
+            once: CountedHours::default(),
             is_empty: true,
             failure: None,
         }
@@ -62,12 +62,12 @@ impl<'a, W: Write> HistoryTable<'a, W> {
         Ok(true)
     }
 
-    fn line(&self, run: &Run) -> [Field; 7] {
+    fn line(&self, run: &Run) -> [GridCell; 7] {
         let form = self.context.form();
         [
             form.stamp(run.firing.at).into(),
             run.firing.rule.to_string().into(),
-            Field::new(run.result.as_str(), result_tone(run.result, run.mode)),
+            GridCell::new(run.result.as_str(), result_tone(run.result, run.mode)),
             self.with_would(form.count(self.tally.stopped), &form.count(self.would.rows), run),
             form.count(self.tally.not_confirmed()).into(),
             form.count((self.tally.left + run.without_row()).saturating_sub(self.would.rows)).into(),
@@ -76,13 +76,13 @@ impl<'a, W: Write> HistoryTable<'a, W> {
     }
 
     /// What a run did, and what it would have done where its rule observed: `7`, `would 7`.
-    fn with_would(&self, did: String, would: &str, run: &Run) -> Field {
+    fn with_would(&self, did: String, would: &str, run: &Run) -> GridCell {
         match run.mode {
             Mode::Enforce if self.would.rows == 0 => did.into(),
             Mode::Enforce => format!("{did}, would {would}").into(),
             // What had been asked for before the rule was set to observe is real.
             Mode::Observe if self.tally.stopped > 0 => format!("{did}, would {would}").into(),
-            Mode::Observe => Field::new(format!("would {would}"), Tone::Faint),
+            Mode::Observe => GridCell::new(format!("would {would}"), Tone::Faint),
         }
     }
 
@@ -99,7 +99,7 @@ impl<'a, W: Write> HistoryTable<'a, W> {
 }
 
 impl<W: Write> RunVisitor for HistoryTable<'_, W> {
-    fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
+    fn row(&mut self, run: &Run, row: &DeploymentResult) -> ControlFlow<()> {
         self.tally.add(row);
         self.sum.add(row.avoided());
         if row.would_stop() {

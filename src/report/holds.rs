@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use crate::domain::hold::{Hold, Target};
+use crate::domain::hold::{Hold, HoldTarget};
 use crate::domain::reason::{HeldBy, Reason};
-use crate::domain::run::{Row, Run};
+use crate::domain::run::{DeploymentResult, Run};
 use crate::report::clean::{clean, shorten};
 use crate::report::form::{Form, plural};
-use crate::report::once::Once;
-use crate::report::page::{Body, Cell, Section};
+use crate::report::once::CountedHours;
+use crate::report::page::{Cell, ReportSection, SectionBody};
 use crate::report::parts::{amount, table};
 use crate::report::sum::Sum;
 
@@ -23,12 +23,12 @@ const LONGEST_REASON: usize = 120;
 #[derive(Debug, Default)]
 pub(super) struct Held {
     met: BTreeMap<HeldBy, (usize, Sum)>,
-    once: Once,
+    once: CountedHours,
 }
 
 impl Held {
     /// Adds a row, where a hold kept it on. Runs must come oldest first.
-    pub(super) fn add(&mut self, run: &Run, row: &Row) {
+    pub(super) fn add(&mut self, run: &Run, row: &DeploymentResult) {
         let Some(Reason::Held(held)) = &row.reason else { return };
         // From the decision to the window's end: a hold that ends before does not bring the stop back.
         let kept = self.once.count(run, row);
@@ -38,7 +38,7 @@ impl Held {
     }
 
     /// Those that runs met and, from `holds`, those that none met; none where there are no holds.
-    pub(super) fn section(&self, holds: &[Hold], form: &Form<'_>) -> Option<Section> {
+    pub(super) fn section(&self, holds: &[Hold], form: &Form<'_>) -> Option<ReportSection> {
         let mut met: BTreeMap<&HeldBy, &(usize, Sum)> = self.met.iter().collect();
         let total = Sum::total(self.met.values().map(|(_, sum)| sum));
         let mut known: Vec<Vec<Cell>> = Vec::new();
@@ -62,7 +62,7 @@ impl Held {
         if total.node_hours > Decimal::ZERO {
             table.total = Some(("All holds (estimate)".to_owned(), amount(&total, form)));
         }
-        let section = Section::new("Holds", Body::Table(table));
+        let section = ReportSection::new("Holds", SectionBody::Table(table));
         Some(section.intro("What the off windows would have avoided without them, to the windows' ends."))
     }
 }
@@ -72,7 +72,7 @@ fn who(by: &str, until: DateTime<Utc>, why: &str, form: &Form<'_>) -> String {
     format!("{} until {}: {}", shorten(by, 60), form.instant(until), shorten(why, LONGEST_REASON))
 }
 
-fn target(target: &Target) -> String {
+fn target(target: &HoldTarget) -> String {
     format!("{} {}", target.kind(), clean(target.name()))
 }
 

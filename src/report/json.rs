@@ -11,11 +11,11 @@ use crate::domain::avoided::{Avoided, Money};
 use crate::domain::hold::Hold;
 use crate::domain::instant::rfc3339;
 use crate::domain::money::Currency;
-use crate::domain::run::{EndedBy, Row, Run, Settlement};
+use crate::domain::run::{DeploymentResult, EndedBy, Run, Settlement};
 use crate::domain::run_reason::RunReason;
 use crate::domain::tally::{Tally, Totals};
 use crate::domain::visit::RunVisitor;
-use crate::report::once::Once;
+use crate::report::once::CountedHours;
 use crate::report::period::PeriodReport;
 use crate::report::pieces::Pieces;
 use crate::report::sum::Sum;
@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 pub struct JsonWriter<W> {
     json: Pieces<W>,
     ending: Ending,
-    once: Once,
+    once: CountedHours,
     tally: Tally,
     totals: Totals,
     /// What an observing run would have stopped and avoided.
@@ -88,7 +88,7 @@ impl<W: Write> JsonWriter<W> {
         Self {
             json,
             ending,
-            once: Once::default(),
+            once: CountedHours::default(),
             tally: Tally::default(),
             totals: Totals::default(),
             would: Sum::default(),
@@ -161,7 +161,7 @@ impl<W: Write> RunVisitor for JsonWriter<W> {
         self.noted(written)
     }
 
-    fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
+    fn row(&mut self, run: &Run, row: &DeploymentResult) -> ControlFlow<()> {
         self.tally.add(row);
         self.totals.add(row);
         let would = row.would_stop().then(|| self.once.count(run, row));
@@ -210,7 +210,7 @@ fn json_totals(tally: Tally, totals: &Totals, would: &Sum) -> Value {
 }
 
 /// `would` is what would have been avoided, had an observing rule stopped it.
-fn json_row(row: &Row, would: Option<&Avoided>) -> Value {
+fn json_row(row: &DeploymentResult, would: Option<&Avoided>) -> Value {
     let nodes: Vec<Value> = row.nodes.iter().map(|n| json!({ "plan": n.plan, "count": n.count })).collect();
     let mut value = json!({
         "resource_group": row.resource_group.as_str(),
@@ -247,7 +247,7 @@ fn json_avoided(avoided: &Avoided) -> Value {
     })
 }
 
-fn json_settlement(row: &Row, settlement: &Settlement) -> Value {
+fn json_settlement(row: &DeploymentResult, settlement: &Settlement) -> Value {
     let replacement = match &settlement.ended_by {
         EndedBy::Replacement(id) => Some(id.as_str()),
         _ => None,

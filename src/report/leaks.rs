@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::run::{EndedBy, Row};
+use crate::domain::run::{DeploymentResult, EndedBy};
 use crate::report::MOST_ROWS;
 use crate::report::form::{Form, plural};
-use crate::report::page::{Body, Cell, Section};
+use crate::report::page::{Cell, ReportSection, SectionBody};
 use crate::report::parts::{amount, deployment_cell, table};
 use crate::report::sum::Sum;
 
@@ -14,12 +14,12 @@ use crate::report::sum::Sum;
 pub(super) struct Leaks {
     sum: Sum,
     /// The first of them.
-    rows: Vec<Row>,
+    rows: Vec<DeploymentResult>,
 }
 
 impl Leaks {
     /// Adds a row, where its deployment was replaced inside the window.
-    pub(super) fn add(&mut self, row: &Row) {
+    pub(super) fn add(&mut self, row: &DeploymentResult) {
         let Some(leak) = row.settlement.as_ref().and_then(|settlement| settlement.leak.as_ref()) else { return };
         self.sum.add(&leak.cost);
         if self.rows.len() < MOST_ROWS {
@@ -28,19 +28,19 @@ impl Leaks {
     }
 
     /// One row for each; none where nothing ran again.
-    pub(super) fn section(&self, form: &Form<'_>, most: usize) -> Option<Section> {
+    pub(super) fn section(&self, form: &Form<'_>, most: usize) -> Option<ReportSection> {
         if self.rows.is_empty() {
             return None;
         }
         let rows = self.rows.iter().filter_map(|row| leak(row, form));
         let mut table = table(vec!["Deployment", "Ran again", "Cost"], rows, self.sum.rows, most);
         table.total = Some(("Leaked".to_owned(), amount(&self.sum, form)));
-        let section = Section::new("Leaks: ran again inside the off window", Body::Table(table));
+        let section = ReportSection::new("Leaks: ran again inside the off window", SectionBody::Table(table));
         Some(section.intro("Their hours are in no avoided cost: it ends where a replacement begins."))
     }
 }
 
-fn leak(row: &Row, form: &Form<'_>) -> Option<Vec<Cell>> {
+fn leak(row: &DeploymentResult, form: &Form<'_>) -> Option<Vec<Cell>> {
     let leak = row.settlement.as_ref()?.leak.as_ref()?;
     let since = leak.cost.from.map_or_else(String::new, |from| format!("since {}", form.instant(from)));
     Some(vec![
@@ -62,7 +62,7 @@ pub(super) struct CutShort {
 
 impl CutShort {
     /// Adds a row, where something else than the window's end ended its counting.
-    pub(super) fn add(&mut self, row: &Row) {
+    pub(super) fn add(&mut self, row: &DeploymentResult) {
         let Some(settlement) = row.settlement.as_ref().filter(|one| one.ended_by != EndedBy::WindowEnd) else { return };
         // What nobody counted on has not been cut.
         if row.projected.node_hours.is_zero() && settlement.avoided.node_hours.is_zero() {
@@ -75,7 +75,7 @@ impl CutShort {
     }
 
     /// One item for each kind of end; none where each window ended as planned.
-    pub(super) fn section(&self, form: &Form<'_>) -> Option<Section> {
+    pub(super) fn section(&self, form: &Form<'_>) -> Option<ReportSection> {
         let items: Vec<String> = self
             .by_end
             .iter()
@@ -85,7 +85,7 @@ impl CutShort {
                 format!("{}: {deployments}; {was}", sentence(word))
             })
             .collect();
-        (!items.is_empty()).then(|| Section::new("Cut short when settled", Body::List { items }))
+        (!items.is_empty()).then(|| ReportSection::new("Cut short when settled", SectionBody::List { items }))
     }
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::domain::reason::{Reason, ReasonCode, ReasonKind};
-use crate::domain::run::{LeftOut, Outcome, Row, Run};
+use crate::domain::run::{DeploymentResult, LeftOut, Outcome, Run};
 use crate::report::clean::{clean, shorten};
 use crate::report::form::{Form, plural};
-use crate::report::once::Once;
-use crate::report::page::{Body, Cell, Section};
+use crate::report::once::CountedHours;
+use crate::report::page::{Cell, ReportSection, SectionBody};
 use crate::report::parts::{amount, table};
 use crate::report::sum::Sum;
 
@@ -24,7 +24,7 @@ const LONGEST_NAME: usize = 60;
 pub(super) struct Left {
     by_reason: BTreeMap<ReasonKind, Kind>,
     without_row: usize,
-    once: Once,
+    once: CountedHours,
 }
 
 /// Those that were left for one reason.
@@ -39,7 +39,7 @@ struct Kind {
 
 impl Left {
     /// Adds a row, where it is one that was left. What an observing rule would have stopped is told elsewhere.
-    pub(super) fn add(&mut self, run: &Run, row: &Row) {
+    pub(super) fn add(&mut self, run: &Run, row: &DeploymentResult) {
         let reason = row.reason.as_ref().filter(|_| row.outcome == Outcome::Left && !row.would_stop());
         if let Some(reason) = reason {
             let cost = self.once.count(run, row);
@@ -80,7 +80,7 @@ impl Left {
     }
 
     /// The costliest reason first, then the most frequent; none where nothing was left.
-    pub(super) fn section(&self, form: &Form<'_>) -> Option<Section> {
+    pub(super) fn section(&self, form: &Form<'_>) -> Option<ReportSection> {
         if self.by_reason.is_empty() {
             return None;
         }
@@ -114,7 +114,7 @@ impl Left {
             ("Left on".to_owned(), form.count(all))
         };
         table.total = Some(left_on);
-        let mut section = Section::new("Left on, and why", Body::Table(table));
+        let mut section = ReportSection::new("Left on, and why", SectionBody::Table(table));
         if has_cost {
             section =
                 section.intro("What they cost in the off windows all the same (estimate): what could be avoided next.");

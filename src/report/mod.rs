@@ -76,7 +76,7 @@ const LARGEST_TEXT: usize = 80_000;
 
 /// For whom a report is written, and when.
 #[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
+pub struct ReportContext<'a> {
     /// In whose form numbers and dates are written.
     pub locale: Locale,
     /// Whose wall clock is shown.
@@ -97,7 +97,7 @@ pub struct Context<'a> {
     pub notes: &'a [String],
 }
 
-impl<'a> Context<'a> {
+impl<'a> ReportContext<'a> {
     /// Without banner and notes.
     pub fn new(locale: Locale, zone: &'a Zone, now: DateTime<Utc>) -> Self {
         Self {
@@ -129,12 +129,12 @@ pub struct Content {
     /// The HTML part.
     pub html: String,
     /// Files that go with it.
-    pub attachments: Vec<Attachment>,
+    pub attachments: Vec<AttachedFile>,
 }
 
 /// A file that goes with a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attachment {
+pub struct AttachedFile {
     /// Its name.
     pub name: String,
     /// Its media type.
@@ -144,7 +144,7 @@ pub struct Attachment {
 }
 
 /// Renders the page that `build` makes for a number of rows, with fewer rows until it is small enough.
-fn fitted(build: impl Fn(usize) -> Page, attachments: Vec<Attachment>) -> Content {
+fn fitted(build: impl Fn(usize) -> Page, attachments: Vec<AttachedFile>) -> Content {
     let mut rows = MOST_ROWS;
     loop {
         let page = build(rows);

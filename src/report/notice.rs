@@ -8,8 +8,8 @@ use crate::domain::plan::{Decision, Planned};
 use crate::domain::schedule::OffWindow;
 use crate::report::clean::{clean, shorten};
 use crate::report::form::plural;
-use crate::report::page::{Body, Cell, Page, Section};
-use crate::report::{Content, Context, fitted, parts, subject};
+use crate::report::page::{Cell, Page, ReportSection, SectionBody};
+use crate::report::{Content, ReportContext, fitted, parts, subject};
 
 /// Commands for more deployments than these are left to the reader, who has seen enough of them by then.
 const MOST_COMMANDS: usize = 10;
@@ -20,7 +20,7 @@ pub fn notice(
     at: DateTime<Utc>,
     off_window: OffWindow,
     planned: &[Planned],
-    context: &Context<'_>,
+    context: &ReportContext<'_>,
 ) -> Content {
     let form = context.form();
     let stops: Vec<&Planned> = planned.iter().filter(|planned| planned.decision == Decision::Stop).collect();
@@ -52,9 +52,9 @@ fn sections(
     stops: &[&Planned],
     rule: &RuleName,
     off_window: OffWindow,
-    context: &Context<'_>,
+    context: &ReportContext<'_>,
     most: usize,
-) -> Vec<Section> {
+) -> Vec<ReportSection> {
     let command = context.command;
     let rows = stops.iter().map(|planned| {
         let deployment = &planned.deployment;
@@ -81,11 +81,11 @@ fn sections(
     let wider = vec![hold("resource-group", "GROUP"), hold("rule", rule.as_str())];
     let label = vec![format!("{HOLD_UNTIL_LABEL} = {until}")];
     vec![
-        Section::new("Will be stopped", Body::Table(table)),
-        Section::new("Not tonight: hold one", Body::Commands { lines })
+        ReportSection::new("Will be stopped", SectionBody::Table(table)),
+        ReportSection::new("Not tonight: hold one", SectionBody::Commands { lines })
             .intro("Each line keeps one deployment on until the off window ends."),
-        Section::new("Hold a whole resource group, or all of this rule", Body::Commands { lines: wider }),
-        Section::new("Or label the resource group in AI Core", Body::Commands { lines: label })
+        ReportSection::new("Hold a whole resource group, or all of this rule", SectionBody::Commands { lines: wider }),
+        ReportSection::new("Or label the resource group in AI Core", SectionBody::Commands { lines: label })
             .intro("No access to offhours is needed for this one."),
     ]
 }

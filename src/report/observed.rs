@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::run::{Row, Run, RunResult, Trigger};
+use crate::domain::run::{DeploymentResult, Run, RunResult, Trigger};
 use crate::domain::visit::RunVisitor;
 use crate::report::form::{Form, plural};
-use crate::report::once::Once;
-use crate::report::page::{Body, Cell, Section};
+use crate::report::once::CountedHours;
+use crate::report::page::{Cell, ReportSection, SectionBody};
 use crate::report::parts::{amount, table};
 use crate::report::sum::Sum;
 
@@ -21,7 +21,7 @@ const MOST_RUNS: usize = 20;
 #[derive(Debug, Default)]
 pub struct Observed {
     runs: Vec<ObservedRun>,
-    once: Once,
+    once: CountedHours,
     current: Sum,
 }
 
@@ -33,7 +33,7 @@ struct ObservedRun {
 }
 
 impl RunVisitor for Observed {
-    fn row(&mut self, run: &Run, row: &Row) -> ControlFlow<()> {
+    fn row(&mut self, run: &Run, row: &DeploymentResult) -> ControlFlow<()> {
         if run.trigger != Trigger::Manual && row.would_stop() {
             self.current.add(&self.once.count(run, row));
         }
@@ -67,7 +67,7 @@ impl Observed {
     }
 
     /// Run by run, with what to do next.
-    pub(super) fn section(&self, command: &str, form: &Form<'_>) -> Option<Section> {
+    pub(super) fn section(&self, command: &str, form: &Form<'_>) -> Option<ReportSection> {
         if self.runs.is_empty() {
             return None;
         }
@@ -90,6 +90,6 @@ impl Observed {
                 ),
             ),
         };
-        Some(Section::new(heading, Body::Table(table)).intro(intro))
+        Some(ReportSection::new(heading, SectionBody::Table(table)).intro(intro))
     }
 }

@@ -7,22 +7,22 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::avoided::Avoided;
 use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup};
-use crate::domain::run::{Row, Run};
+use crate::domain::run::{DeploymentResult, Run};
 
 /// Fewer entries than these are not worth a look at which of them are over.
 const FEW: usize = 1_000;
 
 /// Up to when each deployment's hours are counted already.
 #[derive(Debug, Default)]
-pub(super) struct Once {
+pub(super) struct CountedHours {
     counted: HashMap<(ConnectionName, ResourceGroup, DeploymentId), DateTime<Utc>>,
     /// How many entries there may be before those that are over are looked for.
     room: usize,
 }
 
-impl Once {
+impl CountedHours {
     /// The hours of `row` to the end of its window that no earlier window has. Runs must come oldest first.
-    pub(super) fn count(&mut self, run: &Run, row: &Row) -> Avoided {
+    pub(super) fn count(&mut self, run: &Run, row: &DeploymentResult) -> Avoided {
         self.forget_what_is_over(run);
         let key = (run.connection.clone(), row.resource_group.clone(), row.id.clone());
         let counted = self.counted.entry(key).or_insert(run.started_at);

@@ -27,7 +27,7 @@ pub(super) struct Page {
     pub(super) calm: &'static str,
     pub(super) figure: Option<Figure>,
     pub(super) facts: Vec<Fact>,
-    pub(super) sections: Vec<Section>,
+    pub(super) sections: Vec<ReportSection>,
     pub(super) footer: Vec<String>,
 }
 
@@ -51,16 +51,16 @@ pub(super) struct Fact {
 
 /// A part of the mail under its own heading.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Section {
+pub(super) struct ReportSection {
     pub(super) heading: String,
     pub(super) intro: Vec<String>,
-    pub(super) body: Body,
+    pub(super) body: SectionBody,
 }
 
 /// What a section holds.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub(super) enum Body {
+pub(super) enum SectionBody {
     Bars {
         bars: Vec<Bar>,
     },
@@ -122,8 +122,8 @@ impl Cell {
     }
 }
 
-impl Section {
-    pub(super) fn new(heading: impl Into<String>, body: Body) -> Self {
+impl ReportSection {
+    pub(super) fn new(heading: impl Into<String>, body: SectionBody) -> Self {
         Self { heading: heading.into(), intro: Vec::new(), body }
     }
 

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::report::Attachment;
+use crate::report::AttachedFile;
 
 /// The most that all attachments of a mail may have together, in bytes before the mail encodes them. With base64 around
 /// them that is 7 MB, where the servers of the large providers take 10 MB and more.
@@ -36,12 +36,12 @@ impl Parcel {
     }
 
     /// The attachment called `name`, compressed where it had to be; none where it is too large all the same.
-    pub fn close(self, name: &str, content_type: &str) -> Option<Attachment> {
+    pub fn close(self, name: &str, content_type: &str) -> Option<AttachedFile> {
         match self.content {
             Content::Plain(bytes) => {
-                Some(Attachment { name: name.to_owned(), content_type: content_type.to_owned(), bytes })
+                Some(AttachedFile { name: name.to_owned(), content_type: content_type.to_owned(), bytes })
             }
-            Content::Compressed(encoder) => Some(Attachment {
+            Content::Compressed(encoder) => Some(AttachedFile {
                 name: format!("{name}.gz"),
                 content_type: "application/gzip".to_owned(),
                 bytes: encoder.into_inner().ok()?.finish().ok()?.bytes,
@@ -107,9 +107,9 @@ mod tests {
     use flate2::read::GzDecoder;
 
     use super::Parcel;
-    use crate::report::Attachment;
+    use crate::report::AttachedFile;
 
-    fn sent(limit: usize, content: &[u8]) -> Option<Attachment> {
+    fn sent(limit: usize, content: &[u8]) -> Option<AttachedFile> {
         let mut parcel = Parcel::new(limit);
         // Where it fails, the parcel knows why.
         let _ = content.chunks(100).try_for_each(|piece| parcel.write_all(piece));

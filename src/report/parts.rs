@@ -3,9 +3,9 @@
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::domain::avoided::{Avoided, Money, State};
+use crate::domain::avoided::{Avoided, AvoidedState, Money};
 use crate::domain::money::Charge;
-use crate::domain::run::Row;
+use crate::domain::run::DeploymentResult;
 use crate::report::clean::{clean, shorten};
 use crate::report::form::Form;
 use crate::report::page::{Cell, Table};
@@ -39,30 +39,30 @@ pub(super) fn quantities(sum: &Sum, form: &Form<'_>) -> String {
 }
 
 /// What one row avoided, in a few words; the reason where it is nothing.
-pub(super) fn avoided_cell(row: &Row, avoided: &Avoided, form: &Form<'_>) -> Cell {
+pub(super) fn avoided_cell(row: &DeploymentResult, avoided: &Avoided, form: &Form<'_>) -> Cell {
     let hours = || format!("{} node hours", form.quantity(avoided.node_hours));
     match (avoided.state, avoided.cost, &row.rate.charge) {
         (_, Some(money), _) => Cell::new(form.money(money), hours()),
-        (State::Unpriced, None, _) => Cell::new(hours(), "unpriced"),
-        (State::TokenBilled, ..) | (_, _, Charge::TokenBilled) => Cell::new("nothing", "token-billed"),
+        (AvoidedState::Unpriced, None, _) => Cell::new(hours(), "unpriced"),
+        (AvoidedState::TokenBilled, ..) | (_, _, Charge::TokenBilled) => Cell::new("nothing", "token-billed"),
         (_, _, Charge::Nothing { reason }) => Cell::new("nothing", *reason),
         _ => Cell::new("nothing", ""),
     }
 }
 
 /// A deployment as people know it, with where it is.
-pub(super) fn deployment_cell(row: &Row) -> Cell {
+pub(super) fn deployment_cell(row: &DeploymentResult) -> Cell {
     Cell::new(clean(row.configuration()), format!("{} · {}", row.resource_group, row.id))
 }
 
 /// `2 × infer.s + 1 × train.l`.
-pub(super) fn nodes(row: &Row) -> String {
+pub(super) fn nodes(row: &DeploymentResult) -> String {
     let parts: Vec<String> = row.nodes.iter().map(|n| format!("{} × {}", n.count, shorten(&n.plan, 40))).collect();
     clean(&parts.join(" + "))
 }
 
 /// The plans of a row as one name: a deployment with several plans has one figure, which is not taken apart.
-pub(super) fn plans(row: &Row) -> String {
+pub(super) fn plans(row: &DeploymentResult) -> String {
     let mut plans: Vec<&str> = row.nodes.iter().filter(|n| n.count > 0).map(|n| n.plan.as_str()).collect();
     plans.sort_unstable();
     plans.dedup();

@@ -8,15 +8,15 @@ use crate::domain::rule::Mode;
 use crate::domain::run_reason::say_all;
 use crate::domain::zone::Zone;
 use crate::report::clean::{clean, shorten};
-use crate::report::digest::{Digest, Line, Lines};
+use crate::report::digest::{Digest, RunLine, RunLines};
 use crate::report::form::{Form, plural};
-use crate::report::page::{Body, Cell, Fact, Page, Section, Table};
+use crate::report::page::{Cell, Fact, Page, ReportSection, SectionBody, Table};
 use crate::report::parts;
 use crate::report::run::{CALM, notes};
-use crate::report::subject::Trouble;
+use crate::report::subject::PeriodTrouble;
 use crate::report::sum::Sum;
 use crate::report::trend::{self, Trend};
-use crate::report::{Content, Context, counting, fitted, subject};
+use crate::report::{Content, ReportContext, counting, fitted, subject};
 
 const LONGEST_REASON: usize = 120;
 /// More runs than these are summed up by rule, and only those with problems are shown.
@@ -59,7 +59,7 @@ pub struct PeriodReport<'a> {
 }
 
 /// The report over a period, as a mail without attachments; its text and HTML also stand alone.
-pub fn period_report(report: &PeriodReport<'_>, context: &Context<'_>) -> Content {
+pub fn period_report(report: &PeriodReport<'_>, context: &ReportContext<'_>) -> Content {
     let facts = Facts { report, digest: report.digest, form: context.form() };
     fitted(|most| facts.page(context, most), Vec::new())
 }
@@ -71,14 +71,14 @@ struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    fn page(&self, context: &Context<'_>, most: usize) -> Page {
+    fn page(&self, context: &ReportContext<'_>, most: usize) -> Page {
         let form = self.form;
         let label = clean(&self.report.period.label);
         let needs = self.needs();
         let trouble = match self.digest.still_on.count() {
-            0 if needs.is_empty() => Trouble::None,
-            0 => Trouble::Runs,
-            count => Trouble::StillOn(count),
+            0 if needs.is_empty() => PeriodTrouble::None,
+            0 => PeriodTrouble::Runs,
+            count => PeriodTrouble::StillOn(count),
         };
         let figure = counting::figure(&self.digest.sum, counting::CAPTION, &form).map(|mut figure| {
             figure.details.extend(counting::standing(&self.digest.sum, &form));
@@ -188,7 +188,7 @@ impl Facts<'_> {
         ]
     }
 
-    fn sections(&self, context: &Context<'_>, most: usize) -> Vec<Section> {
+    fn sections(&self, context: &ReportContext<'_>, most: usize) -> Vec<ReportSection> {
         let (digest, form) = (self.digest, self.form);
         let room = most.saturating_sub(digest.still_on.count());
         let mut said = self.report.notes.to_vec();
@@ -219,37 +219,38 @@ impl Facts<'_> {
     }
 
     /// The runs in earnest, or one row for each rule, with a total.
-    fn runs(&self, most: usize) -> Option<Section> {
+    fn runs(&self, most: usize) -> Option<ReportSection> {
         let (digest, form) = (self.digest, self.form);
         if self.is_long() {
             return Some(digest.enforced_by_rule.section("By rule", Mode::Enforce, &form, most));
         }
-        self.table(&digest.enforced, Mode::Enforce, most).map(|table| Section::new("Runs", Body::Table(table)))
+        self.table(&digest.enforced, Mode::Enforce, most)
+            .map(|table| ReportSection::new("Runs", SectionBody::Table(table)))
     }
 
     /// Where the runs are not shown one by one, those at which a person has to look.
-    fn problems(&self, most: usize) -> Option<Section> {
+    fn problems(&self, most: usize) -> Option<ReportSection> {
         let problems = &self.digest.problems;
         let mut table = self.table(problems, Mode::Enforce, most.min(MOST_RUNS)).filter(|_| self.is_long())?;
         (table.rest, table.total) = (None, None);
         let more = problems.count.saturating_sub(table.rows.len());
         table.more = (more > 0).then(|| format!("{} more; `offhours history` has them all.", self.form.count(more)));
-        Some(Section::new("Runs with problems", Body::Table(table)))
+        Some(ReportSection::new("Runs with problems", SectionBody::Table(table)))
     }
 
-    fn observed(&self, most: usize) -> Option<Section> {
+    fn observed(&self, most: usize) -> Option<ReportSection> {
         const HEADING: &str = "Observed: what rules in observe mode would have avoided";
         let (digest, form) = (self.digest, self.form);
         let section = if digest.observed.count > MOST_RUNS {
             digest.observed_by_rule.section(HEADING, Mode::Observe, &form, most)
         } else {
-            Section::new(HEADING, Body::Table(self.table(&digest.observed, Mode::Observe, most)?))
+            ReportSection::new(HEADING, SectionBody::Table(self.table(&digest.observed, Mode::Observe, most)?))
         };
         Some(section.intro("In no total of this report."))
     }
 
     /// Runs one by one, with a total.
-    fn table(&self, lines: &Lines, mode: Mode, most: usize) -> Option<Table> {
+    fn table(&self, lines: &RunLines, mode: Mode, most: usize) -> Option<Table> {
         if lines.count == 0 {
             return None;
         }
@@ -263,7 +264,7 @@ impl Facts<'_> {
         Some(table)
     }
 
-    fn line(&self, line: &Line, mode: Mode) -> Vec<Cell> {
+    fn line(&self, line: &RunLine, mode: Mode) -> Vec<Cell> {
         let form = self.form;
         let mut counts = match mode {
             Mode::Enforce => format!("{} stopped", form.count(line.tally.stopped)),

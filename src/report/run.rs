@@ -6,23 +6,23 @@ use crate::domain::avoided::Avoided;
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
 use crate::domain::rule::Mode;
-use crate::domain::run::{Outcome, Row, Run, RunResult, Try};
+use crate::domain::run::{DeploymentResult, Outcome, Run, RunResult, Try};
 use crate::domain::tally::Tally;
 use crate::report::clean::{clean, shorten};
-use crate::report::counting::Prices;
+use crate::report::counting::PricesUsed;
 use crate::report::csv::CsvWriter;
 use crate::report::form::{Form, ordinal, plural};
 use crate::report::holds::Held;
 use crate::report::leaks::{CutShort, Leaks};
 use crate::report::left::Left;
-use crate::report::page::{Body, Cell, Fact, Page, Section};
+use crate::report::page::{Cell, Fact, Page, ReportSection, SectionBody};
 use crate::report::parcel::{LARGEST_ATTACHMENTS, Parcel};
 use crate::report::parts::{self, avoided_cell, deployment_cell, nodes};
 use crate::report::shares::Shares;
 use crate::report::still_on::StillOn;
 use crate::report::sum::Sum;
 use crate::report::unpriced::Unpriced;
-use crate::report::{Attachment, CSV, Content, Context, counting, fitted, subject};
+use crate::report::{AttachedFile, CSV, Content, ReportContext, counting, fitted, subject};
 
 /// More tries than these are counted only.
 const MOST_TRIES: usize = 10;
@@ -32,7 +32,7 @@ const LONGEST_REASON: usize = 120;
 pub(super) const CALM: &str = "Nothing here needs a person.";
 
 /// The mail of `run`, whatever became of it. An observed run says what it would have done.
-pub fn run_report(run: &Run, context: &Context<'_>) -> Content {
+pub fn run_report(run: &Run, context: &ReportContext<'_>) -> Content {
     let attachment = csv_of(run);
     let rows = match &attachment {
         Some(_) => counting::ATTACHED.to_owned(),
@@ -48,7 +48,7 @@ pub fn run_report(run: &Run, context: &Context<'_>) -> Content {
 }
 
 /// The rows of `run` as CSV; none where they are too many for a mail.
-fn csv_of(run: &Run) -> Option<Attachment> {
+fn csv_of(run: &Run) -> Option<AttachedFile> {
     let name = format!("offhours-{}-{}.csv", run.firing.rule, run.firing.at.format("%Y%m%dT%H%M%SZ"));
     let mut parcel = Parcel::new(LARGEST_ATTACHMENTS);
     let mut csv = CsvWriter::new(&mut parcel);
@@ -59,7 +59,7 @@ fn csv_of(run: &Run) -> Option<Attachment> {
 }
 
 /// What happened, in one sentence.
-pub fn headline(run: &Run, context: &Context<'_>) -> String {
+pub fn headline(run: &Run, context: &ReportContext<'_>) -> String {
     headline_of(&Facts::of(run, context))
 }
 
@@ -81,13 +81,13 @@ struct Facts<'a> {
 /// Rows with what each avoided, or would have.
 #[derive(Default)]
 struct Figures<'a> {
-    rows: Vec<(&'a Row, Avoided)>,
+    rows: Vec<(&'a DeploymentResult, Avoided)>,
     sum: Sum,
 }
 
 impl<'a> Figures<'a> {
-    fn of(rows: impl Iterator<Item = (&'a Row, Avoided)>) -> Self {
-        let rows: Vec<(&Row, Avoided)> = rows.collect();
+    fn of(rows: impl Iterator<Item = (&'a DeploymentResult, Avoided)>) -> Self {
+        let rows: Vec<(&DeploymentResult, Avoided)> = rows.collect();
         let mut sum = Sum::default();
         for (_, avoided) in &rows {
             sum.add(avoided);
@@ -97,11 +97,11 @@ impl<'a> Figures<'a> {
 }
 
 impl<'a> Facts<'a> {
-    fn of(run: &'a Run, context: &Context<'a>) -> Self {
+    fn of(run: &'a Run, context: &ReportContext<'a>) -> Self {
         let rows = || run.deployments.iter();
-        let counts = |row: &&Row| row.outcome == Outcome::Stopped || row.avoided().from.is_some();
+        let counts = |row: &&DeploymentResult| row.outcome == Outcome::Stopped || row.avoided().from.is_some();
         let (mut still_on, mut left) = (StillOn::default(), Left::default());
-        let precedent = |row: &Row| context.precedents.and_then(|precedents| precedents.of(row));
+        let precedent = |row: &DeploymentResult| context.precedents.and_then(|precedents| precedents.of(row));
         rows().for_each(|row| still_on.meet_again(row, precedent(row)));
         rows().for_each(|row| left.add(run, row));
         left.add_counts(&run.left_out);
@@ -131,7 +131,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn page(run: &Run, context: &Context<'_>, most: usize, rows: &str) -> Page {
+fn page(run: &Run, context: &ReportContext<'_>, most: usize, rows: &str) -> Page {
     let facts = Facts::of(run, context);
     let form = facts.form;
     let needs = needs(&facts, context);
@@ -193,7 +193,7 @@ fn headline_of(facts: &Facts<'_>) -> String {
     }
 }
 
-fn lead(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
+fn lead(facts: &Facts<'_>, context: &ReportContext<'_>) -> Vec<String> {
     let (run, form) = (facts.run, facts.form);
     let mut lead = Vec::new();
     if run.mode == Mode::Observe {
@@ -225,7 +225,7 @@ fn lead(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
 }
 
 /// What was off before it could be asked, and by whom.
-fn off_before(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
+fn off_before(facts: &Facts<'_>, context: &ReportContext<'_>) -> Vec<String> {
     let mut by_rule: BTreeMap<&RuleName, usize> = BTreeMap::new();
     let off = facts.run.deployments.iter().filter(|row| row.outcome == Outcome::AlreadyOff);
     let asked = off.filter_map(|row| context.precedents?.of(row)?.asked.as_ref());
@@ -240,7 +240,7 @@ fn off_before(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
 }
 
 /// What a person has to do, if anything.
-fn needs(facts: &Facts<'_>, context: &Context<'_>) -> Vec<String> {
+fn needs(facts: &Facts<'_>, context: &ReportContext<'_>) -> Vec<String> {
     let (run, form) = (facts.run, facts.form);
     let mut needs: Vec<String> = context.needs.iter().map(|need| clean(need)).collect();
     if let Some(times) = context.precedents.map(|precedents| precedents.bad_runs).filter(|times| *times > 1) {
@@ -305,7 +305,7 @@ fn strip(facts: &Facts<'_>) -> Vec<Fact> {
     strip
 }
 
-fn sections(facts: &Facts<'_>, context: &Context<'_>, most: usize, rows: &str) -> Vec<Section> {
+fn sections(facts: &Facts<'_>, context: &ReportContext<'_>, most: usize, rows: &str) -> Vec<ReportSection> {
     let (run, form) = (facts.run, facts.form);
     let shown = facts.figures();
     let (mut by_group, mut by_plan, mut unpriced) = (Shares::default(), Shares::default(), Unpriced::default());
@@ -315,7 +315,7 @@ fn sections(facts: &Facts<'_>, context: &Context<'_>, most: usize, rows: &str) -
         unpriced.add(row, figure);
     }
     let (mut leaks, mut cut_short) = (Leaks::default(), CutShort::default());
-    let (mut held, mut prices) = (Held::default(), Prices::default());
+    let (mut held, mut prices) = (Held::default(), PricesUsed::default());
     for row in &run.deployments {
         leaks.add(row);
         cut_short.add(row);
@@ -338,7 +338,7 @@ fn sections(facts: &Facts<'_>, context: &Context<'_>, most: usize, rows: &str) -
         tries(run, context.command, &form),
         notes(context.notes),
     ];
-    let mut sections: Vec<Section> = sections.into_iter().flatten().collect();
+    let mut sections: Vec<ReportSection> = sections.into_iter().flatten().collect();
     if !shown.rows.is_empty() || facts.still_on.count() > 0 {
         sections.push(prices.section(counting::with_sample(rows, &facts.left, &form), &form));
     }
@@ -346,11 +346,11 @@ fn sections(facts: &Facts<'_>, context: &Context<'_>, most: usize, rows: &str) -
 }
 
 /// Each deployment that was stopped, or would have been, the costliest first.
-fn figures(figures: &Figures<'_>, conditional: bool, form: &Form<'_>, most: usize) -> Option<Section> {
+fn figures(figures: &Figures<'_>, conditional: bool, form: &Form<'_>, most: usize) -> Option<ReportSection> {
     if figures.rows.is_empty() {
         return None;
     }
-    let mut ordered: Vec<&(&Row, Avoided)> = figures.rows.iter().collect();
+    let mut ordered: Vec<&(&DeploymentResult, Avoided)> = figures.rows.iter().collect();
     ordered.sort_by(|(row_a, a), (row_b, b)| {
         let size = |avoided: &Avoided| (avoided.cost.map(|money| money.amount), avoided.node_hours);
         size(b).cmp(&size(a)).then_with(|| (&row_a.resource_group, &row_a.id).cmp(&(&row_b.resource_group, &row_b.id)))
@@ -369,11 +369,11 @@ fn figures(figures: &Figures<'_>, conditional: bool, form: &Form<'_>, most: usiz
     let rest = Figures::of(others.iter().map(|(row, avoided)| (*row, avoided.clone()))).sum;
     let mut table = parts::table(heads, rows, figures.rows.len(), most).with_rest(&rest, form);
     table.total = Some(("Total".to_owned(), parts::amount(&figures.sum, form)));
-    Some(Section::new(heading, Body::Table(table)))
+    Some(ReportSection::new(heading, SectionBody::Table(table)))
 }
 
 /// When something was in the way, and what; none where the first try went through.
-fn tries(run: &Run, command: &str, form: &Form<'_>) -> Option<Section> {
+fn tries(run: &Run, command: &str, form: &Form<'_>) -> Option<ReportSection> {
     let item =
         |one: &Try| format!("{}: {}", form.time(one.at), shorten(&one.reason.say(&form.instants()), LONGEST_REASON));
     let mut items: Vec<String> = run.tries.iter().take(MOST_TRIES).map(item).collect();
@@ -381,13 +381,13 @@ fn tries(run: &Run, command: &str, form: &Form<'_>) -> Option<Section> {
         let more = run.tries.len() - MOST_TRIES;
         items.push(format!("{more} more; `{command} history --json` has them all."));
     }
-    (!items.is_empty()).then(|| Section::new("Tried again", Body::List { items }))
+    (!items.is_empty()).then(|| ReportSection::new("Tried again", SectionBody::List { items }))
 }
 
 /// What the mail system and the tenant have to add.
-pub(super) fn notes(notes: &[String]) -> Option<Section> {
+pub(super) fn notes(notes: &[String]) -> Option<ReportSection> {
     let items: Vec<String> = notes.iter().map(|note| clean(note)).collect();
-    (!items.is_empty()).then(|| Section::new("Notes", Body::List { items }))
+    (!items.is_empty()).then(|| ReportSection::new("Notes", SectionBody::List { items }))
 }
 
 fn footer(run: &Run) -> Vec<String> {

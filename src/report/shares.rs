@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use crate::domain::avoided::Avoided;
 use crate::report::clean::shorten;
 use crate::report::form::Form;
-use crate::report::page::{Bar, Body, Section};
+use crate::report::page::{Bar, ReportSection, SectionBody};
 use crate::report::parts::{amount, percent};
 use crate::report::sum::Sum;
 
@@ -42,7 +42,7 @@ impl Shares {
     }
 
     /// The bars; none where nothing was avoided.
-    pub(super) fn section(&self, heading: &str, form: &Form<'_>) -> Option<Section> {
+    pub(super) fn section(&self, heading: &str, form: &Form<'_>) -> Option<ReportSection> {
         let total = Sum::total(self.by_name.values().chain([&self.nameless]));
         // Money where there is one currency; else node hours, which can be compared.
         let by_money = total.only_money().is_some();
@@ -63,6 +63,6 @@ impl Shares {
             value: amount(sum, form),
             percent: percent(size(sum), longest),
         });
-        Some(Section::new(heading, Body::Bars { bars: bars.collect() }))
+        Some(ReportSection::new(heading, SectionBody::Bars { bars: bars.collect() }))
     }
 }

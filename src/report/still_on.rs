@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::domain::avoided::{Avoided, Money};
-use crate::domain::earlier::{Asked, Precedent};
+use crate::domain::earlier::{EarlierStop, Precedent};
 use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::money::HourlyRate;
 use crate::domain::reason::Reason;
-use crate::domain::run::{Outcome, Row};
+use crate::domain::run::{DeploymentResult, Outcome};
 use crate::report::clean::{clean, shorten};
 use crate::report::form::{Form, ordinal};
-use crate::report::page::{Body, Cell, Section};
+use crate::report::page::{Cell, ReportSection, SectionBody};
 use crate::report::parts::{amounts, table};
 use crate::report::sum::{Sum, cost_between, cost_per_hour};
 
@@ -66,13 +66,13 @@ impl Told {
 impl StillOn {
     /// Takes note of a row. Of a deployment that is met several times, the last time says whether it is on; but what is
     /// STOPPING, for whatever reason, is not off yet.
-    pub(super) fn meet(&mut self, row: &Row) {
+    pub(super) fn meet(&mut self, row: &DeploymentResult) {
         self.meet_again(row, None);
     }
 
     /// The same, with what earlier runs say about it: since when it is asked to stop, and how often in a row it did not
     /// come off.
-    pub(super) fn meet_again(&mut self, row: &Row, precedent: Option<&Precedent>) {
+    pub(super) fn meet_again(&mut self, row: &DeploymentResult, precedent: Option<&Precedent>) {
         let key = || (row.resource_group.clone(), row.id.clone());
         if row.is_still_on() {
             let told = (self.doubts.len() < MOST_TOLD).then(|| {
@@ -83,7 +83,7 @@ impl StillOn {
                     rate: row.rate.clone(),
                 })
             });
-            let asked = precedent.and_then(|precedent| precedent.asked.as_ref()).and_then(Asked::at);
+            let asked = precedent.and_then(|precedent| precedent.asked.as_ref()).and_then(EarlierStop::at);
             let before = self.doubts.get(&key()).and_then(|doubt| doubt.since);
             let since = before.or(asked).or(row.requested_at);
             self.doubts.insert(key(), Doubt { outcome: row.outcome, cost_per_hour: cost_per_hour(row), since, told });
@@ -104,7 +104,7 @@ impl StillOn {
     }
 
     /// Each with what it costs in an hour, the costliest first.
-    pub(super) fn section(&self, now: DateTime<Utc>, form: &Form<'_>, most: usize) -> Option<Section> {
+    pub(super) fn section(&self, now: DateTime<Utc>, form: &Form<'_>, most: usize) -> Option<ReportSection> {
         if self.doubts.is_empty() {
             return None;
         }
@@ -132,7 +132,7 @@ impl StillOn {
         if !total.is_empty() {
             table.total = Some(("All of them, an hour".to_owned(), amounts(&total, form)));
         }
-        let section = Section::new("Still on, as far as anybody knows", Body::Table(table));
+        let section = ReportSection::new("Still on, as far as anybody knows", SectionBody::Table(table));
         Some(
             section
                 .intro("Asked to stop, or to be asked, and not seen STOPPED by AI Core. Nothing is counted for them."),

@@ -10,7 +10,7 @@ use crate::report::sum::Sum;
 
 /// What in a period needs a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum PeriodTrouble {
     None,
     /// So many deployments may still be running.
     StillOn(usize),
@@ -74,11 +74,11 @@ fn done(run: &Run, tally: Tally, form: &Form<'_>) -> String {
 }
 
 /// The subject of a report over a period.
-pub(super) fn of_period(label: &str, sum: &Sum, stopped: usize, trouble: Trouble, form: &Form<'_>) -> String {
+pub(super) fn of_period(label: &str, sum: &Sum, stopped: usize, trouble: PeriodTrouble, form: &Form<'_>) -> String {
     let count = match trouble {
-        Trouble::StillOn(count) => format!("ACTION NEEDED, {} not confirmed stopped", form.count(count)),
-        Trouble::Runs => format!("ACTION NEEDED, {} stopped", form.count(stopped)),
-        Trouble::None => format!("{} stopped", form.count(stopped)),
+        PeriodTrouble::StillOn(count) => format!("ACTION NEEDED, {} not confirmed stopped", form.count(count)),
+        PeriodTrouble::Runs => format!("ACTION NEEDED, {} stopped", form.count(stopped)),
+        PeriodTrouble::None => format!("{} stopped", form.count(stopped)),
     };
     format!("offhours: {count}, {} avoided (estimate) · {label}", amount(sum, form))
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use crate::domain::avoided::{Avoided, Basis, Money, State};
+use crate::domain::avoided::{Avoided, AvoidedState, Basis, Money};
 use crate::domain::money::HourlyRate;
-use crate::domain::run::Row;
+use crate::domain::run::DeploymentResult;
 use crate::domain::schedule::OffWindow;
 
 /// What a set of avoided costs comes to. Money is kept by currency: amounts of two currencies are never added up.
@@ -30,7 +30,7 @@ type Amounts = BTreeMap<&'static str, Money>;
 
 impl Sum {
     /// Adds up the figures that count.
-    pub fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
+    pub fn of<'a>(rows: impl IntoIterator<Item = &'a DeploymentResult>) -> Self {
         let mut sum = Self::default();
         for row in rows {
             sum.add(row.avoided());
@@ -52,11 +52,11 @@ impl Sum {
         self.rows += 1;
         self.node_hours += avoided.node_hours;
         self.capacity_units += avoided.capacity_units.unwrap_or_default();
-        if avoided.state == State::Unpriced {
+        if avoided.state == AvoidedState::Unpriced {
             self.unpriced_hours += avoided.node_hours;
         }
         if let Some(money) = avoided.cost {
-            add_to(if avoided.state == State::Settled { &mut self.settled } else { &mut self.projected }, money);
+            add_to(if avoided.state == AvoidedState::Settled { &mut self.settled } else { &mut self.projected }, money);
         }
     }
 
@@ -113,6 +113,6 @@ pub fn cost_between(rate: &HourlyRate, since: DateTime<Utc>, until: DateTime<Utc
 }
 
 /// What an hour of `row` costs, rounded to the cent; none where it has no price.
-pub fn cost_per_hour(row: &Row) -> Option<Money> {
+pub fn cost_per_hour(row: &DeploymentResult) -> Option<Money> {
     row.rate.cost().map(|(amount, currency)| Money { amount: currency.round(amount), currency })
 }

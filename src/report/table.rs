@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 
 use crate::domain::rule::Mode;
 use crate::domain::run::{LeftOut, Outcome, Run, RunResult};
-use crate::report::Context;
+use crate::report::ReportContext;
 use crate::report::clean::clean;
 use crate::report::form::Form;
-use crate::report::grid::{Field, Grid, Screen, Tone};
+use crate::report::grid::{Grid, GridCell, Screen, Tone};
 use crate::report::left::Left;
 use crate::report::parts::{amount, avoided_cell};
 use crate::report::sum::Sum;
 
 /// A run's deployments and totals; those that were left are counted by their reasons.
-pub fn run_summary(run: &Run, context: &Context<'_>, screen: Screen) -> String {
+pub fn run_summary(run: &Run, context: &ReportContext<'_>, screen: Screen) -> String {
     let form = context.form();
     let mut table = Grid::new(&["DEPLOYMENT", "CONFIGURATION", "GROUP", "OUTCOME", "AVOIDED"]);
     let mut left = Left::default();
@@ -22,12 +22,12 @@ pub fn run_summary(run: &Run, context: &Context<'_>, screen: Screen) -> String {
     for row in &run.deployments {
         let would = row.would_avoid(run);
         let (outcome, avoided) = match row.outcome {
-            _ if row.would_stop() => (Field::new("would stop", Tone::Change), &would),
+            _ if row.would_stop() => (GridCell::new("would stop", Tone::Change), &would),
             Outcome::Left => {
                 left.add(run, row);
                 continue;
             }
-            outcome => (Field::new(outcome.as_str(), outcome_tone(outcome)), row.avoided()),
+            outcome => (GridCell::new(outcome.as_str(), outcome_tone(outcome)), row.avoided()),
         };
         if row.is_still_on() {
             whys.push(format!(

@@ -1,6 +1,6 @@
 //! A page as plain text, 72 columns wide.
 
-use crate::report::page::{Bar, Body, Column, Figure, Page, Section, Table};
+use crate::report::page::{Bar, Column, Figure, Page, ReportSection, SectionBody, Table};
 
 /// Columns of a mail's plain text.
 const WIDTH: usize = 72;
@@ -54,18 +54,18 @@ fn render_figure(out: &mut Lines, figure: &Figure) {
     out.blank();
 }
 
-fn render_section(out: &mut Lines, section: &Section) {
+fn render_section(out: &mut Lines, section: &ReportSection) {
     out.blank();
     out.paragraph(&section.heading.to_uppercase(), "");
     for sentence in &section.intro {
         out.paragraph(sentence, "");
     }
     match &section.body {
-        Body::Bars { bars } => render_bars(out, bars),
-        Body::Chart { columns } => render_chart(out, columns),
-        Body::Table(table) => render_table(out, table),
-        Body::List { items } => items.iter().for_each(|item| out.item(item)),
-        Body::Commands { lines } => lines.iter().for_each(|line| out.line(&format!("  {line}"))),
+        SectionBody::Bars { bars } => render_bars(out, bars),
+        SectionBody::Chart { columns } => render_chart(out, columns),
+        SectionBody::Table(table) => render_table(out, table),
+        SectionBody::List { items } => items.iter().for_each(|item| out.item(item)),
+        SectionBody::Commands { lines } => lines.iter().for_each(|line| out.line(&format!("  {line}"))),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::domain::avoided::Money;
 use crate::domain::money::Currency;
 use crate::report::clean::shorten;
 use crate::report::form::Form;
-use crate::report::page::{Body, Column, Section};
+use crate::report::page::{Column, ReportSection, SectionBody};
 use crate::report::parts;
 use crate::report::sum::Sum;
 
@@ -77,7 +77,7 @@ pub(super) fn compared(trend: &Trend, form: &Form<'_>) -> Vec<String> {
 }
 
 /// The trend as columns; none where there is nothing to compare with.
-pub(super) fn section(trend: &Trend, form: &Form<'_>) -> Option<Section> {
+pub(super) fn section(trend: &Trend, form: &Form<'_>) -> Option<ReportSection> {
     let points = trend.points.get(trend.points.len().saturating_sub(MOST_COLUMNS)..)?;
     let longest = points.iter().filter_map(|point| point.amount).max().filter(|most| *most > Decimal::ZERO)?;
     if points.len() < 2 {
@@ -96,6 +96,6 @@ pub(super) fn section(trend: &Trend, form: &Form<'_>) -> Option<Section> {
     });
     let unit = trend.currency.map_or("node hours", Currency::code);
     let unit = if whole { format!("rounded to whole {unit}") } else { format!("in {unit}") };
-    let section = Section::new("Trend", Body::Chart { columns: columns.collect() });
+    let section = ReportSection::new("Trend", SectionBody::Chart { columns: columns.collect() });
     Some(section.intro(format!("Avoided cost (estimate) by period, {unit}.")))
 }

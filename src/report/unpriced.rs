@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 
-use crate::domain::avoided::{Avoided, State};
+use crate::domain::avoided::{Avoided, AvoidedState};
 use crate::domain::money::Charge;
-use crate::domain::run::Row;
+use crate::domain::run::DeploymentResult;
 use crate::report::clean::clean;
 use crate::report::form::{Form, plural};
-use crate::report::page::{Body, Section};
+use crate::report::page::{ReportSection, SectionBody};
 use crate::report::parts::plans;
 
 /// More plans than these are counted only.
@@ -28,9 +28,9 @@ pub(super) struct Unpriced {
 
 impl Unpriced {
     /// Adds a row's figure, where it has no price.
-    pub(super) fn add(&mut self, row: &Row, avoided: &Avoided) {
+    pub(super) fn add(&mut self, row: &DeploymentResult, avoided: &Avoided) {
         match avoided.state {
-            State::Unpriced => {
+            AvoidedState::Unpriced => {
                 let mut plan = match &row.rate.charge {
                     Charge::Unpriced { plan } => clean(plan),
                     _ => clean(&plans(row)),
@@ -42,13 +42,13 @@ impl Unpriced {
                 *count += 1;
                 *hours += avoided.node_hours;
             }
-            State::TokenBilled => self.tokens += 1,
-            State::Projected | State::Settled | State::None => {}
+            AvoidedState::TokenBilled => self.tokens += 1,
+            AvoidedState::Projected | AvoidedState::Settled | AvoidedState::None => {}
         }
     }
 
     /// One item for each plan; none where everything has a price.
-    pub(super) fn section(&self, form: &Form<'_>) -> Option<Section> {
+    pub(super) fn section(&self, form: &Form<'_>) -> Option<ReportSection> {
         let item = |(plan, (count, hours)): (&String, &(usize, Decimal))| {
             let deployments = plural(*count, &form.count(*count), "deployment");
             format!("{plan}: {} node hours of {deployments}", form.quantity(*hours))
@@ -65,6 +65,6 @@ impl Unpriced {
         if items.is_empty() {
             return None;
         }
-        Some(Section::new("Without a price", Body::List { items }).intro("These are in no amount above."))
+        Some(ReportSection::new("Without a price", SectionBody::List { items }).intro("These are in no amount above."))
     }
 }

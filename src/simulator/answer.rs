@@ -9,12 +9,12 @@ pub(super) struct Answer {
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Value,
     /// Per deployment, what the request came to.
-    pub(super) effects: Vec<Effect>,
+    pub(super) effects: Vec<ChangeResult>,
 }
 
 /// What one request came to for one deployment.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Effect {
+pub struct ChangeResult {
     /// The deployment.
     pub id: String,
     /// Its status when the request came; none where it is not there.
@@ -40,7 +40,7 @@ impl Answer {
         Self { status, headers: Vec::new(), body, effects: Vec::new() }
     }
 
-    pub(super) fn with(mut self, effects: Vec<Effect>) -> Self {
+    pub(super) fn with(mut self, effects: Vec<ChangeResult>) -> Self {
         self.effects = effects;
         self
     }

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method};
 use serde_json::Value;
 
 use crate::simulator::answer::ApiError;
-use crate::simulator::query::{Filter, GroupPage, List, Query};
+use crate::simulator::query::{DeploymentFilter, GroupPage, List, Query};
 
 /// One bulk request changes at most so many deployments.
 const MOST_PER_BULK: usize = 100;
@@ -25,7 +25,7 @@ pub(super) struct Received {
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Call {
+pub(super) enum Operation {
     /// Within a resource group.
     In(String, GroupCall),
     Meta,
@@ -39,23 +39,23 @@ pub(super) enum Call {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum GroupCall {
     List(List),
-    Count(Filter),
+    Count(DeploymentFilter),
     Show { id: String, only_status: bool },
     Create { configuration_id: String, ttl: Option<String> },
     Stop(String),
     Reconfigure { id: String, configuration_id: String },
-    Change(Vec<(String, Target)>),
+    Change(Vec<(String, TargetStatus)>),
     Delete(String),
 }
 
 /// What a bulk request may want of a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target {
+pub(super) enum TargetStatus {
     Stopped,
     Deleted,
 }
 
-impl Target {
+impl TargetStatus {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Stopped => "STOPPED",
@@ -97,7 +97,7 @@ impl Received {
     }
 }
 
-impl Call {
+impl Operation {
     /// Reads a request to anything but the token endpoint.
     pub(super) fn read(received: &Received) -> Result<Self, ApiError> {
         let path = received.path.strip_prefix("/v2").ok_or_else(|| unknown(received))?;
@@ -130,7 +130,7 @@ impl GroupCall {
     fn read(received: &Received, id: Option<&str>, query: &Query) -> Result<Self, ApiError> {
         match (received.method.as_str(), id) {
             ("GET", None) => List::read(query).map(Self::List),
-            ("GET", Some("$count")) => Filter::read_alone(query).map(Self::Count),
+            ("GET", Some("$count")) => DeploymentFilter::read_alone(query).map(Self::Count),
             ("POST", None) => query.only(&[]).and_then(|()| create(received)),
             ("PATCH", None) => query.only(&[]).and_then(|()| bulk(received)),
             ("GET", Some(id)) => {
@@ -195,11 +195,11 @@ fn bulk(received: &Received) -> Result<GroupCall, ApiError> {
     Ok(GroupCall::Change(changes))
 }
 
-fn change(entry: &Value) -> Result<(String, Target), ApiError> {
+fn change(entry: &Value) -> Result<(String, TargetStatus), ApiError> {
     let id = entry.get("id").and_then(Value::as_str).ok_or_else(|| ApiError::malformed("id is required"))?;
     let target = match entry.get("targetStatus").and_then(Value::as_str) {
-        Some("STOPPED") => Target::Stopped,
-        Some("DELETED") => Target::Deleted,
+        Some("STOPPED") => TargetStatus::Stopped,
+        Some("DELETED") => TargetStatus::Deleted,
         _ => return Err(ApiError::malformed("targetStatus must be STOPPED or DELETED")),
     };
     Ok((checked(id)?, target))

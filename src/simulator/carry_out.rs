@@ -4,10 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::domain::deployment::Status;
-use crate::simulator::answer::{Answer, ApiError, Effect};
-use crate::simulator::call::{Call, GroupCall, Target};
+use crate::simulator::answer::{Answer, ApiError, ChangeResult};
+use crate::simulator::call::{GroupCall, Operation, TargetStatus};
 use crate::simulator::fleet::Bulk;
-use crate::simulator::query::{Filter, GroupPage, List};
+use crate::simulator::query::{DeploymentFilter, GroupPage, List};
 use crate::simulator::spec::{Behaviour, Spec};
 use crate::simulator::wire;
 use crate::simulator::world::World;
@@ -18,7 +18,7 @@ const TOKEN_FOR: TimeDelta = TimeDelta::minutes(15);
 const GROUP_AGE: TimeDelta = TimeDelta::days(90);
 
 /// The request whose answer is being made: what errors name.
-pub(super) struct Context<'a> {
+pub(super) struct RequestContext<'a> {
     pub(super) now: DateTime<Utc>,
     pub(super) request_id: &'a str,
     /// The path asked for.
@@ -27,16 +27,16 @@ pub(super) struct Context<'a> {
 
 impl World {
     /// Does what `call` asks for.
-    pub(super) fn carry_out(&mut self, call: Call, context: &Context<'_>) -> Answer {
+    pub(super) fn carry_out(&mut self, call: Operation, context: &RequestContext<'_>) -> Answer {
         self.catch_up(context.now);
         let answer = match call {
-            Call::In(group, call) => self.accessible(&group).and_then(|()| self.in_group(&group, call, context)),
-            Call::Meta if self.tenant.meta => Ok(Answer::json(200, wire::meta(&self.tenant))),
-            Call::Meta => Err(ApiError::not_found("there is no meta endpoint")),
-            Call::Groups(page) => self.list_groups(&page, context.now),
-            Call::Group(id) => self.show_group(&id),
-            Call::InstanceTypes => Ok(Answer::json(200, self.instance_types())),
-            Call::Nodes => Ok(Answer::json(200, self.nodes())),
+            Operation::In(group, call) => self.accessible(&group).and_then(|()| self.in_group(&group, call, context)),
+            Operation::Meta if self.tenant.meta => Ok(Answer::json(200, wire::meta(&self.tenant))),
+            Operation::Meta => Err(ApiError::not_found("there is no meta endpoint")),
+            Operation::Groups(page) => self.list_groups(&page, context.now),
+            Operation::Group(id) => self.show_group(&id),
+            Operation::InstanceTypes => Ok(Answer::json(200, self.instance_types())),
+            Operation::Nodes => Ok(Answer::json(200, self.nodes())),
         };
         answer.unwrap_or_else(|error| error.answer(context.request_id, context.target))
     }
@@ -49,14 +49,14 @@ impl World {
         Err(ApiError::forbidden(format!("access to resource group {group} is denied")))
     }
 
-    fn in_group(&mut self, group: &str, call: GroupCall, context: &Context<'_>) -> Result<Answer, ApiError> {
+    fn in_group(&mut self, group: &str, call: GroupCall, context: &RequestContext<'_>) -> Result<Answer, ApiError> {
         match call {
             GroupCall::List(list) => Ok(self.list(group, &list, context.now)),
             GroupCall::Count(filter) => Ok(Answer::json(200, json!(self.count(group, &filter, context.now)))),
             GroupCall::Show { id, only_status } => self.show(group, &id, only_status, context.now),
             GroupCall::Create { configuration_id, ttl } => self.make(group, &configuration_id, ttl, context.now),
-            GroupCall::Stop(id) => Ok(self.change_one(group, &id, Target::Stopped, context)),
-            GroupCall::Delete(id) => Ok(self.change_one(group, &id, Target::Deleted, context)),
+            GroupCall::Stop(id) => Ok(self.change_one(group, &id, TargetStatus::Stopped, context)),
+            GroupCall::Delete(id) => Ok(self.change_one(group, &id, TargetStatus::Deleted, context)),
             GroupCall::Reconfigure { id, configuration_id } => {
                 self.reconfigure(group, &id, &configuration_id, context.now)
             }
@@ -75,7 +75,7 @@ impl World {
         Answer::json(200, json!({"count": resources.len(), "resources": resources}))
     }
 
-    fn count(&self, group: &str, filter: &Filter, now: DateTime<Utc>) -> usize {
+    fn count(&self, group: &str, filter: &DeploymentFilter, now: DateTime<Utc>) -> usize {
         self.visible(group, now).filter(|live| filter.matches(live)).count()
     }
 
@@ -128,15 +128,15 @@ impl World {
         }
         let before = Some(live.status.to_string());
         live.reconfigure(configuration_id, name.as_deref(), now);
-        let effect = Effect { id: id.to_owned(), before, asked: configuration_id.to_owned(), refused: None };
+        let effect = ChangeResult { id: id.to_owned(), before, asked: configuration_id.to_owned(), refused: None };
         Ok(Answer::json(202, json!({"id": id, "message": "Deployment modification scheduled"})).with(vec![effect]))
     }
 
-    fn change_one(&mut self, group: &str, id: &str, target: Target, context: &Context<'_>) -> Answer {
+    fn change_one(&mut self, group: &str, id: &str, target: TargetStatus, context: &RequestContext<'_>) -> Answer {
         let (result, effect) = self.change(group, id, target, context.now);
         let message = match target {
-            Target::Stopped => "Deployment modification scheduled",
-            Target::Deleted => "Deployment deletion scheduled",
+            TargetStatus::Stopped => "Deployment modification scheduled",
+            TargetStatus::Deleted => "Deployment deletion scheduled",
         };
         let answer = match result {
             Ok(()) => Answer::json(202, json!({"id": id, "message": message})),
@@ -148,8 +148,8 @@ impl World {
     fn change_many(
         &mut self,
         group: &str,
-        changes: &[(String, Target)],
-        context: &Context<'_>,
+        changes: &[(String, TargetStatus)],
+        context: &RequestContext<'_>,
     ) -> Result<Answer, ApiError> {
         if self.tenant.bulk != Bulk::Yes {
             let refused = ApiError::malformed("Bulk updates are not enabled for this tenant");
@@ -168,7 +168,13 @@ impl World {
         Ok(Answer::json(202, json!({"deployments": entries})).with(effects))
     }
 
-    fn change(&mut self, group: &str, id: &str, target: Target, now: DateTime<Utc>) -> (Result<(), ApiError>, Effect) {
+    fn change(
+        &mut self,
+        group: &str,
+        id: &str,
+        target: TargetStatus,
+        now: DateTime<Utc>,
+    ) -> (Result<(), ApiError>, ChangeResult) {
         let live = self.find_mut(group, id, now);
         let before = live.as_ref().map(|live| live.status.to_string());
         let result = live.ok_or_else(|| ApiError::no_deployment(id)).and_then(|live| {
@@ -176,18 +182,18 @@ impl World {
                 return Err(ApiError::forbidden(format!("changing deployment {id} is denied")));
             }
             let allowed = match target {
-                Target::Stopped => live.status.can_be_stopped() && live.spec.behaviour != Behaviour::Refuses,
-                Target::Deleted => matches!(live.status, Status::Stopped | Status::Dead | Status::Unknown),
+                TargetStatus::Stopped => live.status.can_be_stopped() && live.spec.behaviour != Behaviour::Refuses,
+                TargetStatus::Deleted => matches!(live.status, Status::Stopped | Status::Dead | Status::Unknown),
             };
             match target {
                 _ if !allowed => return Err(ApiError::status(live.status.as_str())),
-                Target::Stopped => live.stop(now),
-                Target::Deleted => live.delete(now),
+                TargetStatus::Stopped => live.stop(now),
+                TargetStatus::Deleted => live.delete(now),
             }
             Ok(())
         });
         let refused = result.as_ref().err().map(|error| error.code.to_owned());
-        (result, Effect { id: id.to_owned(), before, asked: target.as_str().to_owned(), refused })
+        (result, ChangeResult { id: id.to_owned(), before, asked: target.as_str().to_owned(), refused })
     }
 
     fn list_groups(&self, page: &GroupPage, now: DateTime<Utc>) -> Result<Answer, ApiError> {

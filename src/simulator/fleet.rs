@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::deployment::{Deployment, Group};
 use crate::simulator::fleet_file::{self, FleetError};
-use crate::simulator::spec::{Component, Moment, Redeployed, Spec, Spelling};
+use crate::simulator::spec::{Component, DetailsSpelling, Moment, Redeployed, Spec};
 
 /// Lives so long, by default, as SAP's tokens do.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60 - 1);
@@ -19,7 +19,7 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60 - 1);
 #[derive(Debug, Clone)]
 pub struct Fleet {
     /// The tenant itself.
-    pub tenant: Tenant,
+    pub tenant: TenantSpec,
     /// Its resource groups.
     pub groups: Vec<FleetGroup>,
     /// Its deployments.
@@ -30,7 +30,7 @@ pub struct Fleet {
 
 /// What a tenant can do and has.
 #[derive(Debug, Clone)]
-pub struct Tenant {
+pub struct TenantSpec {
     /// Whether many deployments can be changed by one request.
     pub bulk: Bulk,
     /// The status with which a bulk request is refused.
@@ -95,7 +95,7 @@ impl FleetGroup {
 
 impl Default for Fleet {
     fn default() -> Self {
-        let tenant = Tenant {
+        let tenant = TenantSpec {
             bulk: Bulk::Yes,
             bulk_refusal: 400,
             meta: true,
@@ -144,8 +144,8 @@ impl Fleet {
 }
 
 /// SAP's answers use both spellings, and so do a fleet's deployments in turn.
-pub(super) fn usual_spelling(index: usize) -> Spelling {
-    if index.is_multiple_of(2) { Spelling::Camel } else { Spelling::Snake }
+pub(super) fn usual_spelling(index: usize) -> DetailsSpelling {
+    if index.is_multiple_of(2) { DetailsSpelling::Camel } else { DetailsSpelling::Snake }
 }
 
 /// An id of a configuration called `name`.

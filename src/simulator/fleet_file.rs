@@ -222,7 +222,7 @@ mod tests {
     use super::parse;
     use crate::domain::deployment::Status;
     use crate::simulator::fleet::Bulk;
-    use crate::simulator::spec::{Behaviour, Moment, Spelling};
+    use crate::simulator::spec::{Behaviour, DetailsSpelling, Moment};
 
     #[test]
     fn a_fleet_is_read_as_written() {
@@ -269,7 +269,7 @@ mod tests {
         let first = &fleet.deployments[0];
         assert_eq!((first.configuration_id.as_str(), first.components.len()), ("cfg-chat", 2));
         assert_eq!(first.redeployed[0].zone.name(), "Europe/Berlin");
-        assert_eq!((first.details, fleet.deployments[1].details), (Spelling::Camel, Spelling::Snake));
+        assert_eq!((first.details, fleet.deployments[1].details), (DetailsSpelling::Camel, DetailsSpelling::Snake));
         let last = &fleet.deployments[3];
         assert_eq!((last.status.clone(), last.behaviour), (Status::Pending, Behaviour::ComesBack));
         assert_eq!(last.scenario_id.as_deref(), Some("foundation-models"));

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::Spanned;
 
 use crate::simulator::fleet::Bulk;
-use crate::simulator::spec::{Behaviour, Moment, Spelling};
+use crate::simulator::spec::{Behaviour, DetailsSpelling, Moment};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,11 +28,11 @@ pub(super) struct RawTenant {
     pub(super) bulk: Option<RawBulk>,
     pub(super) bulk_refusal: Option<Spanned<u16>>,
     pub(super) meta: Option<bool>,
-    pub(super) token_lifetime: Option<Span>,
-    pub(super) latency: Option<Span>,
+    pub(super) token_lifetime: Option<RawSpan>,
+    pub(super) latency: Option<RawSpan>,
     pub(super) timezone: Option<Spanned<String>>,
     pub(super) instance_types: BTreeMap<String, RawInstanceType>,
-    pub(super) tidied_after: Option<Span>,
+    pub(super) tidied_after: Option<RawSpan>,
     pub(super) reserved_nodes: BTreeMap<String, u32>,
 }
 
@@ -77,12 +77,12 @@ pub(super) struct RawDeployment {
     pub(super) created: Option<Created>,
     pub(super) ttl: Option<Spanned<String>>,
     pub(super) behaviour: Option<Behaviour>,
-    pub(super) stop_after: Option<Span>,
-    pub(super) start_after: Option<Span>,
+    pub(super) stop_after: Option<RawSpan>,
+    pub(super) start_after: Option<RawSpan>,
     pub(super) appears_at: Option<Later>,
     pub(super) deleted_at: Option<Later>,
     pub(super) redeployed: Option<Spanned<String>>,
-    pub(super) details: Option<Spelling>,
+    pub(super) details: Option<DetailsSpelling>,
 }
 
 #[derive(serde::Deserialize)]
@@ -99,7 +99,7 @@ pub(super) enum RawReplicas {
     Scaled { min: u32, max: u32, running: u32 },
 }
 
-pub(super) struct Span(pub(super) Duration);
+pub(super) struct RawSpan(pub(super) Duration);
 pub(super) struct Created(pub(super) Moment);
 pub(super) struct Later(pub(super) Moment);
 
@@ -128,9 +128,9 @@ fn instant(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
 }
 
-impl<'de> Deserialize<'de> for Span {
+impl<'de> Deserialize<'de> for RawSpan {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        span(&String::deserialize(from)?).map(Span).map_err(D::Error::custom)
+        span(&String::deserialize(from)?).map(RawSpan).map_err(D::Error::custom)
     }
 }
 

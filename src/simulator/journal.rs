@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::simulator::answer::Effect;
+use crate::simulator::answer::ChangeResult;
 use crate::simulator::call::Received;
 use crate::simulator::token;
 
@@ -31,7 +31,7 @@ pub struct Entry {
     /// The status answered; none where the client got no whole answer.
     pub status: Option<u16>,
     /// What it did, deployment by deployment, whatever was answered.
-    pub effects: Vec<Effect>,
+    pub effects: Vec<ChangeResult>,
     /// Why nobody should have asked this.
     pub violations: Vec<String>,
 }

@@ -13,21 +13,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Where connections come in.
-pub(super) struct Door {
+pub(super) struct TenantListener {
     pub(super) listener: TcpListener,
 }
 
 /// One connection.
-pub(super) struct Line {
+pub(super) struct TenantConnection {
     stream: TcpStream,
-    scissors: Scissors,
+    scissors: ConnectionCutter,
 }
 
 /// Cuts one connection: whatever is written afterwards never leaves.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Scissors(Arc<AtomicBool>);
+pub(super) struct ConnectionCutter(Arc<AtomicBool>);
 
-impl Scissors {
+impl ConnectionCutter {
     pub(super) fn cut(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -37,16 +37,16 @@ impl Scissors {
     }
 }
 
-impl Listener for Door {
-    type Io = Line;
+impl Listener for TenantListener {
+    type Io = TenantConnection;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Line, SocketAddr) {
+    async fn accept(&mut self) -> (TenantConnection, SocketAddr) {
         // axum's own: it waits and tries again where the system is short of descriptors.
         let (stream, address) = Listener::accept(&mut self.listener).await;
         // Without it an answer waits for the acknowledgement of the one before. It cannot fail on a fresh connection.
         let _ = stream.set_nodelay(true);
-        (Line { stream, scissors: Scissors::default() }, address)
+        (TenantConnection { stream, scissors: ConnectionCutter::default() }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -54,19 +54,19 @@ impl Listener for Door {
     }
 }
 
-impl Connected<IncomingStream<'_, Door>> for Scissors {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
+impl Connected<IncomingStream<'_, TenantListener>> for ConnectionCutter {
+    fn connect_info(stream: IncomingStream<'_, TenantListener>) -> Self {
         stream.io().scissors.clone()
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for TenantConnection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for TenantConnection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.scissors.check()?;
         Pin::new(&mut self.stream).poll_write(cx, bytes)

@@ -37,14 +37,14 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use self::answer::Effect;
+pub use self::answer::ChangeResult;
 pub use self::fault::Fault;
-pub use self::fleet::{Bulk, Fleet, FleetGroup, InstanceType, Tenant};
+pub use self::fleet::{Bulk, Fleet, FleetGroup, InstanceType, TenantSpec};
 pub use self::fleet_file::FleetError;
 pub use self::journal::{Entry, Violation};
-pub use self::spec::{Behaviour, Component, Model, Moment, Redeployed, Spec, Spelling};
+pub use self::spec::{Behaviour, Component, DetailsSpelling, Model, Moment, Redeployed, Spec};
 
-use self::line::{Door, Scissors};
+use self::line::{ConnectionCutter, TenantListener};
 use self::serve::Shared;
 use self::world::World;
 use crate::clock::Clock;
@@ -81,8 +81,9 @@ impl Simulator {
         let app = Router::new().fallback(serve::answer).with_state(Arc::clone(&shared));
         let over = shared.over.clone();
         let server = tokio::spawn(async move {
-            let service = app.into_make_service_with_connect_info::<Scissors>();
-            let served = axum::serve(Door { listener }, service).with_graceful_shutdown(over.cancelled_owned());
+            let service = app.into_make_service_with_connect_info::<ConnectionCutter>();
+            let served =
+                axum::serve(TenantListener { listener }, service).with_graceful_shutdown(over.cancelled_owned());
             // It accepts until told to stop, and has no error to give.
             let _ = served.await;
         });

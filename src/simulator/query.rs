@@ -20,7 +20,7 @@ pub(super) struct Query(Vec<(String, String)>);
 
 /// Which deployments are asked for.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Filter {
+pub(super) struct DeploymentFilter {
     status: Option<Status>,
     scenario_id: Option<String>,
     configuration_id: Option<String>,
@@ -30,7 +30,7 @@ pub(super) struct Filter {
 /// A list request.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct List {
-    pub(super) filter: Filter,
+    pub(super) filter: DeploymentFilter,
     pub(super) top: usize,
     pub(super) skip: usize,
     pub(super) only_status: bool,
@@ -93,7 +93,7 @@ impl List {
     pub(super) fn read(query: &Query) -> Result<Self, ApiError> {
         query.only(&["status", "scenarioId", "configurationId", "executableIds", "$top", "$skip", "$select"])?;
         Ok(Self {
-            filter: Filter::read(query)?,
+            filter: DeploymentFilter::read(query)?,
             top: query.number("$top", MOST_TOP)?.unwrap_or(USUAL_TOP),
             skip: query.number("$skip", usize::MAX)?.unwrap_or(0),
             only_status: query.selects_status()?,
@@ -101,7 +101,7 @@ impl List {
     }
 }
 
-impl Filter {
+impl DeploymentFilter {
     /// For `$count`, which knows nothing else.
     pub(super) fn read_alone(query: &Query) -> Result<Self, ApiError> {
         query.only(&["status", "scenarioId", "configurationId", "executableIds"])?;

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::deployment::Status;
 use crate::simulator::fleet::{Bulk, Fleet, FleetGroup, InstanceType, configuration_id, usual_spelling};
-use crate::simulator::spec::{Behaviour, Component, Model, Moment, Redeployed, SLOW_STOP_AFTER, Spec, Spelling};
+use crate::simulator::spec::{Behaviour, Component, DetailsSpelling, Model, Moment, Redeployed, SLOW_STOP_AFTER, Spec};
 
 /// The tenant.
 impl Fleet {
@@ -237,7 +237,7 @@ impl Fleet {
 
     /// How its `details` are spelt. By default every other deployment writes `backend_details`.
     #[must_use]
-    pub fn details(self, spelling: Spelling) -> Self {
+    pub fn details(self, spelling: DetailsSpelling) -> Self {
         self.each(|spec| spec.details = spelling)
     }
 }

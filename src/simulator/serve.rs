@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::simulator::answer::Answer;
-use crate::simulator::call::{Call, Received};
-use crate::simulator::carry_out::Context;
+use crate::simulator::call::{Operation, Received};
+use crate::simulator::carry_out::RequestContext;
 use crate::simulator::fault::{self, Canned, Fault, Trick};
 use crate::simulator::journal::Entry;
-use crate::simulator::line::Scissors;
-use crate::simulator::token::{self, Tokens};
+use crate::simulator::line::ConnectionCutter;
+use crate::simulator::token::{self, IssuedTokens};
 use crate::simulator::world::World;
 
 /// Larger bodies are refused; the largest one that SAP's description allows is a bulk request of 100 ids.
@@ -31,7 +31,7 @@ pub(super) struct Shared {
 /// The state, of which one request at a time has hold.
 pub(super) struct Inner {
     pub(super) world: World,
-    pub(super) tokens: Tokens,
+    pub(super) tokens: IssuedTokens,
     pub(super) journal: Vec<Entry>,
     /// Requests whose entries were taken out of the journal.
     pub(super) taken: usize,
@@ -40,7 +40,7 @@ pub(super) struct Inner {
 
 impl Shared {
     pub(super) fn new(world: World, clock: Clock) -> Self {
-        let tokens = Tokens::new(world.tenant.token_lifetime);
+        let tokens = IssuedTokens::new(world.tenant.token_lifetime);
         let inner = Inner { world, tokens, journal: Vec::new(), taken: 0, faults: Vec::new() };
         Self { clock, over: CancellationToken::new(), state: Mutex::new(inner) }
     }
@@ -54,7 +54,7 @@ impl Shared {
 /// Answers one request.
 pub(super) async fn answer(
     State(shared): State<Arc<Shared>>,
-    ConnectInfo(scissors): ConnectInfo<Scissors>,
+    ConnectInfo(scissors): ConnectInfo<ConnectionCutter>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
@@ -81,7 +81,7 @@ struct Exchange<'a> {
     shared: &'a Shared,
     received: &'a Received,
     number: usize,
-    scissors: &'a Scissors,
+    scissors: &'a ConnectionCutter,
 }
 
 impl Exchange<'_> {
@@ -178,9 +178,9 @@ impl Inner {
             return found;
         }
         found.extend(self.tokens.accepts(received, now).err().filter(|error| error.breaks).map(|error| error.message));
-        match Call::read(received) {
+        match Operation::read(received) {
             Err(error) if error.breaks => found.push(error.message),
-            Ok(Call::In(group, call)) => {
+            Ok(Operation::In(group, call)) => {
                 for live in call.patched().into_iter().filter_map(|id| self.world.find(&group, id, now)) {
                     if live.status.is_off() {
                         found.push(format!("a PATCH for {}, which is {}", live.spec.id, live.status));
@@ -197,8 +197,8 @@ impl Inner {
             return if received.method == "POST" { self.tokens.answer(received, now) } else { token::wrong_method() };
         }
         let request_id = received.header("x-request-id").map_or_else(|| request_id(number), str::to_owned);
-        let context = Context { now, request_id: &request_id, target: &received.path };
-        let call = self.tokens.accepts(received, now).and_then(|()| Call::read(received));
+        let context = RequestContext { now, request_id: &request_id, target: &received.path };
+        let call = self.tokens.accepts(received, now).and_then(|()| Operation::read(received));
         let mut answer = match call {
             Ok(call) => self.world.carry_out(call, &context),
             Err(error) => error.answer(&request_id, &received.path),

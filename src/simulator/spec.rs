@@ -54,7 +54,7 @@ pub struct Spec {
     /// When people deploy the same configuration again, after this one was stopped: at the first instant of any.
     pub redeployed: Vec<Redeployed>,
     /// How its `details` are spelt.
-    pub details: Spelling,
+    pub details: DetailsSpelling,
 }
 
 /// One component of a deployment, such as `predictor`.
@@ -129,7 +129,7 @@ pub enum Behaviour {
 /// The spelling of `backendDetails`; both are seen in SAP's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Spelling {
+pub enum DetailsSpelling {
     /// `backendDetails`
     Camel,
     /// `backend_details`
@@ -186,7 +186,7 @@ impl Spec {
             appears_at: None,
             deleted_at: None,
             redeployed: Vec::new(),
-            details: Spelling::Camel,
+            details: DetailsSpelling::Camel,
         }
     }
 }

@@ -14,13 +14,13 @@ const SUBDOMAIN: &str = "simulated-tenant";
 const TENANT_ID: &str = "1f0b6a4e-6c1f-4e0e-9a63-0d1b6d2f7c11";
 
 /// The credentials that are accepted and the tokens that were given for them.
-pub(super) struct Tokens {
+pub(super) struct IssuedTokens {
     secret: String,
     lifetime: Duration,
     given: HashMap<String, DateTime<Utc>>,
 }
 
-impl Tokens {
+impl IssuedTokens {
     pub(super) fn new(lifetime: Duration) -> Self {
         Self { secret: random(), lifetime, given: HashMap::new() }
     }

@@ -4,9 +4,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::domain::deployment::Status;
-use crate::simulator::fleet::{Bulk, FleetGroup, Tenant};
+use crate::simulator::fleet::{Bulk, FleetGroup, TenantSpec};
 use crate::simulator::live::Live;
-use crate::simulator::spec::Spelling;
+use crate::simulator::spec::DetailsSpelling;
 
 /// RFC 3339 in UTC, in whole seconds as AI Core writes them.
 pub(super) fn time(at: DateTime<Utc>) -> String {
@@ -82,7 +82,7 @@ pub(super) fn group(group: &FleetGroup, created: DateTime<Utc>) -> Value {
 }
 
 /// What the tenant says it can do.
-pub(super) fn meta(tenant: &Tenant) -> Value {
+pub(super) fn meta(tenant: &TenantSpec) -> Value {
     json!({
         "runtimeIdentifier": "aicore",
         "runtimeApiVersion": "2.42.0",
@@ -131,14 +131,14 @@ fn details(live: &Live) -> Value {
     }
     let (camel, snake) = ("backendDetails", "backend_details");
     match live.spec.details {
-        Spelling::Absent => Value::Null,
-        Spelling::Camel => json!({"scaling": {camel: scaling}, "resources": {camel: resources}}),
-        Spelling::Snake => json!({"scaling": {snake: scaling}, "resources": {snake: resources}}),
-        Spelling::Both => json!({
+        DetailsSpelling::Absent => Value::Null,
+        DetailsSpelling::Camel => json!({"scaling": {camel: scaling}, "resources": {camel: resources}}),
+        DetailsSpelling::Snake => json!({"scaling": {snake: scaling}, "resources": {snake: resources}}),
+        DetailsSpelling::Both => json!({
             "scaling": {camel: scaling, snake: scaling},
             "resources": {camel: resources, snake: resources},
         }),
-        Spelling::HalfFilled => json!({
+        DetailsSpelling::HalfFilled => json!({
             "scaling": {camel: scaling, snake: {}},
             "resources": {camel: {}, snake: resources},
         }),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use crate::domain::deployment::Status;
-use crate::simulator::fleet::{Fleet, FleetGroup, Tenant};
+use crate::simulator::fleet::{Fleet, FleetGroup, TenantSpec};
 use crate::simulator::live::{Event, Live};
 use crate::simulator::spec::Spec;
 
@@ -16,7 +16,7 @@ type Place = u64;
 /// A tenant now.
 #[derive(Debug)]
 pub(super) struct World {
-    pub(super) tenant: Tenant,
+    pub(super) tenant: TenantSpec,
     pub(super) groups: Vec<FleetGroup>,
     pub(super) base_url: String,
     pub(super) start: DateTime<Utc>,

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use chrono::NaiveDate;
 use offhours::aicore::KeySource;
-use offhours::config::{Attachment, Config, ReportPeriod};
+use offhours::config::{AttachmentForm, Config, ReportPeriod};
 use offhours::domain::id::RuleName;
 use offhours::domain::rule::{MailWhen, Mode, Rule};
 use offhours::mail::settings::{Delivery, Locale, Security};
-use offhours::monitor::Settings;
+use offhours::monitor::MonitoringSettings;
 use offhours::monitor::ping::PingTarget;
 use offhours::secret::SecretSource;
 
@@ -132,7 +132,10 @@ fn a_report_takes_its_recipients_and_zone_from_above() {
         (report.name.as_str(), report.period, report.zone.name()),
         ("weekly", ReportPeriod::LastWeek, "Europe/Berlin")
     );
-    assert_eq!((report.to.len(), report.attach.as_slice()), (1, [Attachment::Csv, Attachment::Json].as_slice()));
+    assert_eq!(
+        (report.to.len(), report.attach.as_slice()),
+        (1, [AttachmentForm::Csv, AttachmentForm::Json].as_slice())
+    );
 }
 
 #[test]
@@ -227,7 +230,7 @@ fn c74_a_calendar_that_ends_within_a_month_is_said_and_one_of_yearly_events_is_n
 
 #[test]
 fn nobody_is_told_unless_the_file_says_so() {
-    assert_eq!(accepted(&[]).monitoring, Settings::default());
+    assert_eq!(accepted(&[]).monitoring, MonitoringSettings::default());
     let both = accepted(&[
         AddMain("[monitoring]\nheartbeat_url_file = \"url\"\nlisten = \"[::1]:9464\""),
         File("url", "https://hc.example.com/CANARY\n"),

@@ -18,7 +18,7 @@ use offhours::domain::run::Run;
 use offhours::ledger::Ledger;
 use offhours::ledger::cursors::Cursor;
 use offhours::ledger::outbox::QueuedMail;
-use offhours::ledger::runs::Filter;
+use offhours::ledger::runs::RunFilter;
 use offhours::simulator::{Entry, Fault, Fleet, Simulator};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -149,7 +149,7 @@ impl Bench {
     /// The runs in the ledger.
     pub fn history(&self) -> Vec<Run> {
         let Ok(Some(ledger)) = Ledger::open_to_read(&self.state()) else { return Vec::new() };
-        self.runtime.block_on(ledger.read(|tx| tx.history(&Filter::default()))).unwrap_or_default()
+        self.runtime.block_on(ledger.read(|tx| tx.history(&RunFilter::default()))).unwrap_or_default()
     }
 
     /// How many runs are under way.

@@ -6,20 +6,24 @@ use chrono::{DateTime, TimeDelta, Utc};
 use offhours::domain::avoided::{Avoided, Basis};
 use offhours::domain::deployment::{Deployment, Nodes, Status};
 use offhours::domain::failure::{Failure, FailureCode};
-use offhours::domain::hold::{Hold, Target};
+use offhours::domain::hold::{Hold, HoldTarget};
 use offhours::domain::id::{ConnectionName, DeploymentId, ResourceGroup, RuleName};
 use offhours::domain::locale::Locale;
 use offhours::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
 use offhours::domain::plan::{Decision, Planned};
 use offhours::domain::reason::{HeldBy, Reason, ReasonCode, ReasonKind};
 use offhours::domain::rule::Mode;
-use offhours::domain::run::{EndedBy, Firing, Leak, LeftKind, Outcome, Row, Run, RunResult, Settlement, Trigger};
+use offhours::domain::run::{
+    DeploymentResult, EndedBy, Firing, Leak, LeftKind, Outcome, Run, RunResult, Settlement, Trigger,
+};
 use offhours::domain::run_reason::RunReason;
 use offhours::domain::schedule::OffWindow;
 use offhours::domain::visit::RunVisitor;
 use offhours::domain::zone::Zone;
 use offhours::report::grid::Screen;
-use offhours::report::{Context, CsvWriter, Digest, HistoryTable, JsonWriter, Period, PeriodReport, Trend, TrendPoint};
+use offhours::report::{
+    CsvWriter, Digest, HistoryTable, JsonWriter, Period, PeriodReport, ReportContext, Trend, TrendPoint,
+};
 use rust_decimal::Decimal;
 
 pub fn utc(text: &str) -> DateTime<Utc> {
@@ -34,8 +38,8 @@ pub fn berlin() -> Zone {
     offhours::clock::zone("Europe/Berlin").unwrap()
 }
 
-pub fn context(zone: &Zone) -> Context<'_> {
-    Context::new(Locale::En, zone, utc("2026-11-23T18:20:00Z"))
+pub fn context(zone: &Zone) -> ReportContext<'_> {
+    ReportContext::new(Locale::En, zone, utc("2026-11-23T18:20:00Z"))
 }
 
 pub fn euros(capacity_units: &str) -> Charge {
@@ -73,9 +77,16 @@ pub fn run(rule: &str, at: &str, result: RunResult) -> Run {
 }
 
 /// A row without any figure.
-pub fn row(group: &str, number: usize, configuration: &str, plan: &str, count: u32, charge: Charge) -> Row {
+pub fn row(
+    group: &str,
+    number: usize,
+    configuration: &str,
+    plan: &str,
+    count: u32,
+    charge: Charge,
+) -> DeploymentResult {
     let counts = matches!(charge, Charge::Metered { .. } | Charge::Unpriced { .. });
-    Row {
+    DeploymentResult {
         resource_group: ResourceGroup::new(group).unwrap(),
         id: DeploymentId::new(format!("d{number:015x}")).unwrap(),
         configuration_id: format!("c{number:07}"),
@@ -101,7 +112,7 @@ pub trait Become: Sized {
     fn settled(self, run: &Run, ended_by: EndedBy, end: DateTime<Utc>) -> Self;
 }
 
-impl Become for Row {
+impl Become for DeploymentResult {
     fn stopped(mut self, run: &Run, seconds: i64) -> Self {
         let confirmed = run.firing.at + TimeDelta::seconds(seconds);
         self.outcome = Outcome::Stopped;
@@ -145,7 +156,7 @@ impl Become for Row {
 pub fn hold() -> Hold {
     Hold {
         id: 7,
-        target: Target::ResourceGroup(ResourceGroup::new("team-a").unwrap()),
+        target: HoldTarget::ResourceGroup(ResourceGroup::new("team-a").unwrap()),
         created_at: utc("2026-11-23T15:00:00Z"),
         until: utc("2026-11-24T07:00:00Z"),
         reason: "load test for the release".to_owned(),
@@ -344,7 +355,7 @@ pub fn json_period(report: &PeriodReport<'_>, runs: &[Run]) -> serde_json::Value
     serde_json::from_slice(&bytes).unwrap()
 }
 
-pub fn history_table(runs: &[Run], context: &Context<'_>) -> String {
+pub fn history_table(runs: &[Run], context: &ReportContext<'_>) -> String {
     let mut bytes = Vec::new();
     let mut table = HistoryTable::new(&mut bytes, *context, Screen::NARROW);
     tell(runs, &mut table);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use offhours::domain::deployment::Status;
-use offhours::domain::hold::Target;
+use offhours::domain::hold::HoldTarget;
 use offhours::domain::id::{DeploymentId, ResourceGroup};
 use offhours::domain::run::{Outcome, Run};
-use offhours::ledger::runs::Filter;
+use offhours::ledger::runs::RunFilter;
 use offhours::rehearsal::Rehearsal;
 use offhours::simulator::{Behaviour, Fleet};
 
@@ -55,7 +55,7 @@ fn stage() -> Stage {
     let rule = EVENINGS.to_owned() + "[rule.exclude]\nconfigurations = [\"*-keep\"]\n";
     let protect = "[protect]\nresource_groups = [\"*prod\"]\n";
     let stage = Scenario::new().rule(&rule).main(protect).fleet(fleet()).start();
-    stage.hold(&Target::Deployment(DeploymentId::new("keep-held").unwrap()), stage.at + TimeDelta::hours(10));
+    stage.hold(&HoldTarget::Deployment(DeploymentId::new("keep-held").unwrap()), stage.at + TimeDelta::hours(10));
     stage
 }
 
@@ -83,12 +83,12 @@ fn rehearsed(stage: &Stage) -> Run {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let rehearsed = runtime.block_on(rehearsal.hold(|_| {})).unwrap();
-    runtime.block_on(rehearsed.ledger.read(|tx| tx.history(&Filter::default()))).unwrap().remove(0)
+    runtime.block_on(rehearsed.ledger.read(|tx| tx.history(&RunFilter::default()))).unwrap().remove(0)
 }
 
 /// Decision and reason of each deployment, as a run tells them.
 fn decisions(run: &Run) -> BTreeMap<String, String> {
-    let word = |row: &offhours::domain::run::Row| match row.outcome {
+    let word = |row: &offhours::domain::run::DeploymentResult| match row.outcome {
         Outcome::Stopped => "stop".to_owned(),
         Outcome::AlreadyOff => "off".to_owned(),
         _ => row.sentence(),
@@ -139,6 +139,6 @@ fn a_failing_stop_is_the_one_thing_that_a_plan_cannot_know() {
     let fleet = Fleet::new().group("dev-a").running("d001", "infer.s").behaviour(Behaviour::Refuses);
     let stage = Scenario::evenings().fleet(fleet).start();
     assert_eq!(stage.plan("dev-evenings", stage.at)["d001"], "stop");
-    stage.hold(&Target::ResourceGroup(ResourceGroup::new("elsewhere").unwrap()), stage.at + TimeDelta::hours(1));
+    stage.hold(&HoldTarget::ResourceGroup(ResourceGroup::new("elsewhere").unwrap()), stage.at + TimeDelta::hours(1));
     stage.fire().outcome("d001", "failed", "precondition");
 }

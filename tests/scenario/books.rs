@@ -12,11 +12,11 @@ use offhours::domain::avoided::{Avoided, Basis};
 use offhours::domain::cron::Cron;
 use offhours::domain::period::Span;
 use offhours::domain::rule::Mode;
-use offhours::domain::run::{Row, Run};
+use offhours::domain::run::{DeploymentResult, Run};
 use offhours::domain::visit::RunVisitor;
 use offhours::ledger::LedgerError;
 use offhours::report::form::Form;
-use offhours::report::{Context, CsvForm, period_report};
+use offhours::report::{CsvForm, ReportContext, period_report};
 use offhours::simulator::{Behaviour, Fleet, Redeployed};
 use rust_decimal::Decimal;
 
@@ -112,7 +112,7 @@ pub fn runs_of(books: &Books<'_>) -> Vec<Run> {
             self.0.push(run.clone());
             ControlFlow::Continue(())
         }
-        fn row(&mut self, _: &Run, row: &Row) -> ControlFlow<()> {
+        fn row(&mut self, _: &Run, row: &DeploymentResult) -> ControlFlow<()> {
             self.0.last_mut().unwrap().deployments.push(row.clone());
             ControlFlow::Continue(())
         }
@@ -122,7 +122,7 @@ pub fn runs_of(books: &Books<'_>) -> Vec<Run> {
     runs.0
 }
 
-fn real_rows(runs: &[Run]) -> impl Iterator<Item = (&Run, &Row)> {
+fn real_rows(runs: &[Run]) -> impl Iterator<Item = (&Run, &DeploymentResult)> {
     let enforced = runs.iter().filter(|run| run.mode == Mode::Enforce);
     enforced.flat_map(|run| run.deployments.iter().map(move |row| (run, row)))
 }
@@ -132,7 +132,7 @@ pub fn every_form_shows_one_total(stage: &Stage, span: Span) -> Decimal {
     let zone = stage.config.zone.clone().unwrap();
     let (locale, now, shown_in) = (stage.config.locale(), stage.now(), zone.clone());
     let (content, json, table, runs) = with_books(stage, span, move |books| {
-        let content = period_report(&books.report(), &Context::new(locale, &shown_in, now));
+        let content = period_report(&books.report(), &ReportContext::new(locale, &shown_in, now));
         let (mut json, mut table) = (Vec::new(), Vec::new());
         books.write_json(&mut json).unwrap();
         books.write_csv(&mut table, CsvForm::Exact).unwrap();

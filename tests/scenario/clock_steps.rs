@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
-use offhours::domain::hold::Target;
+use offhours::domain::hold::HoldTarget;
 use offhours::domain::run::Outcome;
 use offhours::executor::progress::silent;
 use offhours::simulator::{Fault, Fleet};
@@ -103,7 +103,7 @@ fn t11_a_hold_made_while_the_host_slept_is_heard_by_every_stop_that_waits() {
     let mut stage = Scenario::evenings().fleet(slow_fleet()).start();
     let claimed = stage.claim();
     let (executor, hand, at) = (stage.executor(), stage.hand(), stage.at);
-    let held = Target::Rule("dev-evenings".parse().unwrap());
+    let held = HoldTarget::Rule("dev-evenings".parse().unwrap());
     let runs = stage.block_on(async {
         let work = join_all(claimed.into_iter().map(|run| executor.carry_out(run, silent())));
         let sleep = async {
@@ -170,7 +170,7 @@ fn t11_when_a_refused_bulk_stop_was_sent_is_kept_for_what_is_held_afterwards() {
         .start();
     let claimed = stage.claim();
     let (executor, at) = (stage.executor(), stage.at);
-    let held = Target::Rule("dev-evenings".parse().unwrap());
+    let held = HoldTarget::Rule("dev-evenings".parse().unwrap());
     let runs = stage.block_on(async {
         let work = join_all(claimed.into_iter().map(|run| executor.carry_out(run, silent())));
         let person = async {

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use offhours::domain::deployment::Status;
-use offhours::domain::hold::Target;
+use offhours::domain::hold::HoldTarget;
 use offhours::domain::id::{DeploymentId, ResourceGroup, RuleName};
 use offhours::simulator::{Fault, Fleet, Moment};
 
@@ -12,8 +12,8 @@ use crate::scenario::{EVENINGS, LEAD, Scenario, instant};
 const OPT_OUT: &str = "ext.ai.sap.com/offhours";
 const HOLD_UNTIL: &str = "ext.ai.sap.com/offhours-hold-until";
 
-fn group(name: &str) -> Target {
-    Target::ResourceGroup(ResourceGroup::new(name).unwrap())
+fn group(name: &str) -> HoldTarget {
+    HoldTarget::ResourceGroup(ResourceGroup::new(name).unwrap())
 }
 
 /// Every reason at once, taken away one after the other: what is left is the next reason in the order.
@@ -249,9 +249,9 @@ fn labels_select_groups() {
 fn every_kind_of_hold_set_a_second_before_the_stop_is_honoured() {
     let targets = [
         group("dev-a"),
-        Target::Deployment(DeploymentId::new("d001").unwrap()),
-        Target::Configuration("chat".to_owned()),
-        Target::Rule(RuleName::new("dev-evenings").unwrap()),
+        HoldTarget::Deployment(DeploymentId::new("d001").unwrap()),
+        HoldTarget::Configuration("chat".to_owned()),
+        HoldTarget::Rule(RuleName::new("dev-evenings").unwrap()),
     ];
     for target in targets {
         let fleet = Fleet::new().group("dev-a").running("d001", "infer.s").configuration("chat");

@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 
 use chrono::TimeDelta;
-use offhours::domain::hold::Target;
+use offhours::domain::hold::HoldTarget;
 use offhours::domain::id::{DeploymentId, RuleName};
 use offhours::domain::period::Span;
 use offhours::domain::visit::RunVisitor;
 use offhours::report::grid::Screen;
-use offhours::report::{Context, HistoryTable, JsonWriter, period_report};
+use offhours::report::{HistoryTable, JsonWriter, ReportContext, period_report};
 use offhours::simulator::{Behaviour, Fleet};
 use serde_json::Value;
 
@@ -16,8 +16,8 @@ use crate::books::with_books;
 use crate::scenario::{EVENINGS, Scenario, instant};
 use crate::stage::Stage;
 
-fn deployment(id: &str) -> Target {
-    Target::Deployment(DeploymentId::new(id).unwrap())
+fn deployment(id: &str) -> HoldTarget {
+    HoldTarget::Deployment(DeploymentId::new(id).unwrap())
 }
 
 /// One person holds two deployments to the same end and for the same reason: each hold has what it kept on.
@@ -33,7 +33,7 @@ fn p26_two_holds_with_the_same_words_are_two_holds() {
     stage.wait_until(instant("2026-03-30T08:00:00+02:00"));
     let zone = stage.config.zone.clone().unwrap();
     let text = with_books(&stage, Span::LastWeek, move |books| {
-        let context = Context::new(Default::default(), &zone, instant("2026-03-30T08:00:00+02:00"));
+        let context = ReportContext::new(Default::default(), &zone, instant("2026-03-30T08:00:00+02:00"));
         period_report(&books.report(), &context).text
     });
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -64,7 +64,8 @@ fn p27_a_stop_that_was_confirmed_late_is_counted_the_same_in_every_form() {
 fn table_of(stage: &Stage) -> String {
     let zone = stage.config.zone.clone().unwrap();
     let mut out = Vec::new();
-    let mut table = HistoryTable::new(&mut out, Context::new(Default::default(), &zone, stage.now()), Screen::NARROW);
+    let mut table =
+        HistoryTable::new(&mut out, ReportContext::new(Default::default(), &zone, stage.now()), Screen::NARROW);
     tell(stage, &mut table);
     table.finish().unwrap();
     String::from_utf8(out).unwrap()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use offhours::domain::run::{Outcome, Row, Run};
+use offhours::domain::run::{DeploymentResult, Outcome, Run};
 
 use crate::stage::Stage;
 
@@ -83,7 +83,7 @@ impl Fired {
 }
 
 /// The row of a deployment.
-pub fn row<'a>(run: &'a Run, id: &str) -> &'a Row {
+pub fn row<'a>(run: &'a Run, id: &str) -> &'a DeploymentResult {
     let found = run.deployments.iter().find(|row| row.id.as_str() == id);
     found.unwrap_or_else(|| panic!("no row for {id}: {:#?}", words(run)))
 }

@@ -33,7 +33,9 @@ fn each_id_once(fired: &Fired) {
 
 fn all_are_stopped_and_recorded(fired: &Fired) {
     fired.result("done");
-    let stopped = |rows: &[offhours::domain::run::Row]| rows.iter().filter(|r| r.outcome == Outcome::Stopped).count();
+    let stopped = |rows: &[offhours::domain::run::DeploymentResult]| {
+        rows.iter().filter(|r| r.outcome == Outcome::Stopped).count()
+    };
     assert_eq!(stopped(&fired.run().deployments), 250);
     let history = fired.stage.history();
     assert_eq!(history.len(), 1);

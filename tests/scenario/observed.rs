@@ -10,7 +10,7 @@ use offhours::domain::rule::{Mode, Rule};
 use offhours::domain::run::{Outcome, Run};
 use offhours::report::form::Form;
 use offhours::report::grid::Screen;
-use offhours::report::{Context, CsvForm, HistoryTable, JsonWriter, period_report, run_report, run_summary};
+use offhours::report::{CsvForm, HistoryTable, JsonWriter, ReportContext, period_report, run_report, run_summary};
 use offhours::simulator::{Entry, Fleet};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -47,7 +47,7 @@ fn would_have_avoided(stage: &Stage) -> Decimal {
             books.tell(&mut runs).unwrap();
             runs.finish().unwrap();
             assert_eq!(runs_of(&books).len(), 1);
-            let text = period_report(&books.report(), &Context::new(locale, &zone, now)).text;
+            let text = period_report(&books.report(), &ReportContext::new(locale, &zone, now)).text;
             (json, csv, text, history)
         }
     });
@@ -73,7 +73,7 @@ fn would_have_avoided(stage: &Stage) -> Decimal {
     in_json
 }
 
-fn count(run: &Run, is_it: impl Fn(&offhours::domain::run::Row) -> bool) -> usize {
+fn count(run: &Run, is_it: impl Fn(&offhours::domain::run::DeploymentResult) -> bool) -> usize {
     run.deployments.iter().filter(|row| is_it(row)).count()
 }
 
@@ -88,7 +88,7 @@ fn p37_a_rule_set_to_observe_before_it_asked_for_anything_shows_one_conditional_
     assert_eq!((run.mode, count(&run, |row| row.would_stop())), (Mode::Enforce, 20), "{:#?}", words(&run));
     assert!(would_have_avoided(&stage) > Decimal::ZERO);
     let zone = stage.config.zone.clone().unwrap();
-    let context = Context::new(stage.config.locale(), &zone, stage.now());
+    let context = ReportContext::new(stage.config.locale(), &zone, stage.now());
     let mail = run_report(&run, &context);
     assert_eq!(mail.subject, "offhours: nothing was stopped, 20 would have been · dev-evenings");
     assert!(mail.text.contains("Nothing was stopped; 20 deployments would have been."), "{}", mail.text);
@@ -110,7 +110,7 @@ fn p37_a_rule_set_to_observe_in_the_middle_keeps_what_is_real_and_what_is_not_ap
     let real = run.totals().cost.unwrap().amount;
     assert!(would_have_avoided(&stage) < real);
     let zone = stage.config.zone.clone().unwrap();
-    let mail = run_report(&run, &Context::new(stage.config.locale(), &zone, stage.now()));
+    let mail = run_report(&run, &ReportContext::new(stage.config.locale(), &zone, stage.now()));
     assert!(mail.subject.starts_with("offhours: 16 stopped, EUR "), "{}", mail.subject);
     let text = mail.text.replace('\n', " ");
     assert!(text.contains("4 more would have been stopped: the rule was set to observe before it asked"), "{text}");
@@ -121,7 +121,8 @@ fn p37_a_rule_set_to_observe_in_the_middle_keeps_what_is_real_and_what_is_not_ap
 fn history_table(stage: &Stage) -> String {
     let zone = stage.config.zone.clone().unwrap();
     let mut out = Vec::new();
-    let mut table = HistoryTable::new(&mut out, Context::new(stage.config.locale(), &zone, stage.now()), Screen::PIPE);
+    let mut table =
+        HistoryTable::new(&mut out, ReportContext::new(stage.config.locale(), &zone, stage.now()), Screen::PIPE);
     for run in stage.history() {
         let _ = run.tell(&mut table);
     }

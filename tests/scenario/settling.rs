@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::clock;
 use offhours::domain::cron::Cron;
-use offhours::domain::run::{EndedBy, Row};
+use offhours::domain::run::{DeploymentResult, EndedBy};
 use offhours::simulator::{Behaviour, Fault, Fleet, Moment, Redeployed};
 use rust_decimal::Decimal;
 
@@ -31,11 +31,11 @@ fn after_the_window() -> DateTime<Utc> {
 }
 
 /// The row of d001 once everything is settled.
-fn settled(stage: &Stage) -> Row {
+fn settled(stage: &Stage) -> DeploymentResult {
     row(&stage.history()[0], "d001").clone()
 }
 
-fn ended_by(row: &Row) -> &EndedBy {
+fn ended_by(row: &DeploymentResult) -> &EndedBy {
     &row.settlement.as_ref().expect("settled").ended_by
 }
 

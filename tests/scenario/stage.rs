@@ -16,15 +16,15 @@ use offhours::aicore::Options;
 use offhours::clock::Clock;
 use offhours::config::{self, Config};
 use offhours::domain::agenda::Agenda;
-use offhours::domain::hold::Target;
-use offhours::domain::plan::{Decision, Question};
+use offhours::domain::hold::HoldTarget;
+use offhours::domain::plan::{Decision, DecisionContext};
 use offhours::domain::run::Run;
 use offhours::executor::progress::silent;
 use offhours::executor::survey::Surveyor;
 use offhours::executor::tenants::Tenants;
 use offhours::executor::{Executor, FireError};
 use offhours::ledger::lock::ExecutorLock;
-use offhours::ledger::runs::{Filter, OpenRun};
+use offhours::ledger::runs::{OpenRun, RunFilter};
 use offhours::ledger::{self, Ledger};
 use offhours::mailer::Mailer;
 use offhours::simulator::{Entry, Fault, Simulator};
@@ -244,7 +244,7 @@ impl Stage {
     }
 
     /// Somebody says "not tonight", now.
-    pub fn hold(&self, target: &Target, until: DateTime<Utc>) {
+    pub fn hold(&self, target: &HoldTarget, until: DateTime<Utc>) {
         let (target, now, ledger) = (target.clone(), self.now(), self.executor().ledger);
         self.block_on(ledger.write(move |tx| tx.add_hold(&target, until, "training", "ada", now))).unwrap();
     }
@@ -257,7 +257,7 @@ impl Stage {
         self.block_on(async {
             let tenant = executor.tenants.tenant(&config.connections[&rule.connection]).unwrap();
             let holds = executor.ledger.read(move |tx| tx.holds(at)).await.unwrap();
-            let question = Question { rule, protect: &config.protect, holds: &holds, scheduled: at, now: at };
+            let question = DecisionContext { rule, protect: &config.protect, holds: &holds, scheduled: at, now: at };
             let (reader, clock, prices) = (&tenant.reader, &executor.clock, &config.prices);
             let mut planned = Vec::new();
             let surveyor = Surveyor { reader, clock, prices, question };
@@ -273,7 +273,7 @@ impl Stage {
     /// What the ledger says.
     pub fn history(&self) -> Vec<Run> {
         let ledger = Ledger::open(&self.config.state_dir).unwrap();
-        self.block_on(ledger.read(|tx| tx.history(&Filter::default()))).unwrap()
+        self.block_on(ledger.read(|tx| tx.history(&RunFilter::default()))).unwrap()
     }
 
     /// The ledger's own tables.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use offhours::domain::hold::Target;
-use offhours::executor::progress::{Step, silent};
+use offhours::domain::hold::HoldTarget;
+use offhours::executor::progress::{RunStep, silent};
 use offhours::simulator::{Behaviour, Fault, Fleet};
 
 use crate::fired::{Fired, words};
@@ -42,7 +42,7 @@ fn a_stop_that_had_to_wait_is_not_sent_once_it_is_held() {
         let fault = Fault::on("PATCH", "").times(if bulk { 1 } else { 2 }).answers(429).header("Retry-After", "240");
         let mut stage = Scenario::evenings().fleet(fleet).fault(fault).start();
         let claimed = stage.claim();
-        let (executor, held) = (stage.executor(), Target::Deployment("d001".parse().unwrap()));
+        let (executor, held) = (stage.executor(), HoldTarget::Deployment("d001".parse().unwrap()));
         let (until, now) = (stage.at + TimeDelta::hours(9), stage.at + TimeDelta::minutes(1));
         let runs = stage.block_on(async {
             let hold = async {
@@ -202,7 +202,7 @@ fn p11_a_panic_in_one_run_ends_that_run_only() {
     let executor = stage.executor();
     let work = claimed.into_iter().map(|run| {
         let panics = run.claim.firing.rule.as_str() == "dev-evenings";
-        let observer = move |step: &Step| assert!(!(panics && matches!(step, Step::Asked(_))), "on purpose");
+        let observer = move |step: &RunStep| assert!(!(panics && matches!(step, RunStep::Asked(_))), "on purpose");
         executor.carry_out(run, Arc::new(observer))
     });
     let runs = stage.block_on(join_all(work));

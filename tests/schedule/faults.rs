@@ -21,7 +21,7 @@ use offhours::executor::Executor;
 use offhours::executor::beat::BeatError;
 use offhours::executor::tenants::Tenants;
 use offhours::ledger::Ledger;
-use offhours::ledger::runs::{Filter, OpenRun};
+use offhours::ledger::runs::{OpenRun, RunFilter};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -188,7 +188,7 @@ fn at(executor: &Executor, now: DateTime<Utc>) -> Executor {
 }
 
 async fn history(executor: &Executor) -> Vec<(String, RunResult)> {
-    let filter = Filter { since: None, before: None, rule: None };
+    let filter = RunFilter { since: None, before: None, rule: None };
     let runs = executor.ledger.read(move |tx| tx.history(&filter)).await.unwrap();
     runs.iter().map(|run| (run.firing.to_string(), run.result)).collect()
 }

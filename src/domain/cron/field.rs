@@ -6,7 +6,7 @@
 use crate::domain::cron::BadCron;
 
 /// A field: its name, its numbers, and the names of some of them.
-pub(super) struct Field {
+pub(super) struct CronField {
     name: &'static str,
     from: u32,
     to: u32,
@@ -17,19 +17,25 @@ pub(super) struct Field {
 }
 
 /// All six, in the order in which they are written.
-pub(super) const FIELDS: [Field; 6] = [
-    Field { name: "second", from: 0, to: 59, names: &[], takes: "0 to 59" },
-    Field { name: "minute", from: 0, to: 59, names: &[], takes: "0 to 59" },
-    Field { name: "hour", from: 0, to: 23, names: &[], takes: "0 to 23" },
-    Field { name: "day", from: 1, to: 31, names: &[], takes: "1 to 31, `L` for the last, `LW` for the last weekday" },
-    Field {
+pub(super) const FIELDS: [CronField; 6] = [
+    CronField { name: "second", from: 0, to: 59, names: &[], takes: "0 to 59" },
+    CronField { name: "minute", from: 0, to: 59, names: &[], takes: "0 to 59" },
+    CronField { name: "hour", from: 0, to: 23, names: &[], takes: "0 to 23" },
+    CronField {
+        name: "day",
+        from: 1,
+        to: 31,
+        names: &[],
+        takes: "1 to 31, `L` for the last, `LW` for the last weekday",
+    },
+    CronField {
         name: "month",
         from: 1,
         to: 12,
         names: &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"],
         takes: "JAN to DEC, or 1 to 12",
     },
-    Field {
+    CronField {
         name: "weekday",
         from: 0,
         to: 7,
@@ -38,7 +44,7 @@ pub(super) const FIELDS: [Field; 6] = [
     },
 ];
 
-impl Field {
+impl CronField {
     /// `text` in numbers, as croner takes it.
     pub(super) fn read(&self, text: &str) -> Result<String, BadCron> {
         if let Some(sign) = text.chars().find(|c| "@+?".contains(*c)) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use offhours::domain::hold::Target;
+use offhours::domain::hold::HoldTarget;
 use offhours::domain::rule::Mode;
 use offhours::domain::run::Run;
 use offhours::simulator::{Behaviour, Entry};
@@ -136,10 +136,10 @@ fn asked(entry: &Entry) -> impl Iterator<Item = Asked> + '_ {
 
 fn covers(hold: &Held, run: &Run, asked: &Asked) -> bool {
     match &hold.target {
-        Target::Rule(rule) => *rule == run.firing.rule,
-        Target::ResourceGroup(group) => group.as_str() == asked.key.0,
-        Target::Deployment(id) => id.as_str() == asked.key.1,
-        Target::Configuration(name) => {
+        HoldTarget::Rule(rule) => *rule == run.firing.rule,
+        HoldTarget::ResourceGroup(group) => group.as_str() == asked.key.0,
+        HoldTarget::Deployment(id) => id.as_str() == asked.key.1,
+        HoldTarget::Configuration(name) => {
             let row = run.deployments.iter().find(|row| row.id.as_str() == asked.key.1);
             row.is_some_and(|row| row.configuration_name.as_ref() == Some(name))
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::domain::deployment::Status;
-use offhours::domain::hold::{HOLD_UNTIL_LABEL, OPT_OUT_LABEL, Target};
+use offhours::domain::hold::{HOLD_UNTIL_LABEL, HoldTarget, OPT_OUT_LABEL};
 use offhours::simulator::{Fault, Simulator, Spec};
 use serde_json::{Value, json};
 
@@ -64,13 +64,13 @@ fn mishap(random: &mut fastrand::Rng) -> Event {
     }
 }
 
-fn target(random: &mut fastrand::Rng, week: &Week) -> Target {
+fn target(random: &mut fastrand::Rng, week: &Week) -> HoldTarget {
     let model = &week.models[random.usize(..week.models.len())];
     match random.u8(..4) {
-        0 => Target::Rule(week.rules[random.usize(..week.rules.len())].name.parse().unwrap()),
-        1 => Target::ResourceGroup(model.group.parse().unwrap()),
-        2 => Target::Configuration(model.configuration_name.clone().unwrap()),
-        _ => Target::Deployment(model.id.parse().unwrap()),
+        0 => HoldTarget::Rule(week.rules[random.usize(..week.rules.len())].name.parse().unwrap()),
+        1 => HoldTarget::ResourceGroup(model.group.parse().unwrap()),
+        2 => HoldTarget::Configuration(model.configuration_name.clone().unwrap()),
+        _ => HoldTarget::Deployment(model.id.parse().unwrap()),
     }
 }
 

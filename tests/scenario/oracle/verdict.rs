@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::domain::avoided::Avoided;
 use offhours::domain::rule::Mode;
-use offhours::domain::run::{EndedBy, Outcome, Row, Run, Settlement};
+use offhours::domain::run::{DeploymentResult, EndedBy, Outcome, Run, Settlement};
 use offhours::simulator::Entry;
 use rust_decimal::Decimal;
 
@@ -58,7 +58,7 @@ impl Oracle<'_> {
         (amounts, tally)
     }
 
-    fn row(&self, run: &Run, row: &Row, key: &Key) -> Result<Judged, String> {
+    fn row(&self, run: &Run, row: &DeploymentResult, key: &Key) -> Result<Judged, String> {
         let counted = counted(row);
         if run.mode == Mode::Observe {
             return if counts_nothing(counted) {
@@ -117,7 +117,14 @@ impl Oracle<'_> {
     }
 
     /// Counting begins when AI Core reports STOPPED, at its own time where it tells one, else when somebody saw it.
-    fn begins_well(&self, run: &Run, row: &Row, key: &Key, stop: &Asked, from: DateTime<Utc>) -> Result<bool, String> {
+    fn begins_well(
+        &self,
+        run: &Run,
+        row: &DeploymentResult,
+        key: &Key,
+        stop: &Asked,
+        from: DateTime<Utc>,
+    ) -> Result<bool, String> {
         // What an earlier run had asked for has no request of this one.
         let requested_at = row.requested_at.unwrap_or(stop.at);
         if requested_at > stop.at && !stop.by_a_person {
@@ -154,7 +161,14 @@ impl Oracle<'_> {
     }
 
     /// It ends at the first of: the window's end, time to live, a replacement, a deletion as of when it was last seen.
-    fn ends_well(&self, run: &Run, row: &Row, key: &Key, seen: &Seen, (from, to): Span) -> Result<bool, String> {
+    fn ends_well(
+        &self,
+        run: &Run,
+        row: &DeploymentResult,
+        key: &Key,
+        seen: &Seen,
+        (from, to): Span,
+    ) -> Result<bool, String> {
         let window = run.off_window;
         let planned = seen.expires.map_or(window.to, |expires| expires.min(window.to));
         let Some(settlement) = &row.settlement else {
@@ -204,7 +218,14 @@ impl Oracle<'_> {
     }
 
     /// The figures between two instants, which must be the ledger's.
-    fn figure(&self, run: &Run, row: &Row, seen: &Seen, stop: &Asked, (from, to): Span) -> Result<Figure, String> {
+    fn figure(
+        &self,
+        run: &Run,
+        row: &DeploymentResult,
+        seen: &Seen,
+        stop: &Asked,
+        (from, to): Span,
+    ) -> Result<Figure, String> {
         let machine = &self.log.week.machines[&seen.configuration];
         let was_running = stop.accepted_as.as_deref() == Some("RUNNING");
         let ms = i128::from((to - from).num_milliseconds());
@@ -222,7 +243,7 @@ impl Oracle<'_> {
     }
 
     /// A stop that was accepted, of a row that counts nothing.
-    fn may_count_nothing(&self, run: &Run, row: &Row, key: &Key) -> Result<Judged, String> {
+    fn may_count_nothing(&self, run: &Run, row: &DeploymentResult, key: &Key) -> Result<Judged, String> {
         let seen = self.seen(key)?;
         let window = run.off_window;
         let Some(off_since) = seen.off_since else { return Ok(Judged::Nothing) };
@@ -255,7 +276,7 @@ impl Oracle<'_> {
         }
     }
 
-    fn story(&self, run: &Run, row: &Row, key: &Key, why: &str) -> String {
+    fn story(&self, run: &Run, row: &DeploymentResult, key: &Key, why: &str) -> String {
         let near = |entry: &&Entry| {
             let is_asked = entry.patched_ids().contains(&key.1) || entry.target.ends_with(&key.1);
             is_asked && entry.resource_group.as_ref() == Some(&key.0)
@@ -295,7 +316,7 @@ enum Judged {
     },
 }
 
-fn counted(row: &Row) -> &Avoided {
+fn counted(row: &DeploymentResult) -> &Avoided {
     match &row.settlement {
         Some(settlement) => &settlement.avoided,
         None => &row.projected,

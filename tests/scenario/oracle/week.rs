@@ -9,7 +9,9 @@ use jiff::civil::Date;
 use offhours::clock;
 use offhours::domain::cron::Cron;
 use offhours::domain::deployment::Status;
-use offhours::simulator::{Behaviour, Component, Fleet, InstanceType, Model, Moment, Redeployed, Spec, Spelling};
+use offhours::simulator::{
+    Behaviour, Component, DetailsSpelling, Fleet, InstanceType, Model, Moment, Redeployed, Spec,
+};
 
 use crate::invariants::KEEP;
 use crate::year::almanac::{DAYS, Diary, Times};
@@ -285,9 +287,12 @@ fn spec(random: &mut fastrand::Rng, group: &str, id: &str, configuration: &str, 
         stop_after: stop_after(random),
         redeployed: redeployed.into_iter().collect(),
         details: if machine.is_shown {
-            pick(random, &[Spelling::Camel, Spelling::Snake, Spelling::Both, Spelling::HalfFilled])
+            pick(
+                random,
+                &[DetailsSpelling::Camel, DetailsSpelling::Snake, DetailsSpelling::Both, DetailsSpelling::HalfFilled],
+            )
         } else {
-            Spelling::Absent
+            DetailsSpelling::Absent
         },
         ..Spec::running(group, id, "")
     }

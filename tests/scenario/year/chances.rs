@@ -1,7 +1,7 @@
 //! What happens by chance, all from one seed: mishaps of the process, holds, and faults between client and tenant.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use offhours::domain::hold::Target;
+use offhours::domain::hold::HoldTarget;
 use offhours::simulator::{Fault, Simulator};
 
 use crate::year::tenant::{self, Rule, ZONES};
@@ -21,7 +21,7 @@ pub enum Event {
     /// The machine sleeps for so long, and it goes on where it was.
     Asleep(TimeDelta),
     /// Somebody says "not tonight" for so long.
-    Held(Target, TimeDelta),
+    Held(HoldTarget, TimeDelta),
     /// Somebody lifts the oldest hold that is in force.
     Lifted,
     /// Somebody does something at the tenant, past offhours.
@@ -116,19 +116,19 @@ fn just_in_time(random: &mut fastrand::Rng, rules: &[Rule], day: DateTime<Utc>) 
     Some((at, Event::Held(rule_or_group(random, rule), TimeDelta::hours(5))))
 }
 
-fn target(random: &mut fastrand::Rng, rules: &[Rule]) -> Target {
+fn target(random: &mut fastrand::Rng, rules: &[Rule]) -> HoldTarget {
     let rule = &rules[random.usize(..rules.len())];
     match random.u8(..3) {
-        0 => Target::Configuration(tenant::configuration(random.usize(..ZONES.len()), random.usize(..5))),
+        0 => HoldTarget::Configuration(tenant::configuration(random.usize(..ZONES.len()), random.usize(..5))),
         _ => rule_or_group(random, rule),
     }
 }
 
-fn rule_or_group(random: &mut fastrand::Rng, rule: &Rule) -> Target {
+fn rule_or_group(random: &mut fastrand::Rng, rule: &Rule) -> HoldTarget {
     if random.bool() {
-        Target::Rule(rule.name.parse().unwrap())
+        HoldTarget::Rule(rule.name.parse().unwrap())
     } else {
-        Target::ResourceGroup(rule.groups[0].parse().unwrap())
+        HoldTarget::ResourceGroup(rule.groups[0].parse().unwrap())
     }
 }
 
@@ -137,7 +137,7 @@ fn every_wednesday(from: DateTime<Utc>, to: DateTime<Utc>) -> impl Iterator<Item
     let days =
         std::iter::successors(Some(from), |day| Some(*day + TimeDelta::days(1))).take_while(move |day| *day < to);
     days.filter(|day| day.format("%a").to_string() == "Wed").map(|day| {
-        let target = Target::ResourceGroup(tenant::evenings().groups[0].parse().unwrap());
+        let target = HoldTarget::ResourceGroup(tenant::evenings().groups[0].parse().unwrap());
         (day, Event::Held(target, TimeDelta::days(1)))
     })
 }

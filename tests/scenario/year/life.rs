@@ -11,7 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use offhours::accounting::settle;
 use offhours::domain::agenda::Agenda;
-use offhours::domain::hold::Target;
+use offhours::domain::hold::HoldTarget;
 use offhours::executor::Executor;
 use offhours::executor::progress::silent;
 use offhours::ledger::runs::OpenRun;
@@ -25,7 +25,7 @@ use crate::year::chances::{Event, Events};
 #[derive(Debug, Clone)]
 pub struct Held {
     pub number: i64,
-    pub target: Target,
+    pub target: HoldTarget,
     pub from: DateTime<Utc>,
     pub to: DateTime<Utc>,
 }
@@ -195,7 +195,7 @@ impl Life<'_> {
         }
     }
 
-    async fn hold(&mut self, target: Target, time: TimeDelta) {
+    async fn hold(&mut self, target: HoldTarget, time: TimeDelta) {
         let from = self.executor.clock.now();
         let (to, written) = (from + time, target.clone());
         let add = self.executor.ledger.write(move |tx| tx.add_hold(&written, to, "training", "ada", from));

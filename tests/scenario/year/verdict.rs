@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use offhours::domain::hold::Target;
+use offhours::domain::hold::HoldTarget;
 use offhours::domain::run::{Run, RunResult};
 use offhours::simulator::Entry;
 
@@ -101,7 +101,7 @@ impl<'a> Verdict<'a> {
         let begin = self.runs.partition_point(|run| run.firing.at < earliest);
         let end = self.runs.partition_point(|run| run.firing.at <= asked.at);
         let wrote_it_down = |run: &&Run| {
-            let row = |row: &offhours::domain::run::Row| {
+            let row = |row: &offhours::domain::run::DeploymentResult| {
                 row.id.as_str() == asked.id && row.requested_at.is_some_and(|at| at <= asked.at)
             };
             run.started_at <= asked.at
@@ -184,10 +184,10 @@ fn asked(entry: &Entry) -> impl Iterator<Item = Asked> + '_ {
 
 fn covers(hold: &Held, run: &Run, asked: &Asked) -> bool {
     match &hold.target {
-        Target::Rule(rule) => *rule == run.firing.rule,
-        Target::ResourceGroup(group) => group.as_str() == asked.group,
-        Target::Deployment(id) => id.as_str() == asked.id,
-        Target::Configuration(name) => {
+        HoldTarget::Rule(rule) => *rule == run.firing.rule,
+        HoldTarget::ResourceGroup(group) => group.as_str() == asked.group,
+        HoldTarget::Deployment(id) => id.as_str() == asked.id,
+        HoldTarget::Configuration(name) => {
             let row = run.deployments.iter().find(|row| row.id.as_str() == asked.id);
             row.is_some_and(|row| row.configuration_name.as_ref() == Some(name))
         }
