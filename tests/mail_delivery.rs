@@ -517,7 +517,7 @@ fn mails_with(attachments: Vec<offhours::report::AttachedFile>, to: &[&str]) -> 
     };
     let to: Vec<Address> = to.iter().map(|text| address(text)).collect();
     let sink_only = settings(Delivery::Directory("unused".into()));
-    offhours::executor::post::mails(&sink_only, &to, &content, "2026-11-23T18:04:00Z".parse().unwrap())
+    offhours::executor::run_mails::mails(&sink_only, &to, &content, "2026-11-23T18:04:00Z".parse().unwrap())
 }
 
 /// e14: whatever is in a report, a server that takes nothing but CRLF and lines of 998 octets takes it, and the files

@@ -23,7 +23,7 @@ use offhours::ledger::runs::{Claim, NewRun};
 use offhours::ledger::{Ledger, LedgerError};
 use offhours::monitor::ledger_gauges::{AvoidedThisMonth, LedgerGauges, Mails};
 use offhours::monitor::page::StatusPage;
-use offhours::monitor::ping::{PingError, PingTarget, PingUrl, Sign, ping};
+use offhours::monitor::ping::{PingError, PingStatus, PingTarget, PingUrl, ping};
 use offhours::monitor::vitals::{Reload, Vitals};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -59,7 +59,7 @@ impl Watcher {
         watcher
     }
 
-    async fn ping(&self, sign: Sign) -> Result<(), PingError> {
+    async fn ping(&self, sign: PingStatus) -> Result<(), PingError> {
         offhours::aicore::install_crypto();
         let url = PingUrl::parse(&format!("http://{}/CANARY", self.address)).unwrap();
         ping(&PingTarget::Here(url), sign).await
@@ -84,17 +84,17 @@ async fn head(stream: &mut TcpStream) -> String {
 #[tokio::test]
 async fn a_ping_is_a_get_and_a_bad_one_ends_in_fail() {
     let watcher = Watcher::new("HTTP/1.1 200 OK").await;
-    watcher.ping(Sign::Well).await.unwrap();
-    watcher.ping(Sign::Unwell).await.unwrap();
+    watcher.ping(PingStatus::Well).await.unwrap();
+    watcher.ping(PingStatus::Unwell).await.unwrap();
     assert_eq!(watcher.asked(), ["GET /CANARY HTTP/1.1", "GET /CANARY/fail HTTP/1.1"]);
 }
 
 #[tokio::test]
 async fn a_refused_ping_says_why_and_not_where() {
     let watcher = Watcher::new("HTTP/1.1 404 Not Found").await;
-    assert_eq!(watcher.ping(Sign::Well).await.unwrap_err().to_string(), "answered 404 Not Found");
+    assert_eq!(watcher.ping(PingStatus::Well).await.unwrap_err().to_string(), "answered 404 Not Found");
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let error = Watcher { address: nobody, asked: Arc::default() }.ping(Sign::Well).await.unwrap_err();
+    let error = Watcher { address: nobody, asked: Arc::default() }.ping(PingStatus::Well).await.unwrap_err();
     assert!(
         matches!(&error, PingError::Connection(_)) && !format!("{error} {error:?}").contains("CANARY"),
         "{error:?}"
@@ -104,24 +104,24 @@ async fn a_refused_ping_says_why_and_not_where() {
 #[tokio::test]
 async fn a_redirect_is_followed_on_the_same_host_only() {
     let same = Watcher::new("HTTP/1.1 302 Found\r\nlocation: /moved").await;
-    same.ping(Sign::Well).await.unwrap();
+    same.ping(PingStatus::Well).await.unwrap();
     assert_eq!(same.asked(), ["GET /CANARY HTTP/1.1", "GET /moved HTTP/1.1"]);
 
     let other = Watcher::new("HTTP/1.1 200 OK").await;
     let away = format!("HTTP/1.1 302 Found\r\nlocation: http://{}/moved", other.address).leak();
-    let error = Watcher::new(away).await.ping(Sign::Well).await.unwrap_err();
+    let error = Watcher::new(away).await.ping(PingStatus::Well).await.unwrap_err();
     assert_eq!(error.to_string(), "answered 302 Found, which leads elsewhere; name the URL it leads to");
     assert_eq!(other.asked(), [""; 0]);
 
     let circle = Watcher::new("HTTP/1.1 302 Found\r\nlocation: /CANARY").await;
-    assert!(matches!(circle.ping(Sign::Well).await, Err(PingError::Redirected(_))));
+    assert!(matches!(circle.ping(PingStatus::Well).await, Err(PingError::Redirected(_))));
     assert_eq!(circle.asked().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watcher_that_hangs_is_given_up_after_ten_seconds() {
     let start = tokio::time::Instant::now();
-    let error = Watcher::new("").await.ping(Sign::Well).await.unwrap_err();
+    let error = Watcher::new("").await.ping(PingStatus::Well).await.unwrap_err();
     assert_eq!(error.to_string(), "no answer within 10 seconds");
     assert_eq!(start.elapsed().as_secs(), 10);
 }

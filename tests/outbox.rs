@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::clock::Clock;
-use offhours::executor::post;
+use offhours::executor::run_mails;
 use offhours::ledger::outbox::{Letter, MailState, NewMail, QueuedMail};
 use offhours::ledger::{FILE, Ledger};
 use offhours::mail::retry::{GIVE_UP_AFTER, Retry};
@@ -240,7 +240,7 @@ impl Paced {
     async fn queue(&self, recipients: usize, ago: TimeDelta) {
         let to: Vec<Address> = (0..recipients).map(|n| Address::parse(&format!("r{n}@example.com")).unwrap()).collect();
         let at = self.start - ago;
-        let mails = post::mails(&self.settings(), &to, &content(Vec::new()), at);
+        let mails = run_mails::mails(&self.settings(), &to, &content(Vec::new()), at);
         self.mailer.ledger.write(move |tx| tx.enqueue(&mails, at)).await.unwrap();
     }
 
@@ -323,7 +323,7 @@ async fn e16_what_goes_to_fifty_recipients_is_kept_once() {
     };
     let to: Vec<Address> = (0..50).map(|n| Address::parse(&format!("r{n}@example.com")).unwrap()).collect();
     let at = outbox.start;
-    let mails = post::mails(&outbox.settings(), &to, &content(vec![file]), at);
+    let mails = run_mails::mails(&outbox.settings(), &to, &content(vec![file]), at);
     assert_eq!(mails.len(), 50);
     assert!(mails.iter().all(|mail| Arc::ptr_eq(&mail.letter.bytes, &mails[0].letter.bytes)));
     let whole: BTreeMap<String, Vec<u8>> =

@@ -103,7 +103,7 @@ impl<'a> Books<'a> {
             books = (tx.holds_in(from, to)?, sent_at, earlier);
             month = month_so_far(tx, dates, &zone, currency)?;
             notes.extend(undelivered(tx, from)?);
-            notes.extend(barren_rules(tx, config, dates, from, to)?);
+            notes.extend(unmatched_rules(tx, config, dates, from, to)?);
             let rules = config.rules.iter().map(|rule| &**rule);
             notes.extend(calendar_ends(rules, now).iter().map(CalendarEnd::sentence));
         }
@@ -239,7 +239,7 @@ pub async fn reserved_nodes(config: &Config, tenants: &Tenants) -> Vec<String> {
 }
 
 /// A sentence for each rule that fired in a week or longer and met nothing that it selects: it is likely to be wrong.
-fn barren_rules(
+fn unmatched_rules(
     tx: &Tx<'_>,
     config: &Config,
     dates: DateRange,

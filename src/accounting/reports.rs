@@ -9,7 +9,7 @@ use crate::accounting::attached;
 use crate::accounting::period::{Books, Request, reserved_nodes};
 use crate::config::{Config, ReportPeriod, ReportSchedule};
 use crate::domain::period::Span;
-use crate::executor::post;
+use crate::executor::run_mails;
 use crate::executor::tenants::Tenants;
 use crate::ledger::announced::Announcement;
 use crate::ledger::chores::{Chore, ChoreKind};
@@ -60,7 +60,7 @@ pub async fn send(
         Ok::<_, LedgerError>((content, period))
     };
     let (content, period) = Books::with(Some(ledger), Arc::clone(config), request, draw_up).await?;
-    let mails = post::mails(settings, &schedule.to, &content, now);
+    let mails = run_mails::mails(settings, &schedule.to, &content, now);
     let name = schedule.name.clone();
     let sent = ledger
         .write(move |tx| {

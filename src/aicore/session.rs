@@ -1,4 +1,4 @@
-//! One client's way to AI Core: a call goes through the gate with a token, is judged, and is repeated where that is
+//! One client's way to AI Core: a call goes through the limiter with a token, is judged, and is repeated where that is
 //! allowed. Readers and stoppers of one connection share a session.
 
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use crate::aicore::Options;
 use crate::aicore::answer::refusal;
 use crate::aicore::error::{CallName, Error, ErrorResponse, NoAnswer};
-use crate::aicore::gate::{Gate, Permit};
 use crate::aicore::http::{Reply, client, exchange};
 use crate::aicore::key::{KeyError, KeyFault, KeySource, ServiceKey};
+use crate::aicore::limiter::{ConcurrencyLimiter, Permit};
 use crate::aicore::listing::PageEnds;
 use crate::aicore::oauth::Token;
 use crate::aicore::retry::{Budget, pause_before_retry};
@@ -32,7 +32,7 @@ pub(super) struct ApiSession {
     base: String,
     http: Client,
     tokens: TokenSource,
-    gate: Gate,
+    limiter: ConcurrencyLimiter,
     budget: Budget,
     clock: Clock,
     request_timeout: Duration,
@@ -125,7 +125,7 @@ impl ApiSession {
             base,
             http,
             tokens,
-            gate: Gate::new(options.in_flight, options.per_second, options.clock.clone()),
+            limiter: ConcurrencyLimiter::new(options.in_flight, options.per_second, options.clock.clone()),
             budget: Budget::new(),
             clock: options.clock,
             request_timeout: options.request_timeout,
@@ -154,7 +154,7 @@ impl ApiSession {
                 return Err(error);
             }
             tracing::debug!(attempt, pause.ms = pause.as_millis(), "will ask again: {error}");
-            // A pause that the server asked for is waited for at the gate, by all tasks.
+            // A pause that the server asked for is waited for at the limiter, by all tasks.
             if !is_invited {
                 self.clock.pause(pause).await;
             }
@@ -180,11 +180,11 @@ impl ApiSession {
         }
         let answer = ErrorResponse::of(&reply, token.text.expose_secret(), self.clock.now());
         if let Some(pause) = answer.retry_after {
-            self.gate.close(pause);
+            self.limiter.pause(pause);
         }
         match answer.status {
             401 => return Err(self.tokens.rejected(serial, call.asked(), answer).await),
-            429 => self.gate.narrow(),
+            429 => self.limiter.reduce(),
             _ => {}
         }
         Err(refusal(call.asked(), answer))
@@ -213,7 +213,7 @@ impl ApiSession {
     /// Waits for a place and a token. A token can take so long that AI Core has asked for a pause meanwhile.
     async fn admission(&self, call: &ApiCall, stale: Option<u64>) -> Result<(Permit<'_>, (u64, Token)), Error> {
         loop {
-            let permit = self.gate.enter(self.longest_pause).await.map_err(|pause| Error::RateLimited {
+            let permit = self.limiter.acquire(self.longest_pause).await.map_err(|pause| Error::RateLimited {
                 asked: call.asked().into(),
                 answer: None,
                 pause: Some(pause),
@@ -222,7 +222,7 @@ impl ApiSession {
                 Some(serial) => self.tokens.renewed(serial).await?,
                 None => self.tokens.current().await?,
             };
-            if self.gate.is_open() {
+            if self.limiter.is_ready() {
                 return Ok((permit, token));
             }
         }
@@ -266,7 +266,7 @@ impl ApiSession {
     ) -> Result<T, Error> {
         let found = match if reply.is_json() { read(reply) } else { Err(Unread::Odd("not JSON")) } {
             Ok(value) => {
-                self.gate.widen();
+                self.limiter.increase();
                 return Ok(value);
             }
             Err(Unread::Cut) => return Err(Error::Truncated { asked: call.asked().into(), status: reply.status }),

@@ -69,7 +69,7 @@ impl Stopper {
     }
 
     /// The same stopper, whose stops are taken back ([`Error::Withdrawn`]) where they are no longer wanted when they are
-    /// sent, each time that they are: a request can stand long at the client's gate, and a host can sleep.
+    /// sent, each time that they are: a request can stand long at the client's limiter, and a host can sleep.
     #[must_use]
     pub fn while_wanted(&self, still_wanted: StillWanted) -> Self {
         Self { still_wanted: Some(still_wanted), ..self.clone() }

@@ -11,7 +11,7 @@ use crate::cli::exit::{CommandError, Exit};
 use crate::cli::plan::per_hour;
 use crate::cli::sighting::{self, Sighting, Sightings};
 use crate::cli::when::Direction;
-use crate::cli::{Session, output, past, when};
+use crate::cli::{Session, output, recorded, when};
 use crate::config::Config;
 use crate::domain::hold::Hold;
 use crate::domain::id::DeploymentId;
@@ -39,11 +39,11 @@ pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, CommandE
         Some(text) => when::instant(text, config.zone.as_ref(), session.now(), Direction::Future)?,
         None => session.now(),
     };
-    if at < session.now() - past::OVER {
+    if at < session.now() - recorded::OVER {
         let mut ids = ids_in_ledger(config, wanted, at).await?;
         ids.truncate(1);
         let id = ids.pop().map_or_else(|| DeploymentId::new(wanted), Ok);
-        past::explain(session, config, &id.map_err(|error| CommandError::usage(error.to_string()))?, at).await?;
+        recorded::explain(session, config, &id.map_err(|error| CommandError::usage(error.to_string()))?, at).await?;
         return Ok(Exit::Well);
     }
     let sightings = match sighting::everywhere(session, config, wanted).await {
@@ -124,12 +124,12 @@ fn head(sighting: &Sighting, form: &Form<'_>) -> String {
 async fn before(config: &Config, ids: &[DeploymentId], at: DateTime<Utc>) -> Result<String, CommandError> {
     let mut text = String::new();
     for id in ids {
-        let (traces, counted) = past::traces(config, id, at).await?;
+        let (traces, counted) = recorded::traces(config, id, at).await?;
         if !traces.is_empty() {
-            let _ = write!(text, "\nBefore, of {id}:\n{}", past::lines(&traces, config));
+            let _ = write!(text, "\nBefore, of {id}:\n{}", recorded::lines(&traces, config));
         }
         if let Some(counted) = counted {
-            let _ = writeln!(text, "{}", past::may_be_among(&counted));
+            let _ = writeln!(text, "{}", recorded::may_be_among(&counted));
         }
     }
     Ok(text)

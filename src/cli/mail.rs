@@ -8,7 +8,7 @@ use crate::cli::exit::{CommandError, Exit};
 use crate::cli::{Session, output};
 use crate::config::{Config, Outline};
 use crate::domain::instant::rfc3339;
-use crate::executor::post;
+use crate::executor::run_mails;
 use crate::ledger::Ledger;
 use crate::ledger::outbox::QueuedMail;
 use crate::mail::settings::{Address, MailSettings};
@@ -39,7 +39,7 @@ async fn test(session: &Session, config: &Config) -> Result<Exit, CommandError> 
     };
     let mut courier = Courier::default();
     let mut exit = Exit::Well;
-    for mail in post::mails(settings, &settings.to, &content, session.now()) {
+    for mail in run_mails::mails(settings, &settings.to, &content, session.now()) {
         let recipient = Address::parse(&mail.recipient)
             .map_err(|e| CommandError::Mail { what: "cannot send a test mail".to_owned(), source: e.into() })?;
         match courier.deliver(settings, &recipient, &mail.message()).await {

@@ -33,10 +33,10 @@ mod new_file;
 mod next;
 mod oddities;
 mod output;
-mod paper;
-mod past;
 mod plan;
 mod progress;
+mod recorded;
+mod reference;
 mod rehearse;
 mod report;
 mod rules;
@@ -102,9 +102,9 @@ impl Session {
             Command::Rehearse(args) => rehearse::rehearse(self, &args),
             Command::Demo(args) => demo::demo(self, &args),
             Command::Simulator(args) => on_threads(simulator::simulator(self, &args)),
-            Command::Completions { shell } => paper::completions(self, shell),
-            Command::Man => paper::man(),
-            Command::Schema { file } => paper::schema(file),
+            Command::Completions { shell } => reference::completions(self, shell),
+            Command::Man => reference::man(),
+            Command::Schema { file } => reference::schema(file),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::cli::args::Plan;
 use crate::cli::exit::{CommandError, Exit};
 use crate::cli::json_list::JsonList;
 use crate::cli::when::Direction;
-use crate::cli::{Session, output, past, rules, when};
+use crate::cli::{Session, output, recorded, rules, when};
 use crate::config::Config;
 use crate::domain::avoided::{Avoided, AvoidedState, Basis, Money};
 use crate::domain::deployment::Nodes;
@@ -43,8 +43,8 @@ pub async fn plan(session: &Session, args: &Plan) -> Result<Exit, CommandError> 
         None => session.now(),
     };
     let rules = rules::find_all(&config, &args.rules)?;
-    if at < session.now() - past::OVER {
-        past::plan(session, &config, &rules, at).await?;
+    if at < session.now() - recorded::OVER {
+        recorded::plan(session, &config, &rules, at).await?;
         return Ok(Exit::Well);
     }
     let complete = if session.json {

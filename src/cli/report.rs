@@ -16,7 +16,7 @@ use crate::cli::new_file::NewFile;
 use crate::cli::{Session, mail, output};
 use crate::config::{AttachmentForm, Config};
 use crate::domain::period::{BadSpan, SPANS};
-use crate::executor::post;
+use crate::executor::run_mails;
 use crate::executor::tenants::Tenants;
 use crate::ledger::announced::Announcement;
 use crate::ledger::outbox::MailState;
@@ -92,7 +92,7 @@ fn written(
 async fn send(session: &Session, config: &Config, period: String, content: &Content) -> Result<Exit, CommandError> {
     let settings = mail::configured(config)?;
     let now = session.now();
-    let mails = post::mails(settings, &settings.to, content, now);
+    let mails = run_mails::mails(settings, &settings.to, content, now);
     let ids: Vec<String> = mails.iter().map(|mail| mail.message_id.clone()).collect();
     let ledger = Ledger::open(&config.state_dir)?;
     ledger

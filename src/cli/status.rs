@@ -11,7 +11,7 @@ use crate::domain::calendar_end::{CalendarEnd, calendar_ends};
 use crate::domain::id::RuleName;
 use crate::domain::plausible::{Implausible, plausible};
 use crate::domain::run::RunResult;
-use crate::executor::post::not_in_force;
+use crate::executor::run_mails::not_in_force;
 use crate::ledger::chores::Chore;
 use crate::ledger::lock::{Holder, daemon};
 use crate::ledger::overview::{MailCounts, RECENT, RunHead};
@@ -45,7 +45,7 @@ struct RuleStatus {
     last: Option<RunHead>,
     next_firing: Option<DateTime<Utc>>,
     /// Runs of a week in which the rule met nothing that it selects; none where it met something, or never looked.
-    barren_runs: Option<u32>,
+    unmatched_runs: Option<u32>,
 }
 
 pub async fn status(session: &Session) -> Result<Exit, CommandError> {
@@ -66,7 +66,7 @@ impl Status {
             rule: rule.name.clone(),
             last: None,
             next_firing: rule.schedule.next_firing(now),
-            barren_runs: None,
+            unmatched_runs: None,
         });
         let rules = rules.collect();
         let calendar_ends = calendar_ends(outline.rules().iter().map(|rule| &**rule), now);
@@ -123,7 +123,7 @@ impl Status {
         for rule in &mut self.rules {
             rule.last = tx.last_run(&rule.rule)?;
             let matches = tx.matches(&rule.rule, now - RECENT, now)?;
-            rule.barren_runs = matches.are_none().then_some(matches.runs);
+            rule.unmatched_runs = matches.are_none().then_some(matches.runs);
         }
         self.last_problem = tx.last_problem(now - RECENT)?;
         self.mails = tx.mail_counts(now)?;
@@ -134,13 +134,13 @@ impl Status {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let barren = |rule: &RuleStatus| Some(barren(&rule.rule, rule.barren_runs?));
+        let unmatched = |rule: &RuleStatus| Some(unmatched(&rule.rule, rule.unmatched_runs?));
         let calendars = self.calendar_ends.iter().map(ToString::to_string);
-        self.rules.iter().filter_map(barren).chain(calendars).collect()
+        self.rules.iter().filter_map(unmatched).chain(calendars).collect()
     }
 }
 
-fn barren(rule: &RuleName, runs: u32) -> String {
+fn unmatched(rule: &RuleName, runs: u32) -> String {
     let runs = if runs == 1 { "its one run".to_owned() } else { format!("all its {runs} runs") };
     format!("rule {rule} matched no deployment within a week, in {runs}: see `offhours plan {rule}`")
 }

@@ -12,7 +12,7 @@ use crate::domain::agenda::Agenda;
 use crate::domain::plausible::Implausible;
 use crate::domain::steady::{Gait, Steady};
 use crate::executor::beat::BeatError;
-use crate::executor::{Executor, post};
+use crate::executor::{Executor, run_mails};
 use crate::ledger::LedgerError;
 use crate::ledger::announced::Announcement;
 use crate::report::Content;
@@ -91,7 +91,7 @@ impl ClockWatch {
 async fn mail(executor: &Executor, fault: &Implausible) -> Result<bool, LedgerError> {
     let Some(settings) = &executor.config.mail else { return Ok(false) };
     let now = executor.clock.now();
-    let (mails, witness) = (post::mails(settings, &settings.to, &letter(fault), now), fault.witness());
+    let (mails, witness) = (run_mails::mails(settings, &settings.to, &letter(fault), now), fault.witness());
     executor
         .ledger
         .write(move |tx| {

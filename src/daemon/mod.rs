@@ -31,7 +31,7 @@ use crate::host::signals::{Signals, Wish};
 use crate::host::systemd;
 use crate::ledger::LedgerError;
 use crate::ledger::runs::{OpenRun, RunId};
-use crate::monitor::ping::Sign;
+use crate::monitor::ping::PingStatus;
 use crate::monitor::vitals::{Reload, Vitals};
 
 mod attempt;
@@ -76,7 +76,7 @@ struct Daemon {
     shutdown: CancellationToken,
     /// What is known of it outside.
     vitals: Vitals,
-    signs: mpsc::Sender<Sign>,
+    signs: mpsc::Sender<PingStatus>,
     pace: Pace,
     clock: ClockWatch,
     /// No claims are tried before this instant.
@@ -151,7 +151,7 @@ impl Daemon {
         match self.executor.beat(&mut self.agenda).await {
             Ok(claimed) => {
                 if self.clock.fault().is_none() && self.vitals.can_fire() {
-                    self.tell(Sign::Well);
+                    self.tell(PingStatus::Well);
                     systemd::status(&self.status());
                 }
                 let silent = self.clock.fault().is_some_and(Implausible::silences_all);
@@ -169,7 +169,7 @@ impl Daemon {
                 );
                 systemd::status(&format!("nothing is stopped: {failure}"));
                 if self.vitals.cannot_fire(failure.to_string()) {
-                    self.tell(Sign::Unwell);
+                    self.tell(PingStatus::Unwell);
                 }
                 self.rests_until = Some(Instant::now() + PAUSE_AFTER_FAILURE);
             }
@@ -202,7 +202,7 @@ impl Daemon {
         }
         if let Some(fault) = self.clock.fault() {
             if self.vitals.cannot_fire(fault.to_string()) {
-                self.tell(Sign::Unwell);
+                self.tell(PingStatus::Unwell);
             }
             systemd::status(&self.status());
         }
@@ -216,7 +216,7 @@ impl Daemon {
         for (rule, result) in recorded {
             self.vitals.recorded(&rule, result);
             if result == RunResult::Missed {
-                self.tell(Sign::Unwell);
+                self.tell(PingStatus::Unwell);
             }
         }
         for run in runs {
@@ -225,7 +225,7 @@ impl Daemon {
     }
 
     /// Leaves a sign for the pinger, unless so many wait that one more says nothing new.
-    fn tell(&self, sign: Sign) {
+    fn tell(&self, sign: PingStatus) {
         let _ = self.signs.try_send(sign);
     }
 
@@ -250,10 +250,10 @@ impl Daemon {
         match ended {
             Ok((_, run)) => {
                 self.vitals.run_ended(&run);
-                self.tell(if run.needs_action() { Sign::Unwell } else { Sign::Well });
+                self.tell(if run.needs_action() { PingStatus::Unwell } else { PingStatus::Well });
             }
             Err(failure) => {
-                self.tell(Sign::Unwell);
+                self.tell(PingStatus::Unwell);
                 error!(
                     error = &failure as &dyn std::error::Error,
                     "the task of a run was lost; its run is taken up again within a minute"

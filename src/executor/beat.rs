@@ -17,7 +17,7 @@ use crate::domain::run::{Firing, Run, RunResult, Trigger};
 use crate::domain::run_reason::RunReason;
 use crate::domain::schedule::Due;
 use crate::executor::Executor;
-use crate::executor::post::{self, Told};
+use crate::executor::run_mails::{self, Told};
 use crate::ledger::LedgerError;
 use crate::ledger::cursors::Cursor;
 use crate::ledger::outbox::NewMail;
@@ -159,7 +159,7 @@ impl Executor {
     fn mails(&self, rule: &Rule, run: &Run) -> Vec<NewMail> {
         let told =
             Told { run, precedents: &Precedents::default(), observed: None, is_news: true, on_disk: &OnDisk::Same };
-        post::run_mails(&self.config, Some(rule), told, self.clock.now())
+        run_mails::run_mails(&self.config, Some(rule), told, self.clock.now())
     }
 }
 

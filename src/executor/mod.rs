@@ -25,8 +25,8 @@ use crate::domain::run::{DeploymentResult, Firing, Run, RunResult, Trigger};
 use crate::domain::run_reason::{Interruption, RunReason};
 use crate::executor::ended::{Ended, Interrupted};
 use crate::executor::pattern::RunPattern;
-use crate::executor::post::Told;
 use crate::executor::progress::Observer;
+use crate::executor::run_mails::Told;
 use crate::executor::task::Task;
 use crate::executor::tenants::Tenants;
 use crate::ledger::in_force::InForce;
@@ -44,8 +44,8 @@ mod ended;
 mod look;
 mod notice;
 mod pattern;
-pub mod post;
 pub mod progress;
+pub mod run_mails;
 mod stop;
 pub mod survey;
 mod task;
@@ -201,7 +201,7 @@ impl Executor {
             _ => true,
         };
         let told = Told { run, precedents: &precedents, observed: observed.as_ref(), is_news, on_disk: &on_disk };
-        let render = AssertUnwindSafe(|| post::run_mails(&self.config, rule, told, self.clock.now()));
+        let render = AssertUnwindSafe(|| run_mails::run_mails(&self.config, rule, told, self.clock.now()));
         let mails = std::panic::catch_unwind(render).unwrap_or_else(|_| {
             // The result must be written all the same: an open run would keep its rule from firing again.
             error!(

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use crate::domain::plan::{Decision, DecisionContext, Planned};
 use crate::domain::rule::Rule;
 use crate::executor::Executor;
-use crate::executor::post;
+use crate::executor::run_mails;
 use crate::executor::survey::{Surveyed, Surveyor};
 use crate::ledger::LedgerError;
 use crate::ledger::announced::Announcement;
@@ -47,7 +47,7 @@ impl Executor {
             let context = ReportContext::new(settings.locale, &rule.schedule.zone, now);
             let context = ReportContext { command: &self.config.command, ..context };
             let content = report::notice(&rule.name, at, rule.schedule.off_window(at), &planned, &context);
-            post::mails(settings, &post::recipients(settings, &rule.to), &content, now)
+            run_mails::mails(settings, &run_mails::recipients(settings, &rule.to), &content, now)
         };
         let useless_from = at - LEAST_WARNING;
         // To look at a tenant takes its time.

@@ -8,8 +8,8 @@ use crate::domain::deployment::Status;
 use crate::domain::failure::FailureCode;
 use crate::domain::reason::{Reason, ReasonCode, ReasonKind};
 use crate::domain::run::LeftKind;
+use crate::ledger::columns::NamedColumns;
 use crate::ledger::error::LedgerError;
-use crate::ledger::named::NamedColumns;
 use crate::ledger::values::wrong;
 
 /// Under this code the reasons of [`FailureCode`] are one variant.

@@ -9,8 +9,8 @@ use rusqlite::{named_params, params};
 use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::run::{DeploymentResult, Outcome};
 use crate::ledger::Tx;
+use crate::ledger::columns::{ColumnIndex, NamedColumns};
 use crate::ledger::error::LedgerError;
-use crate::ledger::named::{NamedColumns, Places};
 use crate::ledger::reasons::{self, reason};
 use crate::ledger::runs::RunId;
 use crate::ledger::settlements::{SETTLEMENT, settlement};
@@ -137,10 +137,10 @@ impl Tx<'_> {
             "SELECT d.*, {SETTLEMENT} FROM deployment d LEFT JOIN settlement s USING (run, resource_group, id)
              WHERE d.run = ?1 ORDER BY d.resource_group, d.id"
         ))?;
-        let places = Places::of(&statement);
+        let index = ColumnIndex::of(&statement);
         let mut found = statement.query([run.0])?;
         while let Some(columns) = found.next()? {
-            if tell(row(&places.on(columns))?).is_break() {
+            if tell(row(&index.on(columns))?).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }

@@ -7,8 +7,8 @@ use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup};
 use crate::domain::run::{DeploymentResult, EndedBy, Leak, Settlement};
 use crate::domain::schedule::OffWindow;
 use crate::ledger::Tx;
+use crate::ledger::columns::{ColumnIndex, NamedColumns};
 use crate::ledger::error::LedgerError;
-use crate::ledger::named::{NamedColumns, Places};
 use crate::ledger::rows::row;
 use crate::ledger::runs::RunId;
 use crate::ledger::values::{LEAK, SETTLED, avoided, from_ms, instant, optional_instant, parsed, to_ms, wrong};
@@ -130,7 +130,7 @@ impl Tx<'_> {
                AND u.number > :after AND u.number <= :newest AND u.window_to >= :oldest
              ORDER BY u.number LIMIT :most"
         ))?;
-        let places = Places::of(&statement);
+        let index = ColumnIndex::of(&statement);
         let mut found = statement.query(named_params! {
             ":connection": group.connection.as_str(),
             ":resource_group": group.resource_group.as_str(),
@@ -141,7 +141,7 @@ impl Tx<'_> {
         })?;
         let mut unsettled = Vec::new();
         while let Some(columns) = found.next()? {
-            let columns = &places.on(columns);
+            let columns = &index.on(columns);
             unsettled.push(Unsettled {
                 number: columns.get("number")?,
                 run: RunId(columns.get("run")?),

@@ -8,8 +8,8 @@ use rust_decimal::Decimal;
 
 use crate::domain::avoided::{Avoided, AvoidedState, Money};
 use crate::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
+use crate::ledger::columns::NamedColumns;
 use crate::ledger::error::LedgerError;
-use crate::ledger::named::NamedColumns;
 
 /// The charges that are written down without a reason of their own.
 const NOTHING: &str = "nothing was running";

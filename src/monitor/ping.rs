@@ -23,7 +23,7 @@ const FAIL: &str = "fail";
 
 /// What a ping says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sign {
+pub enum PingStatus {
     /// All is well.
     Well,
     /// A run ended badly, or rules cannot fire.
@@ -100,9 +100,9 @@ impl PingUrl {
     }
 
     /// The URL that carries `sign`. A query stays where it is.
-    fn with(&self, sign: Sign) -> Result<Url, BadPingUrl> {
+    fn with(&self, sign: PingStatus) -> Result<Url, BadPingUrl> {
         let mut url = Url::parse(self.0.expose_secret()).map_err(|_| BadPingUrl::NoUrl)?;
-        if sign == Sign::Unwell {
+        if sign == PingStatus::Unwell {
             url.path_segments_mut().map_err(|()| BadPingUrl::NoUrl)?.pop_if_empty().push(FAIL);
         }
         Ok(url)
@@ -133,7 +133,7 @@ impl PingTarget {
 }
 
 /// Tells `target` how things are; one attempt of at most ten seconds.
-pub async fn ping(target: &PingTarget, sign: Sign) -> Result<(), PingError> {
+pub async fn ping(target: &PingTarget, sign: PingStatus) -> Result<(), PingError> {
     let url = target.url()?.with(sign)?;
     // A client of its own for each ping: there is one an hour, and no connection is to be kept open between them.
     let mut builder = Client::builder()
@@ -176,7 +176,7 @@ fn failed(error: &reqwest::Error) -> PingError {
 
 #[cfg(test)]
 mod tests {
-    use super::{BadPingUrl, PingUrl, Sign};
+    use super::{BadPingUrl, PingStatus, PingUrl};
 
     #[test]
     fn a_ping_url_is_https_or_stays_on_this_machine() {
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_bad_sign_is_a_longer_path() {
-        let unwell = |url: &str| PingUrl::parse(url).unwrap().with(Sign::Unwell).unwrap().to_string();
+        let unwell = |url: &str| PingUrl::parse(url).unwrap().with(PingStatus::Unwell).unwrap().to_string();
         assert_eq!(unwell("https://hc-ping.com/4711"), "https://hc-ping.com/4711/fail");
         assert_eq!(unwell("https://hc-ping.com/4711/"), "https://hc-ping.com/4711/fail");
         assert_eq!(unwell("https://hc-ping.com/4711?create=1"), "https://hc-ping.com/4711/fail?create=1");

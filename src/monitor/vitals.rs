@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::domain::id::RuleName;
 use crate::domain::run::{Outcome, Run, RunResult};
 use crate::monitor::ledger_gauges::LedgerGauges;
-use crate::monitor::ping::Sign;
+use crate::monitor::ping::PingStatus;
 
 /// A heart that has not beaten for so long stands still. It beats once a second.
 pub const STANDSTILL: Duration = Duration::from_secs(10);
@@ -136,8 +136,8 @@ impl Vitals {
     }
 
     /// What a ping says of it.
-    pub fn sign(&self) -> Sign {
-        if self.health().is_ok() { Sign::Well } else { Sign::Unwell }
+    pub fn sign(&self) -> PingStatus {
+        if self.health().is_ok() { PingStatus::Well } else { PingStatus::Unwell }
     }
 
     /// All of it at this moment.

@@ -19,9 +19,9 @@ impl NamedColumns for Columns<'_> {
 }
 
 /// Where the columns of a statement are.
-pub(super) struct Places(HashMap<String, usize>);
+pub(super) struct ColumnIndex(HashMap<String, usize>);
 
-impl Places {
+impl ColumnIndex {
     pub(super) fn of(statement: &Statement<'_>) -> Self {
         // The first of two columns with one name counts, as it does in rusqlite.
         let names = statement.column_names().enumerate().rev();
@@ -29,20 +29,20 @@ impl Places {
     }
 
     /// One row of that statement.
-    pub(super) fn on<'a>(&'a self, columns: &'a Columns<'a>) -> Placed<'a> {
-        Placed { places: self, columns }
+    pub(super) fn on<'a>(&'a self, columns: &'a Columns<'a>) -> IndexedRow<'a> {
+        IndexedRow { index: self, columns }
     }
 }
 
 /// A row whose columns are found at once.
-pub(super) struct Placed<'a> {
-    places: &'a Places,
+pub(super) struct IndexedRow<'a> {
+    index: &'a ColumnIndex,
     columns: &'a Columns<'a>,
 }
 
-impl NamedColumns for Placed<'_> {
+impl NamedColumns for IndexedRow<'_> {
     fn get<T: FromSql>(&self, name: &str) -> rusqlite::Result<T> {
-        let place = self.places.0.get(name);
-        self.columns.get(*place.ok_or_else(|| rusqlite::Error::InvalidColumnName(name.to_owned()))?)
+        let found = self.index.0.get(name);
+        self.columns.get(*found.ok_or_else(|| rusqlite::Error::InvalidColumnName(name.to_owned()))?)
     }
 }
