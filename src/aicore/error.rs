@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::aicore::key::{KeyError, KeySource};
+use crate::aicore::key_source::{KeyError, KeySource};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::id::ResourceGroup;
 

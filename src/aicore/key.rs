@@ -1,6 +1,6 @@
 //! A service key: what a BTP administrator downloads so that a program may talk to one AI Core tenant.
 //!
-//! Where it comes from is a [`KeySource`]; [`ServiceKey::parse`] reads SAP's JSON, without touching anything else.
+//! Where it comes from is a [`KeySource`](crate::aicore::key_source::KeySource); [`ServiceKey::parse`] reads SAP's JSON, without touching anything else.
 //! No message made here repeats a value of the key: fields are named, never shown.
 
 use std::fmt;
@@ -10,8 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
-pub use crate::aicore::key_error::{KeyError, KeyFault};
-pub use crate::aicore::key_source::KeySource;
+pub use crate::aicore::key_fault::KeyFault;
 
 /// Path of the token endpoint below a key's `url` or `certurl`.
 const TOKEN_PATH: &str = "/oauth/token";
@@ -79,11 +78,6 @@ pub(super) const SDK: KeySpelling = KeySpelling {
 };
 
 impl ServiceKey {
-    /// Loads the key from where `source` says it is, and checks it.
-    pub fn load(source: &KeySource) -> Result<Self, KeyError> {
-        source.load()
-    }
-
     /// Reads a service key's JSON; also one wrapped in `{"credentials": …}`, as `cf service-key` prints it.
     pub fn parse(json: &str) -> Result<Self, KeyFault> {
         let document = object(json)?;

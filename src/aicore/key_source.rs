@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use secrecy::ExposeSecret;
 
 use crate::aicore::ambient;
-use crate::aicore::key::{KeyError, ServiceKey};
+use crate::aicore::key::ServiceKey;
+use crate::aicore::key_fault::KeyFault;
 use crate::secret::SecretSource;
 
 /// A place that holds a service key. It is looked at again whenever a token is needed, so that a rotated key is found.
@@ -17,6 +18,23 @@ pub enum KeySource {
     /// The names and files that SAP's SDKs read: the first of `AICORE_SERVICE_KEY`, the other `AICORE_*` variables,
     /// `$AICORE_CONFIG` or `$AICORE_HOME/config.json` (`config_<profile>.json` by `AICORE_PROFILE`), `VCAP_SERVICES`.
     Ambient,
+}
+
+/// A fault and the place it was found in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("service key from {place}: {fault}")]
+pub struct KeyError {
+    /// Where the key was looked for.
+    pub place: KeySource,
+    /// What is wrong with it.
+    pub fault: KeyFault,
+}
+
+impl ServiceKey {
+    /// Loads the key from where `source` says it is, and checks it.
+    pub fn load(source: &KeySource) -> Result<Self, KeyError> {
+        source.load()
+    }
 }
 
 impl KeySource {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::aicore::error::Error;
-use crate::aicore::key::KeySource;
+use crate::aicore::key_source::KeySource;
 use crate::aicore::listing::{self, Extent, Listing};
 use crate::aicore::session::{ApiCall, ApiSession};
 use crate::aicore::{Options, admin};

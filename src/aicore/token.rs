@@ -7,7 +7,8 @@ use reqwest::Client;
 use tokio::sync::Mutex;
 
 use crate::aicore::error::{CallName, Error, ErrorResponse, NoAnswer, Refusal};
-use crate::aicore::key::{KeyError, KeyFault, KeySource, ServiceKey};
+use crate::aicore::key::{KeyFault, ServiceKey};
+use crate::aicore::key_source::{KeyError, KeySource};
 use crate::aicore::oauth::{Denied, Token, ask, token_client};
 use crate::aicore::retry::{ATTEMPTS, backoff};
 use crate::clock::Clock;

@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use crate::aicore::{Error, Options, Reader, ServiceKey};
-use crate::cli::Session;
 use crate::cli::exit::CommandError;
+use crate::cli::session::Session;
 use crate::config::{Config, Connection};
 use crate::domain::coverage::{Coverage, ExclusionPattern, full_key};
 use crate::domain::deployment::Group;

@@ -2,8 +2,9 @@
 
 use crate::cli::args::Demo;
 use crate::cli::exit::{CommandError, Exit};
+use crate::cli::output;
 use crate::cli::rehearse::perform;
-use crate::cli::{Session, output};
+use crate::cli::session::Session;
 use crate::rehearsal::demo;
 
 pub fn demo(session: &Session, args: &Demo) -> Result<Exit, CommandError> {

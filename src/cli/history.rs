@@ -7,8 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cli::args::History;
 use crate::cli::exit::{CommandError, Exit};
+use crate::cli::session::Session;
 use crate::cli::when::Direction;
-use crate::cli::{Session, output, rules, when};
+use crate::cli::{output, rules, when};
 use crate::config::Config;
 use crate::domain::id::{DeploymentId, RuleName};
 use crate::domain::run::{DeploymentResult, Firing, LeftOut, Run};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::aicore::{Options, Reader};
-use crate::cli::Session;
+use crate::cli::session::Session;
 use crate::config::Outline;
 use crate::domain::agenda::fires_by;
 use crate::domain::hold::{Hold, HoldTarget};

@@ -14,7 +14,8 @@ use crate::aicore::{KeySource, Options, Reader};
 use crate::cli::args::{Check, Init};
 use crate::cli::exit::{CommandError, Exit};
 use crate::cli::init_files::{FoundTenant, KeyPlace, main_file, rule_file};
-use crate::cli::{Session, check, output};
+use crate::cli::session::Session;
+use crate::cli::{check, output};
 use crate::config::{self, FileKind};
 use crate::domain::money::InstanceTypes;
 

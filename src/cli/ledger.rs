@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use crate::cli::args::LedgerCommand as Args;
 use crate::cli::exit::{CommandError, Exit};
+use crate::cli::output;
 use crate::cli::run::built;
+use crate::cli::session::{Session, on_threads};
 use crate::cli::trust_clock::trust_clock;
-use crate::cli::{Session, on_threads, output};
 use crate::domain::instant::rfc3339;
 use crate::ledger::FILE;
 use crate::ledger::backup::backup;

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::cli::args::Mail;
 use crate::cli::exit::{CommandError, Exit};
-use crate::cli::{Session, output};
+use crate::cli::output;
+use crate::cli::session::Session;
 use crate::config::{Config, Outline};
 use crate::domain::instant::rfc3339;
 use crate::executor::run_mails;

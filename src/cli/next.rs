@@ -2,8 +2,9 @@
 
 use crate::cli::args::Next;
 use crate::cli::exit::{CommandError, Exit};
+use crate::cli::session::Session;
 use crate::cli::when::Direction;
-use crate::cli::{Session, output, when};
+use crate::cli::{output, when};
 use crate::clock;
 use crate::domain::cron::{BadCron, Cron};
 use crate::domain::instant::rfc3339;

@@ -10,7 +10,8 @@ use tracing::warn;
 
 use crate::cli::exit::CommandError;
 use crate::cli::json_list::JsonList;
-use crate::cli::{Session, output};
+use crate::cli::output;
+use crate::cli::session::Session;
 use crate::config::Config;
 use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;

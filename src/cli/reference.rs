@@ -6,7 +6,8 @@ use clap_mangen::roff::{Roff, roman};
 
 use crate::cli::args::{self, SchemaOf};
 use crate::cli::exit::{CommandError, Exit};
-use crate::cli::{Session, output};
+use crate::cli::output;
+use crate::cli::session::Session;
 use crate::config::{self, FileKind};
 use crate::domain::period::SPANS;
 

@@ -9,9 +9,10 @@ use chrono::TimeDelta;
 use crate::accounting::period::{Books, Request, WriteError};
 use crate::cli::args::Rehearse;
 use crate::cli::exit::{CommandError, Exit};
+use crate::cli::session::{Session, in_virtual_time, on_threads};
 use crate::cli::simulator::read_fleet;
 use crate::cli::when::Direction;
-use crate::cli::{Session, in_virtual_time, on_runtime, output, when};
+use crate::cli::{output, when};
 use crate::config::Config;
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup};
@@ -51,10 +52,10 @@ pub fn rehearse(session: &Session, args: &Rehearse) -> Result<Exit, CommandError
             let fleet = read_fleet(path)?;
             config.connections.keys().map(|name| (name.clone(), fleet.clone())).collect()
         }
-        None => on_runtime(real_fleets(session, &config, !args.no_redeploy))?,
+        None => on_threads(real_fleets(session, &config, !args.no_redeploy))?,
     };
     let state_dir = config.state_dir.clone();
-    let holds = on_runtime(async move {
+    let holds = on_threads(async move {
         match Ledger::open_to_read(&state_dir)? {
             Some(ledger) => Ok(ledger.read(move |tx| tx.holds(from)).await?),
             None => Ok(Vec::new()),

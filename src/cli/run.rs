@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::aicore::Options;
-use crate::cli::Session;
 use crate::cli::exit::{CommandError, Exit};
+use crate::cli::session::Session;
 use crate::config::Config;
 use crate::daemon;
 use crate::executor::Executor;

@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::aicore::{Error, Options, Reader};
-use crate::cli::Session;
 use crate::cli::exit::CommandError;
+use crate::cli::session::Session;
 use crate::config::Config;
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::ConnectionName;

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 
 use crate::cli::args::SimulatorArgs as Args;
 use crate::cli::exit::{CommandError, Exit};
-use crate::cli::{Session, output};
+use crate::cli::output;
+use crate::cli::session::Session;
 use crate::host::signals::Signals;
 use crate::rehearsal::demo;
 use crate::simulator::{Fleet, Simulator};

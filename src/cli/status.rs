@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::cli::exit::{CommandError, Exit};
 use crate::cli::run::built;
-use crate::cli::{Session, aside, output};
+use crate::cli::session::Session;
+use crate::cli::{aside, output};
 use crate::config::{Fingerprint, Outline};
 use crate::domain::agenda::Agenda;
 use crate::domain::calendar_end::{CalendarEnd, calendar_ends};

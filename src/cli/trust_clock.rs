@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::exit::{CommandError, Exit};
+use crate::cli::output;
 use crate::cli::run::built;
-use crate::cli::{Session, output};
+use crate::cli::session::Session;
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
 use crate::domain::plausible::{Implausible, plausible};

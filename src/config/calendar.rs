@@ -1,6 +1,5 @@
 //! Calendars: dates in a list, in a file, or under a name that `[calendars]` defines.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -8,6 +7,8 @@ use chrono::NaiveDate;
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
+use crate::config::content_line::BadLine;
+use crate::config::days::Days;
 use crate::config::ics::{self, Contents};
 use crate::config::key::Typed;
 use crate::config::reading::{Calendar, Place, clip, did_you_mean};
@@ -15,24 +16,11 @@ use crate::config::source::NoText;
 use crate::config::time::date;
 use crate::config::value::{Node, Value};
 
-/// Days, and what each is called where its calendar says it.
-pub type Days = BTreeMap<NaiveDate, String>;
-
 /// A calendar as `[calendars]` defines it: a list of dates or a file.
 pub(super) struct Definition(pub(super) Rc<Days>);
 
 /// Dates as a rule names them: a list, a file, or a defined name.
 pub(super) struct DateList(pub(super) Rc<Days>);
-
-/// A fault in a calendar's file.
-pub(super) struct BadLine {
-    /// The line, from 1.
-    pub(super) line: usize,
-    /// What is wrong with it.
-    pub(super) message: String,
-    /// What would be right.
-    pub(super) hint: &'static str,
-}
 
 impl Typed for Definition {
     const WHAT: &'static str = "a list of dates, or the name of a file that ends in `.ics` or `.txt`";

@@ -3,20 +3,9 @@
 
 use std::collections::HashSet;
 
-use crate::config::calendar::{BadLine, Days};
+use crate::config::content_line::{BadLine, ContentLine, refuse};
+use crate::config::days::Days;
 use crate::config::event::{CalendarEvent, Found, Spell};
-
-/// A content line without its folds.
-pub(super) struct ContentLine {
-    /// From 1.
-    pub(super) number: usize,
-    /// Its name, in capitals.
-    pub(super) name: String,
-    /// What stands between name and value, in capitals.
-    pub(super) parameters: String,
-    /// Its value.
-    pub(super) value: String,
-}
 
 /// What a file holds.
 #[derive(Default)]
@@ -108,10 +97,6 @@ fn write_out(spells: &[Spell]) -> Days {
 
 fn in_event(open: &[String]) -> bool {
     open.len() == 2 && open.last().is_some_and(|name| name == "VEVENT")
-}
-
-pub(super) fn refuse(line: usize, message: impl Into<String>, hint: &'static str) -> BadLine {
-    BadLine { line, message: message.into(), hint }
 }
 
 /// Joins folded lines, which go on after a space or tab, and splits each at its first colon outside quotes.

@@ -11,11 +11,12 @@ use crate::config::command::command;
 use crate::config::exposed::Exposed;
 use crate::config::fault::{ConfigFault, Faults, Warning};
 use crate::config::main_file::{self, Main, MainKeys};
-use crate::config::outline::Outline;
+use crate::config::outline::{OnDisk, Outline};
 use crate::config::reading::{Place, Reading};
+use crate::config::resolved::Config;
 use crate::config::rule::{Defaults, RuleFileKeys, Rules};
 use crate::config::section::Section;
-use crate::config::{Config, document, state_dir};
+use crate::config::{document, state_dir};
 
 /// The most rules that one file may have.
 const MOST_RULES: usize = 1_000;
@@ -55,6 +56,16 @@ fn sketch(path: &Path, reading: &Reading) -> Result<Outline, Faults> {
         Some(faults) if !knows_state_dir => Err(faults),
         _ => Ok(outline),
     }
+}
+
+/// Reads the files that `config` was read from once more.
+pub fn on_disk(config: &Config, now: DateTime<Utc>) -> OnDisk {
+    outline(&config.path, now).map_or_else(
+        |faults| {
+            OnDisk::Faulty(faults.iter().count(), faults.to_string().lines().next().unwrap_or_default().to_owned())
+        },
+        |outline| outline.compared_with(&config.fingerprint, None),
+    )
 }
 
 /// What one reading of all files came to.

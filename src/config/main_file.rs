@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::Origin;
 use crate::config::calendar::Definition;
 use crate::config::connection::{self, Connection, ConnectionKeys};
 use crate::config::key::{Many, NamedSections, One, section};
 use crate::config::mail::{self, MailKeys};
 use crate::config::monitoring::{self, MonitoringKeys};
 use crate::config::name::FilePath;
+use crate::config::origin::Origin;
 use crate::config::price::{self, PricesKeys};
 use crate::config::report::{self, ReportKeys, ReportSchedule};
 use crate::config::section::Section;

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
+use crate::config::connection::Connection;
 use crate::config::fault::{Faults, Warning};
 use crate::config::fingerprint::Fingerprint;
-use crate::config::{Config, Connection, load};
+use crate::config::resolved::Config;
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::locale::Locale;
 use crate::domain::money::Prices;
@@ -120,14 +119,4 @@ impl Outline {
         let text = |faults: &Faults| first(faults).lines().next().unwrap_or_default().to_owned();
         self.faults.as_ref().map_or(OnDisk::Changed, |faults| OnDisk::Faulty(faults.iter().count(), text(faults)))
     }
-}
-
-/// Reads the files that `config` was read from once more.
-pub fn on_disk(config: &Config, now: DateTime<Utc>) -> OnDisk {
-    load::outline(&config.path, now).map_or_else(
-        |faults| {
-            OnDisk::Faulty(faults.iter().count(), faults.to_string().lines().next().unwrap_or_default().to_owned())
-        },
-        |outline| outline.compared_with(&config.fingerprint, None),
-    )
 }

@@ -8,10 +8,10 @@ use std::rc::Rc;
 use chrono::{DateTime, Utc};
 
 use crate::clock::{BadZone, zone};
-use crate::config::Origin;
-use crate::config::calendar::Days;
+use crate::config::days::Days;
 use crate::config::fault::{ConfigFault, Warning};
 use crate::config::fingerprint::{Fingerprint, Prints};
+use crate::config::origin::Origin;
 use crate::config::source::{NoText, Source};
 use crate::domain::cron::{BadCron, Cron};
 use crate::domain::zone::Zone;

@@ -6,11 +6,11 @@ use chrono::TimeDelta;
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
-use crate::config::Origin;
 use crate::config::calendar::DateList;
 use crate::config::key::{Many, One, Typed, section};
 use crate::config::mail::Recipients;
 use crate::config::name::Text;
+use crate::config::origin::Origin;
 use crate::config::reading::{clip, did_you_mean};
 use crate::config::section::Section;
 use crate::config::selection::{ExcludeKeys, SelectKeys, exclude, select};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
-use crate::domain::reason::SayInstant;
+use crate::domain::instant::SayInstant;
 use crate::domain::words::words;
 
 /// The label by which a resource group opts out for good: `off` or `keep`.

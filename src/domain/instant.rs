@@ -6,3 +6,6 @@ use chrono::{DateTime, SecondsFormat, Utc};
 pub fn rfc3339(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
+
+/// How an instant is written.
+pub type SayInstant<'a> = &'a dyn Fn(DateTime<Utc>) -> String;

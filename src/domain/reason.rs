@@ -10,7 +10,7 @@ use crate::domain::deployment::Status;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::hold::{Hold, OptOut};
 use crate::domain::id::RuleName;
-use crate::domain::instant::rfc3339;
+use crate::domain::instant::{SayInstant, rfc3339};
 use crate::domain::words::words;
 
 words! {
@@ -249,9 +249,6 @@ pub enum NotWatched {
     /// The ledger was restored from a backup that showed the run under way.
     Restored,
 }
-
-/// How an instant is written.
-pub type SayInstant<'a> = &'a dyn Fn(DateTime<Utc>) -> String;
 
 impl Reason {
     /// What it is counted by.

@@ -7,35 +7,33 @@ use crate::domain::earlier::EarlierStop;
 use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::reason::{AskedBy, Reason};
 use crate::domain::run::Outcome;
-use crate::executor::attempt::Attempt;
+use crate::executor::task::Task;
 use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
 
-impl Attempt<'_> {
-    /// Says of each deployment that was asked to stop before, by whom. What an earlier run asked for and AI Core still does
-    /// not call STOPPED is not off: it is unconfirmed again.
-    pub(super) async fn name_askers(&self, groups: &mut [GroupTickets]) {
-        let found_off = |ticket: &&mut Ticket| matches!(&ticket.progress, Progress::Over(fate) if fate.found.is_some());
-        let tickets = groups.iter_mut().flat_map(|group| group.tickets.values_mut()).filter(found_off);
-        let tickets: Vec<&mut Ticket> = tickets.collect();
-        let places: Vec<(ResourceGroup, DeploymentId)> = tickets
-            .iter()
-            .map(|ticket| (ticket.deployment().resource_group.clone(), ticket.deployment().id.clone()))
-            .collect();
-        if places.is_empty() {
-            return;
+/// Says of each deployment that was asked to stop before, by whom. What an earlier run asked for and AI Core still does
+/// not call STOPPED is not off: it is unconfirmed again.
+pub(super) async fn name_askers(task: &Task, groups: &mut [GroupTickets]) {
+    let found_off = |ticket: &&mut Ticket| matches!(&ticket.progress, Progress::Over(fate) if fate.found.is_some());
+    let tickets = groups.iter_mut().flat_map(|group| group.tickets.values_mut()).filter(found_off);
+    let tickets: Vec<&mut Ticket> = tickets.collect();
+    let places: Vec<(ResourceGroup, DeploymentId)> = tickets
+        .iter()
+        .map(|ticket| (ticket.deployment().resource_group.clone(), ticket.deployment().id.clone()))
+        .collect();
+    if places.is_empty() {
+        return;
+    }
+    let run = task.open.id;
+    let asked = task
+        .ledger
+        .read(move |tx| places.iter().map(|(group, id)| tx.last_asked(run, group, id)).collect::<Result<Vec<_>, _>>());
+    match asked.await {
+        Ok(asked) => {
+            let observes = task.observes();
+            tickets.into_iter().zip(asked).for_each(|(ticket, asked)| name(ticket, asked, observes));
         }
-        let run = self.task.open.id;
-        let asked = self.task.ledger.read(move |tx| {
-            places.iter().map(|(group, id)| tx.last_asked(run, group, id)).collect::<Result<Vec<_>, _>>()
-        });
-        match asked.await {
-            Ok(asked) => {
-                let observes = self.observes();
-                tickets.into_iter().zip(asked).for_each(|(ticket, asked)| name(ticket, asked, observes));
-            }
-            // The reason stays what it is: not asked for by this run.
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "who asked for earlier stops cannot be read"),
-        }
+        // The reason stays what it is: not asked for by this run.
+        Err(error) => warn!(error = &error as &dyn std::error::Error, "who asked for earlier stops cannot be read"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Looks at single deployments while stops are asked for: before a request whose list is old, and after one that was not
 //! plainly accepted.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::aicore::Error;
 use crate::domain::deployment::{Deployment, Group, Status};
@@ -9,17 +9,14 @@ use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::plan::Decision;
 use crate::domain::reason::Reason;
 use crate::domain::run::Outcome;
-use crate::executor::attempt::Attempt;
-use crate::executor::stop::{Sent, StopAnswer};
-use crate::executor::survey::{labelled, labels};
+use crate::executor::stop_answer::{Sent, StopAnswer};
+use crate::executor::stop_context::StopContext;
 use crate::executor::ticket::Fate;
 
 /// Most requests for one deployment in a try, where each but the last may or may not have arrived.
 const MOST_REQUESTS: u32 = 3;
 /// Most requests where AI Core refused and the deployment can be stopped all the same.
 const MOST_REFUSALS: u32 = 2;
-/// Labels that were read so short a while ago are read once for all whose lists are old.
-const LABELS_ARE_OLD: TimeDelta = TimeDelta::seconds(5);
 
 /// A deployment as it was last seen.
 #[derive(Debug, Clone)]
@@ -83,86 +80,65 @@ impl Requests {
     }
 }
 
-impl Attempt<'_> {
-    /// The group as it is labelled now.
-    pub(super) async fn labelled_now(&self, group: &Group) -> Result<Group, Error> {
-        let (rule, protect) = (&self.task.rule, &self.task.config.protect);
-        let asked_at = self.task.clock.now();
-        let mut known = self.labels.lock().await;
-        let now = self.task.clock.now();
-        // Also what somebody else began to read after this was asked for, however long it took.
-        let is_fresh = |read_at: DateTime<Utc>| read_at >= asked_at || (now - read_at).abs() < LABELS_ARE_OLD;
-        let (_, labels) = match known.take().filter(|(read_at, _)| is_fresh(*read_at)) {
-            Some(fresh) => known.insert(fresh),
-            None => known.insert((now, labels(&self.task.tenant.reader, rule, protect).await?)),
-        };
-        // One that was labelled and is listed no more is a doubt, whatever protects it.
-        if labels.as_ref().is_some_and(|labels| !labels.contains_key(&group.id)) && !group.labels.is_empty() {
-            return Err(Error::UnknownLabels);
+/// A look before a request whose list is old: what was changed, came to something else or was labelled meanwhile is
+/// left.
+pub(super) async fn look_again(
+    context: &StopContext<'_>,
+    known: Known,
+    requests: &Requests,
+) -> Result<Known, StopAnswer> {
+    let seen_at = context.task.clock.now();
+    let looks = async {
+        let group = context.labelled_now(&known.group).await?;
+        Ok::<_, Error>((context.task.tenant.reader.deployment(&group.id, &known.deployment.id).await?, group))
+    };
+    let (seen, group) = match context.in_time(looks).await {
+        Some(Ok((Some(seen), group))) => (seen, group),
+        Some(Ok((None, _))) => return Err(requests.end(Fate::gone())),
+        Some(Err(error)) => {
+            return Err(requests.end(not_looked_at(&error)));
         }
-        labelled(&group.id, labels.as_ref(), rule, protect)
+        // It is too late, or offhours is being stopped: an old look keeps the request from being sent.
+        None => return Ok(known),
+    };
+    if requests.may_have_arrived && is_going_off(&seen) {
+        return Err(StopAnswer::Watch);
     }
-
-    /// A look before a request whose list is old: what was changed, came to something else or was labelled meanwhile is
-    /// left.
-    pub(super) async fn look_again(&self, known: Known, requests: &Requests) -> Result<Known, StopAnswer> {
-        let seen_at = self.task.clock.now();
-        let looks = async {
-            let group = self.labelled_now(&known.group).await?;
-            Ok::<_, Error>((self.task.tenant.reader.deployment(&group.id, &known.deployment.id).await?, group))
-        };
-        let (seen, group) = match self.in_time(looks).await {
-            Some(Ok((Some(seen), group))) => (seen, group),
-            Some(Ok((None, _))) => return Err(requests.end(Fate::gone())),
-            Some(Err(error)) => {
-                return Err(requests.end(not_looked_at(&error)));
-            }
-            // It is too late, or offhours is being stopped: an old look keeps the request from being sent.
-            None => return Ok(known),
-        };
-        if requests.may_have_arrived && is_going_off(&seen) {
-            return Err(StopAnswer::Watch);
-        }
-        if seen.status.can_be_stopped() && was_changed(&known.deployment, &seen) {
-            return Err(requests.end(changed()));
-        }
-        match self.question(self.task.clock.now()).decide(&group, &seen) {
-            Decision::Stop => Ok(Known { deployment: seen, group, seen_at }),
-            Decision::Leave(Reason::CannotStop(status)) if status.is_off() => {
-                Err(requests.end(Fate::already_off(&seen)))
-            }
-            Decision::Leave(reason) => Err(requests.end(Fate::left(reason))),
-        }
+    if seen.status.can_be_stopped() && was_changed(&known.deployment, &seen) {
+        return Err(requests.end(changed()));
     }
+    match context.task.decision_context(context.task.clock.now()).decide(&group, &seen) {
+        Decision::Stop => Ok(Known { deployment: seen, group, seen_at }),
+        Decision::Leave(Reason::CannotStop(status)) if status.is_off() => Err(requests.end(Fate::already_off(&seen))),
+        Decision::Leave(reason) => Err(requests.end(Fate::left(reason))),
+    }
+}
 
-    /// Decides from a fresh look what became of the requests so far; none means that another one should be sent.
-    pub(super) async fn judge(&self, known: &Known, requests: &Requests) -> Option<StopAnswer> {
-        let Requests { error, may_have_arrived, .. } = requests;
-        if self.task.shutdown.is_cancelled() {
-            return Some(StopAnswer::Interrupted);
+/// Decides from a fresh look what became of the requests so far; none means that another one should be sent.
+pub(super) async fn judge(context: &StopContext<'_>, known: &Known, requests: &Requests) -> Option<StopAnswer> {
+    let Requests { error, may_have_arrived, .. } = requests;
+    if context.task.shutdown.is_cancelled() {
+        return Some(StopAnswer::Interrupted);
+    }
+    match error {
+        Some(Error::NotFound { .. }) => return Some(StopAnswer::Over(Fate::gone())),
+        Some(error) if !may_have_arrived && !matches!(error, Error::Precondition { .. }) => {
+            return Some(StopAnswer::Over(refused(error)));
         }
-        match error {
-            Some(Error::NotFound { .. }) => return Some(StopAnswer::Over(Fate::gone())),
-            Some(error) if !may_have_arrived && !matches!(error, Error::Precondition { .. }) => {
-                return Some(StopAnswer::Over(refused(error)));
-            }
-            _ => {}
-        }
-        let seen = match self.task.tenant.reader.deployment(&known.group.id, &known.deployment.id).await {
-            Ok(Some(seen)) => seen,
-            Ok(None) => return Some(StopAnswer::Over(Fate::gone())),
-            Err(_) if *may_have_arrived => return Some(StopAnswer::Watch),
-            Err(error) => return Some(StopAnswer::Over(Fate::failed(&error))),
-        };
-        match &seen.status {
-            _ if *may_have_arrived && is_going_off(&seen) => Some(StopAnswer::Watch),
-            Status::Stopped | Status::Stopping => Some(StopAnswer::Over(Fate::already_off(&seen))),
-            Status::Running | Status::Pending if was_changed(&known.deployment, &seen) => {
-                Some(StopAnswer::Over(changed()))
-            }
-            Status::Running | Status::Pending => requests.too_many().map(StopAnswer::Over),
-            other => Some(StopAnswer::Over(Fate::left(Reason::CannotStop(other.clone())))),
-        }
+        _ => {}
+    }
+    let seen = match context.task.tenant.reader.deployment(&known.group.id, &known.deployment.id).await {
+        Ok(Some(seen)) => seen,
+        Ok(None) => return Some(StopAnswer::Over(Fate::gone())),
+        Err(_) if *may_have_arrived => return Some(StopAnswer::Watch),
+        Err(error) => return Some(StopAnswer::Over(Fate::failed(&error))),
+    };
+    match &seen.status {
+        _ if *may_have_arrived && is_going_off(&seen) => Some(StopAnswer::Watch),
+        Status::Stopped | Status::Stopping => Some(StopAnswer::Over(Fate::already_off(&seen))),
+        Status::Running | Status::Pending if was_changed(&known.deployment, &seen) => Some(StopAnswer::Over(changed())),
+        Status::Running | Status::Pending => requests.too_many().map(StopAnswer::Over),
+        other => Some(StopAnswer::Over(Fate::left(Reason::CannotStop(other.clone())))),
     }
 }
 

@@ -37,7 +37,6 @@ use crate::report::{self, Observed};
 
 mod account;
 mod asker;
-mod attempt;
 pub mod beat;
 mod clearance;
 mod ended;
@@ -45,12 +44,16 @@ mod look;
 mod notice;
 mod pattern;
 pub mod progress;
+mod retries;
 pub mod run_mails;
 mod stop;
+mod stop_answer;
+mod stop_context;
 pub mod survey;
 mod task;
 pub mod tenants;
 mod ticket;
+mod try_once;
 mod verify;
 
 /// Runs at work together; others wait, claimed.
@@ -182,7 +185,7 @@ impl Executor {
             slots: Arc::clone(&self.slots),
             begun: self.clock.now(),
         };
-        task.carry_out().await
+        retries::carry_out(&task).await
     }
 
     /// What an earlier executor of the run wrote down; nothing where it cannot be read.

@@ -11,99 +11,99 @@ use crate::domain::instant::rfc3339;
 use crate::domain::reason::Reason;
 use crate::domain::run::Outcome;
 use crate::domain::verification::{Observation, StopVerdict, Watch, pause_before};
-use crate::executor::attempt::Attempt;
 use crate::executor::ended::Interrupted;
 use crate::executor::progress::RunStep;
+use crate::executor::task::Task;
 use crate::executor::ticket::{Fate, GroupTickets, Progress};
 
 /// The look at the end of the rule's time may take so long.
 const LAST_LOOK: Duration = Duration::from_secs(60);
 
-impl Attempt<'_> {
-    /// Watches every stop of one group that was asked for, until each is confirmed or the rule's time is up.
-    pub(super) async fn verify_group(&self, group: &mut GroupTickets) -> Result<(), Interrupted> {
-        let mut watch = Watch::default();
-        for (id, ticket) in group.tickets.iter().filter(|(_, ticket)| ticket.progress == Progress::Asked) {
-            if let Some(requested_at) = ticket.requested_at {
-                watch.add(id.clone(), requested_at);
-            }
+/// Watches every stop of one group that was asked for, until each is confirmed or the rule's time is up.
+pub(super) async fn verify_group(task: &Task, group: &mut GroupTickets) -> Result<(), Interrupted> {
+    let mut watch = Watch::default();
+    for (id, ticket) in group.tickets.iter().filter(|(_, ticket)| ticket.progress == Progress::Asked) {
+        if let Some(requested_at) = ticket.requested_at {
+            watch.add(id.clone(), requested_at);
         }
-        // By the clock that stands still while a host sleeps: what could not be looked at was not waited for.
-        let deadline = Instant::now() + self.task.rule.verify_timeout.to_std().unwrap_or_default();
-        let mut is_blind = false;
-        for round in 0.. {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if watch.is_empty() || left.is_zero() {
-                break;
-            }
-            let pause = self.task.clock.pause(pause_before(round).min(left));
-            if self.task.shutdown.run_until_cancelled(pause).await.is_none() {
-                return Err(Interrupted);
-            }
-            // A list can be put off far beyond the rule's time.
-            let left = deadline.saturating_duration_since(Instant::now());
-            let look = tokio::time::timeout(left.max(LAST_LOOK), self.look_at_group(group, &mut watch));
-            let Some(look) = self.task.shutdown.run_until_cancelled(look).await else { return Err(Interrupted) };
-            let Ok(look) = look else { break };
-            let fates = match look {
-                Ok(fates) => {
-                    if is_blind {
-                        info!(resource_group = %group.group.id, "the deployments of {} can be seen again", group.group.id);
-                    }
-                    is_blind = false;
-                    fates
-                }
-                Err(error) => {
-                    // Said once, not with every look of an outage.
-                    if !is_blind {
-                        let until = rfc3339(self.task.clock.now() + left);
-                        warn!(resource_group = %group.group.id, %error, "could not look whether the deployments of {} stopped; looking again until {until}", group.group.id);
-                    }
-                    is_blind = true;
-                    continue;
-                }
-            };
-            (self.task.observer)(&RunStep::Confirmed(fates.len()));
-            for (id, fate) in fates {
-                group.conclude(&id, fate);
-            }
-        }
-        let waited = self.task.rule.verify_timeout.num_seconds();
-        for (id, status) in watch.into_unconfirmed() {
-            let reason = Reason::NotConfirmed { status, waited };
-            group.conclude(&id, Fate::new(Outcome::Unconfirmed, reason));
-        }
-        Ok(())
     }
-
-    async fn look_at_group(&self, group: &GroupTickets, watch: &mut Watch) -> Result<Vec<(DeploymentId, Fate)>, Error> {
-        let listed = self.task.tenant.reader.look_for(&group.group.id, &watch.ids()).await?.deployments;
-        let Observation { verdicts, missing } = watch.observe(&listed, self.task.clock.now());
-        let mut fates: Vec<_> = verdicts.into_iter().map(|(id, verdict)| (id, fate(verdict))).collect();
-        for id in missing {
-            fates.extend(self.look_for_missing(group, id, watch).await);
+    // By the clock that stands still while a host sleeps: what could not be looked at was not waited for.
+    let deadline = Instant::now() + task.rule.verify_timeout.to_std().unwrap_or_default();
+    let mut is_blind = false;
+    for round in 0.. {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if watch.is_empty() || left.is_zero() {
+            break;
         }
-        Ok(fates)
+        let pause = task.clock.pause(pause_before(round).min(left));
+        if task.shutdown.run_until_cancelled(pause).await.is_none() {
+            return Err(Interrupted);
+        }
+        // A list can be put off far beyond the rule's time.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let look = tokio::time::timeout(left.max(LAST_LOOK), look_at_group(task, group, &mut watch));
+        let Some(look) = task.shutdown.run_until_cancelled(look).await else { return Err(Interrupted) };
+        let Ok(look) = look else { break };
+        let fates = match look {
+            Ok(fates) => {
+                if is_blind {
+                    info!(resource_group = %group.group.id, "the deployments of {} can be seen again", group.group.id);
+                }
+                is_blind = false;
+                fates
+            }
+            Err(error) => {
+                // Said once, not with every look of an outage.
+                if !is_blind {
+                    let until = rfc3339(task.clock.now() + left);
+                    warn!(resource_group = %group.group.id, %error, "could not look whether the deployments of {} stopped; looking again until {until}", group.group.id);
+                }
+                is_blind = true;
+                continue;
+            }
+        };
+        (task.observer)(&RunStep::Confirmed(fates.len()));
+        for (id, fate) in fates {
+            group.conclude(&id, fate);
+        }
     }
+    let waited = task.rule.verify_timeout.num_seconds();
+    for (id, status) in watch.into_unconfirmed() {
+        let reason = Reason::NotConfirmed { status, waited };
+        group.conclude(&id, Fate::new(Outcome::Unconfirmed, reason));
+    }
+    Ok(())
+}
 
-    /// A deployment that left the list is asked for by itself: only a 404 makes it gone.
-    async fn look_for_missing(
-        &self,
-        group: &GroupTickets,
-        id: DeploymentId,
-        watch: &mut Watch,
-    ) -> Option<(DeploymentId, Fate)> {
-        match self.task.tenant.reader.deployment(&group.group.id, &id).await {
-            Ok(None) => {
-                watch.forget(&id);
-                Some((id, Fate::gone()))
-            }
-            Ok(Some(deployment)) => {
-                watch.observe_one(&deployment, self.task.clock.now()).map(|verdict| (id, fate(verdict)))
-            }
-            // The next look will tell.
-            Err(_) => None,
+async fn look_at_group(
+    task: &Task,
+    group: &GroupTickets,
+    watch: &mut Watch,
+) -> Result<Vec<(DeploymentId, Fate)>, Error> {
+    let listed = task.tenant.reader.look_for(&group.group.id, &watch.ids()).await?.deployments;
+    let Observation { verdicts, missing } = watch.observe(&listed, task.clock.now());
+    let mut fates: Vec<_> = verdicts.into_iter().map(|(id, verdict)| (id, fate(verdict))).collect();
+    for id in missing {
+        fates.extend(look_for_missing(task, group, id, watch).await);
+    }
+    Ok(fates)
+}
+
+/// A deployment that left the list is asked for by itself: only a 404 makes it gone.
+async fn look_for_missing(
+    task: &Task,
+    group: &GroupTickets,
+    id: DeploymentId,
+    watch: &mut Watch,
+) -> Option<(DeploymentId, Fate)> {
+    match task.tenant.reader.deployment(&group.group.id, &id).await {
+        Ok(None) => {
+            watch.forget(&id);
+            Some((id, Fate::gone()))
         }
+        Ok(Some(deployment)) => watch.observe_one(&deployment, task.clock.now()).map(|verdict| (id, fate(verdict))),
+        // The next look will tell.
+        Err(_) => None,
     }
 }
 

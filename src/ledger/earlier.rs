@@ -8,7 +8,7 @@ use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
 use crate::domain::run::{Outcome, Run};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
-use crate::ledger::rows::row;
+use crate::ledger::row_columns::row;
 use crate::ledger::runs::RunId;
 use crate::ledger::values::{from_ms, parsed, to_ms};
 

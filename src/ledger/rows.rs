@@ -9,14 +9,12 @@ use rusqlite::{named_params, params};
 use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::run::{DeploymentResult, Outcome};
 use crate::ledger::Tx;
-use crate::ledger::columns::{ColumnIndex, NamedColumns};
+use crate::ledger::columns::ColumnIndex;
 use crate::ledger::error::LedgerError;
-use crate::ledger::reasons::{self, reason};
+use crate::ledger::reasons::{self};
+use crate::ledger::row_columns::{SETTLEMENT, row};
 use crate::ledger::runs::RunId;
-use crate::ledger::settlements::{SETTLEMENT, settlement};
-use crate::ledger::values::{
-    PROJECTED, avoided, charge_columns, optional_instant, parsed, price_of, rate, to_ms, wrong,
-};
+use crate::ledger::values::{charge_columns, parsed, price_of, to_ms, wrong};
 
 /// No run goes on for so long after the end of its off window.
 const LONGEST_WATCH: TimeDelta = TimeDelta::days(1);
@@ -146,29 +144,4 @@ impl Tx<'_> {
         }
         Ok(ControlFlow::Continue(()))
     }
-}
-
-pub(super) fn row(columns: &impl NamedColumns) -> Result<DeploymentResult, LedgerError> {
-    let outcome: Option<String> = columns.get("outcome")?;
-    let nodes: String = columns.get("nodes")?;
-    Ok(DeploymentResult {
-        resource_group: parsed(columns, "resource_group", "a resource group", str::parse)?,
-        id: parsed(columns, "id", "a deployment id", str::parse)?,
-        configuration_id: columns.get("configuration_id")?,
-        configuration_name: columns.get("configuration_name")?,
-        scenario_id: columns.get("scenario_id")?,
-        is_selected: columns.get("selected")?,
-        outcome: match outcome {
-            Some(word) => word.parse().map_err(|_| wrong(word, "an outcome"))?,
-            None => Outcome::Unconfirmed,
-        },
-        reason: reason(columns)?,
-        requested_at: optional_instant(columns, "requested_at")?,
-        confirmed_at: optional_instant(columns, "confirmed_at")?,
-        expires_at: optional_instant(columns, "expires_at")?,
-        nodes: serde_json::from_str(&nodes).map_err(|_| wrong(nodes, "nodes"))?,
-        rate: rate(columns)?,
-        projected: avoided(columns, &PROJECTED)?,
-        settlement: settlement(columns)?,
-    })
 }

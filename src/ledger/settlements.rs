@@ -4,22 +4,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{named_params, params};
 
 use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup};
-use crate::domain::run::{DeploymentResult, EndedBy, Leak, Settlement};
+use crate::domain::run::{DeploymentResult, EndedBy, Settlement};
 use crate::domain::schedule::OffWindow;
 use crate::ledger::Tx;
 use crate::ledger::columns::{ColumnIndex, NamedColumns};
 use crate::ledger::error::LedgerError;
-use crate::ledger::rows::row;
+use crate::ledger::row_columns::{SETTLEMENT, row};
 use crate::ledger::runs::RunId;
-use crate::ledger::values::{LEAK, SETTLED, avoided, from_ms, instant, optional_instant, parsed, to_ms, wrong};
+use crate::ledger::values::{from_ms, instant, optional_instant, parsed, to_ms};
 
 /// Windows that ended longer ago are not looked at any more: what their tenant looks like now tells nothing.
 const OLDEST: TimeDelta = TimeDelta::days(30);
 
-/// The columns from which [`settlement`] is read, of a table `s`.
-pub(super) const SETTLEMENT: &str = "s.settled_at, s.ended_by, s.replacement, s.avoided_from AS s_from,
-     s.avoided_to AS s_to, s.node_hours AS s_node_hours, s.capacity_units AS s_capacity_units, s.cost AS s_cost,
-     s.state AS s_state, s.leak_from, s.leak_to, s.leak_node_hours, s.leak_capacity_units, s.leak_cost, s.leak_state";
 /// What other runs make of the stop of one deployment. CROSS keeps the order: the few rows of an id first.
 const ELSEWHERE: &str = "SELECT coalesce(max(d.outcome = 'stopped' OR s.avoided_from IS NOT NULL), 0),
             coalesce(max(r.open AND d.requested_at IS NOT NULL), 0)
@@ -269,30 +265,6 @@ impl Tx<'_> {
             ])?;
         Ok(())
     }
-}
-
-/// The settlement in a row that joins `deployment` and `settlement`.
-pub(super) fn settlement(columns: &impl NamedColumns) -> Result<Option<Settlement>, LedgerError> {
-    let Some(word) = columns.get::<Option<String>>("ended_by")? else { return Ok(None) };
-    let replacement: Option<String> = columns.get("replacement")?;
-    let replacement =
-        replacement.map(|id| DeploymentId::new(id.as_str()).map_err(|_| wrong(id, "a deployment id"))).transpose()?;
-    let ended_by = match (word.as_str(), &replacement) {
-        ("window-end", _) => EndedBy::WindowEnd,
-        ("replacement", Some(id)) => EndedBy::Replacement(id.clone()),
-        ("deletion", _) => EndedBy::Deletion,
-        ("ttl", _) => EndedBy::Ttl,
-        ("never-confirmed", _) => EndedBy::NeverConfirmed,
-        ("counted-elsewhere", _) => EndedBy::CountedElsewhere,
-        _ => return Err(wrong(word, "what ended an avoided cost")),
-    };
-    let leak = match replacement {
-        Some(id) if columns.get::<Option<String>>("leak_state")?.is_some() => {
-            Some(Leak { id, cost: avoided(columns, &LEAK)? })
-        }
-        _ => None,
-    };
-    Ok(Some(Settlement { at: instant(columns, "settled_at")?, ended_by, avoided: avoided(columns, &SETTLED)?, leak }))
 }
 
 #[cfg(test)]

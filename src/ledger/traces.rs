@@ -7,7 +7,7 @@ use crate::domain::id::DeploymentId;
 use crate::domain::run::{DeploymentResult, Firing, RunResult};
 use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
-use crate::ledger::rows::row;
+use crate::ledger::row_columns::row;
 use crate::ledger::values::{instant, parsed, to_ms};
 
 /// A deployment in one run.

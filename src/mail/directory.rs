@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::mail::delivery_error::DeliveryError;
-use crate::mail::transport::Receipt;
+use crate::mail::receipt::Receipt;
 use crate::private_file;
 
 /// Writes `bytes` under a name made of their date and message id; the same mail written again replaces itself.

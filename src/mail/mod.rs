@@ -12,6 +12,7 @@ mod directory;
 mod hello;
 mod login_failure;
 pub mod message;
+mod receipt;
 pub mod retry;
 pub mod settings;
 mod smtp;

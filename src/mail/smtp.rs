@@ -17,8 +17,8 @@ use tokio::time::{sleep, timeout};
 use crate::mail::delivery_error::{DeliveryError, Phase, SmtpStep};
 use crate::mail::dial::dial;
 use crate::mail::login_failure::{LoginFailure, Offered};
+use crate::mail::receipt::Receipt;
 use crate::mail::settings::{Address, BadAddress, Login, Security, Smtp};
-use crate::mail::transport::Receipt;
 use crate::mail::wire::Wire;
 use crate::mail::{hello, starttls, tls};
 

@@ -6,14 +6,8 @@ use crate::mail::smtp;
 
 pub use crate::mail::delivery_error::{DeliveryError, Phase};
 pub use crate::mail::login_failure::{Enhanced, LoginFailure, Offered};
+pub use crate::mail::receipt::Receipt;
 pub use crate::mail::smtp::SmtpSession;
-
-/// What became of a mail that was taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
-    /// The server's last reply, or the file that was written.
-    pub reply: String,
-}
 
 /// Delivers `bytes`, a head and a letter of [`crate::mail::message`], to `recipient`.
 pub async fn deliver(settings: &MailSettings, recipient: &Address, bytes: &[u8]) -> Result<Receipt, DeliveryError> {

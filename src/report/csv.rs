@@ -56,6 +56,9 @@ const COLUMNS: [&str; 36] = [
     "price_valid_from",
 ];
 
+/// The media type of a CSV file.
+pub const CSV: &str = "text/csv; charset=utf-8";
+
 /// How values are written.
 #[derive(Debug, Clone)]
 pub enum CsvForm {

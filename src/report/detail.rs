@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::domain::run::{DeploymentResult, Outcome, Run};
-use crate::report::ReportContext;
 use crate::report::clean::clean;
+use crate::report::context::ReportContext;
 use crate::report::form::Form;
 use crate::report::grid::{Grid, GridCell, Screen, Tone};
 use crate::report::parts::{amount, avoided_cell};

@@ -7,7 +7,7 @@ use crate::domain::rule::Mode;
 use crate::domain::run::{DeploymentResult, Run};
 use crate::domain::tally::Tally;
 use crate::domain::visit::RunVisitor;
-use crate::report::ReportContext;
+use crate::report::context::ReportContext;
 use crate::report::grid::{Grid, GridCell, Screen, Tone};
 use crate::report::once::CountedHours;
 use crate::report::parts::amount;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::run::{DeploymentResult, EndedBy};
-use crate::report::MOST_ROWS;
+use crate::report::content::MOST_ROWS;
 use crate::report::form::{Form, plural};
 use crate::report::page::{Cell, ReportSection, SectionBody};
 use crate::report::parts::{amount, deployment_cell, table};

@@ -7,9 +7,11 @@ use crate::domain::id::RuleName;
 use crate::domain::plan::{Decision, Planned};
 use crate::domain::schedule::OffWindow;
 use crate::report::clean::{clean, shorten};
+use crate::report::content::{Content, fitted};
+use crate::report::context::ReportContext;
 use crate::report::form::plural;
 use crate::report::page::{Cell, Page, ReportSection, SectionBody};
-use crate::report::{Content, ReportContext, fitted, parts, subject};
+use crate::report::{parts, subject};
 
 /// Commands for more deployments than these are left to the reader, who has seen enough of them by then.
 const MOST_COMMANDS: usize = 10;

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::report::AttachedFile;
+use crate::report::content::AttachedFile;
 
 /// The most that all attachments of a mail may have together, in bytes before the mail encodes them. With base64 around
 /// them that is 7 MB, where the servers of the large providers take 10 MB and more.
@@ -107,7 +107,7 @@ mod tests {
     use flate2::read::GzDecoder;
 
     use super::Parcel;
-    use crate::report::AttachedFile;
+    use crate::report::content::AttachedFile;
 
     fn sent(limit: usize, content: &[u8]) -> Option<AttachedFile> {
         let mut parcel = Parcel::new(limit);

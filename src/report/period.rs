@@ -8,6 +8,8 @@ use crate::domain::rule::Mode;
 use crate::domain::run_reason::say_all;
 use crate::domain::zone::Zone;
 use crate::report::clean::{clean, shorten};
+use crate::report::content::{Content, fitted};
+use crate::report::context::ReportContext;
 use crate::report::digest::{Digest, RunLine, RunLines};
 use crate::report::form::{Form, plural};
 use crate::report::page::{Cell, Fact, Page, ReportSection, SectionBody, Table};
@@ -16,7 +18,7 @@ use crate::report::run::{CALM, notes};
 use crate::report::subject::PeriodTrouble;
 use crate::report::sum::Sum;
 use crate::report::trend::{self, Trend};
-use crate::report::{Content, ReportContext, counting, fitted, subject};
+use crate::report::{counting, subject};
 
 const LONGEST_REASON: usize = 120;
 /// More runs than these are summed up by rule, and only those with problems are shown.

@@ -9,8 +9,10 @@ use crate::domain::rule::Mode;
 use crate::domain::run::{DeploymentResult, Outcome, Run, RunResult, Try};
 use crate::domain::tally::Tally;
 use crate::report::clean::{clean, shorten};
+use crate::report::content::{AttachedFile, Content, fitted};
+use crate::report::context::ReportContext;
 use crate::report::counting::PricesUsed;
-use crate::report::csv::CsvWriter;
+use crate::report::csv::{CSV, CsvWriter};
 use crate::report::form::{Form, ordinal, plural};
 use crate::report::holds::Held;
 use crate::report::leaks::{CutShort, Leaks};
@@ -22,7 +24,7 @@ use crate::report::shares::Shares;
 use crate::report::still_on::StillOn;
 use crate::report::sum::Sum;
 use crate::report::unpriced::Unpriced;
-use crate::report::{AttachedFile, CSV, Content, ReportContext, counting, fitted, subject};
+use crate::report::{counting, subject};
 
 /// More tries than these are counted only.
 const MOST_TRIES: usize = 10;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::domain::rule::Mode;
 use crate::domain::run::{LeftOut, Outcome, Run, RunResult};
-use crate::report::ReportContext;
 use crate::report::clean::clean;
+use crate::report::context::ReportContext;
 use crate::report::form::Form;
 use crate::report::grid::{Grid, GridCell, Screen, Tone};
 use crate::report::left::Left;

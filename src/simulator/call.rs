@@ -3,25 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use axum::body::Bytes;
-use axum::http::{HeaderMap, Method};
+use axum::http::Method;
 use serde_json::Value;
 
 use crate::simulator::answer::ApiError;
 use crate::simulator::query::{DeploymentFilter, GroupPage, List, Query};
+use crate::simulator::received::{Received, checked};
 
 /// One bulk request changes at most so many deployments.
 const MOST_PER_BULK: usize = 100;
-
-/// A request as received.
-#[derive(Debug, Clone)]
-pub(super) struct Received {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) query: Option<String>,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
-}
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,39 +50,6 @@ impl TargetStatus {
         match self {
             Self::Stopped => "STOPPED",
             Self::Deleted => "DELETED",
-        }
-    }
-}
-
-impl Received {
-    /// The value of a header, where it is text.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The content type without its parameters.
-    pub(super) fn content_type(&self) -> Option<String> {
-        let value = self.header("content-type")?;
-        Some(value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase())
-    }
-
-    /// Path and query.
-    pub(super) fn target(&self) -> String {
-        match &self.query {
-            Some(query) => format!("{}?{query}", self.path),
-            None => self.path.clone(),
-        }
-    }
-
-    /// The body, where it must be an object of this content type.
-    fn object(&self, content_type: &str) -> Result<Value, ApiError> {
-        if self.content_type().as_deref() != Some(content_type) {
-            let message = format!("Content-Type must be {content_type}");
-            return Err(ApiError { status: 415, ..ApiError::malformed(message) });
-        }
-        match serde_json::from_slice(&self.body) {
-            Ok(value @ Value::Object(_)) => Ok(value),
-            _ => Err(ApiError::malformed("the body must be a JSON object")),
         }
     }
 }
@@ -174,7 +131,7 @@ fn modify(received: &Received, id: String) -> Result<GroupCall, ApiError> {
         (Some(_), Some(_)) => Err(ApiError::malformed("targetStatus and configurationId exclude each other")),
         (Some(status), None) if status == "STOPPED" => Ok(GroupCall::Stop(id)),
         (Some(_), None) => Err(ApiError::malformed("targetStatus must be STOPPED")),
-        (None, Some(Value::String(other))) => Ok(GroupCall::Reconfigure { id, configuration_id: checked(other)? }),
+        (None, Some(Value::String(other))) => Ok(GroupCall::Reconfigure { id, configuration_id: checked(&other)? }),
         _ => Err(ApiError::malformed("targetStatus or configurationId is required")),
     }
 }
@@ -203,12 +160,6 @@ fn change(entry: &Value) -> Result<(String, TargetStatus), ApiError> {
         _ => return Err(ApiError::malformed("targetStatus must be STOPPED or DELETED")),
     };
     Ok((checked(id)?, target))
-}
-
-/// An id of the API, `^[\w.-]{4,64}$`.
-pub(super) fn checked(id: &str) -> Result<String, ApiError> {
-    let fits = (4..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-    if fits { Ok(id.to_owned()) } else { Err(ApiError::malformed("an id does not match ^[\\w.-]{4,64}$")) }
 }
 
 fn unknown(received: &Received) -> ApiError {

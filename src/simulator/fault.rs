@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::simulator::call::Received;
+use crate::simulator::received::Received;
 
 /// For which requests a fault is meant, and what then happens. It strikes once, unless told otherwise.
 #[derive(Debug, Clone)]

@@ -9,7 +9,6 @@ use chrono::TimeDelta;
 use rust_decimal::Decimal;
 
 use crate::domain::deployment::{Deployment, Group};
-use crate::simulator::fleet_file::{self, FleetError};
 use crate::simulator::spec::{Component, DetailsSpelling, Moment, Redeployed, Spec};
 
 /// Lives so long, by default, as SAP's tokens do.
@@ -114,11 +113,6 @@ impl Fleet {
     /// A tenant with bulk requests, the group `default` and no deployment.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Reads a fleet file.
-    pub fn parse(text: &str) -> Result<Self, FleetError> {
-        fleet_file::parse(text)
     }
 
     /// People deploy the configuration of `id` again, after it was stopped, at the first instant of any `when`.

@@ -34,8 +34,15 @@ pub struct FleetError {
     pub message: String,
 }
 
+impl Fleet {
+    /// Reads a fleet file.
+    pub fn parse(text: &str) -> Result<Self, FleetError> {
+        parse(text)
+    }
+}
+
 /// Reads a fleet file.
-pub(super) fn parse(text: &str) -> Result<Fleet, FleetError> {
+fn parse(text: &str) -> Result<Fleet, FleetError> {
     let raw: RawFleet =
         toml::from_str(text).map_err(|e| fault(text, &e.span().unwrap_or(0..0), e.message().to_owned()))?;
     let resolver = Resolver { text, zone: zone(text, raw.tenant.timezone.as_ref())? };

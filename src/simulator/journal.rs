@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::simulator::answer::ChangeResult;
-use crate::simulator::call::Received;
+use crate::simulator::received::Received;
 use crate::simulator::token;
 
 /// A body that is not JSON is kept up to so many characters.

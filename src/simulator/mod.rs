@@ -21,6 +21,7 @@ mod journal;
 mod line;
 mod live;
 mod query;
+mod received;
 mod sentences;
 mod serve;
 mod spec;

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::deployment::Status;
 use crate::simulator::answer::ApiError;
-use crate::simulator::call::{Received, checked};
 use crate::simulator::live::Live;
+use crate::simulator::received::{Received, checked};
 
 const STATUSES: [&str; 7] = ["PENDING", "RUNNING", "COMPLETED", "DEAD", "STOPPING", "STOPPED", "UNKNOWN"];
 const MOST_EXECUTABLES: usize = 1_000;

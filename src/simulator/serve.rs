@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::simulator::answer::Answer;
-use crate::simulator::call::{Operation, Received};
+use crate::simulator::call::Operation;
 use crate::simulator::carry_out::RequestContext;
 use crate::simulator::fault::{self, Canned, Fault, Trick};
 use crate::simulator::journal::Entry;
 use crate::simulator::line::ConnectionCutter;
+use crate::simulator::received::Received;
 use crate::simulator::token::{self, IssuedTokens};
 use crate::simulator::world::World;
 

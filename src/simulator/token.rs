@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use crate::simulator::answer::{Answer, ApiError};
-use crate::simulator::call::Received;
+use crate::simulator::received::Received;
 
 const CLIENT_ID: &str = "sb-51a7d0f3-0b1e-4c55-9d5c-7e0c2a6f1b90!b540|aicore!b540";
 const SUBDOMAIN: &str = "simulated-tenant";

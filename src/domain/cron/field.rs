@@ -3,7 +3,7 @@
 //! croner reads names by replacing letters (`SUN-SUN` becomes every day) and refuses in its own terms, so it is only
 //! given what was understood here: numbers, in its own notation.
 
-use crate::domain::cron::BadCron;
+use crate::domain::cron::bad_cron::BadCron;
 
 /// A field: its name, its numbers, and the names of some of them.
 pub(super) struct CronField {

@@ -13,10 +13,12 @@ use std::fmt;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
 use croner::parser::{CronParser, Seconds, Year};
 
+pub use crate::domain::cron::bad_cron::BadCron;
 pub use crate::domain::cron::dialect::Dialect;
 use crate::domain::cron::field::FIELDS;
 use crate::domain::zone::Zone;
 
+mod bad_cron;
 mod dialect;
 mod field;
 
@@ -31,40 +33,6 @@ pub struct Cron {
     text: String,
     pattern: croner::Cron,
     fixed_time: bool,
-}
-
-/// Why a text is no cron expression.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadCron {
-    /// Not five or six fields.
-    #[error("a cron expression has 5 fields, or 6 with seconds first, not {0}")]
-    FieldCount(usize),
-    /// A number outside its field's range.
-    #[error("{field} {value} is out of range {from}-{to}")]
-    OutOfRange {
-        /// Name of the field.
-        field: &'static str,
-        /// The number found.
-        value: u64,
-        /// Smallest allowed.
-        from: u32,
-        /// Largest allowed.
-        to: u32,
-    },
-    /// A field that means nothing.
-    #[error("{0}")]
-    Field(String),
-    /// No date ever matches.
-    #[error("it never occurs: no date matches")]
-    Never,
-    /// Another program's way to write a schedule.
-    #[error("it is written for {dialect}")]
-    Foreign {
-        /// Whose.
-        dialect: Dialect,
-        /// The same as a cron expression, where there is one.
-        instead: Option<String>,
-    },
 }
 
 impl Cron {

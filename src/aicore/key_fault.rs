@@ -1,17 +1,6 @@
-//! Why there is no usable service key. Places and fields are named; values never are.
+//! What is wrong with a service key. Places and fields are named; values never are.
 
-use crate::aicore::key_source::KeySource;
 use crate::secret::SecretError;
-
-/// A fault and the place it was found in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("service key from {place}: {fault}")]
-pub struct KeyError {
-    /// Where the key was looked for.
-    pub place: KeySource,
-    /// What is wrong with it.
-    pub fault: KeyFault,
-}
 
 /// What is wrong with a service key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,27 @@
+//! A line of a calendar file, and what is wrong with one.
+
+/// A fault in a calendar's file.
+pub(super) struct BadLine {
+    /// The line, from 1.
+    pub(super) line: usize,
+    /// What is wrong with it.
+    pub(super) message: String,
+    /// What would be right.
+    pub(super) hint: &'static str,
+}
+
+/// A content line without its folds.
+pub(super) struct ContentLine {
+    /// From 1.
+    pub(super) number: usize,
+    /// Its name, in capitals.
+    pub(super) name: String,
+    /// What stands between name and value, in capitals.
+    pub(super) parameters: String,
+    /// Its value.
+    pub(super) value: String,
+}
+
+pub(super) fn refuse(line: usize, message: impl Into<String>, hint: &'static str) -> BadLine {
+    BadLine { line, message: message.into(), hint }
+}
