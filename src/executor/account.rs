@@ -11,8 +11,8 @@ use crate::domain::run::{DeploymentResult, LeftKind, LeftOut, Outcome, RunResult
 use crate::domain::run_reason::RunReason;
 use crate::domain::schedule::OffWindow;
 use crate::executor::ended::Ended;
+use crate::executor::stop_attempt::{GroupAttempts, StopProgress};
 use crate::executor::survey::Gaps;
-use crate::executor::ticket::{GroupTickets, Progress};
 
 /// Of the deployments that are left for one reason so many have a row; the others are counted.
 const MOST_LEFT_ROWS: usize = 100;
@@ -163,12 +163,12 @@ impl Account {
     }
 
     /// Takes a group as it stands at the end of a try. What may still come off at a later one was asked for earlier then.
-    pub fn take(&mut self, group: GroupTickets, window: OffWindow) {
-        let GroupTickets { group: Group { id: name, .. }, tickets, .. } = group;
-        for (id, ticket) in tickets {
-            let again = matches!(&ticket.progress, Progress::Over(fate) if fate.again);
-            let was_asked_before = matches!(&ticket.progress, Progress::Over(fate) if fate.found.is_some());
-            let row = ticket.into_row(window);
+    pub fn take(&mut self, group: GroupAttempts, window: OffWindow) {
+        let GroupAttempts { group: Group { id: name, .. }, attempts, .. } = group;
+        for (id, attempt) in attempts {
+            let again = matches!(&attempt.progress, StopProgress::Over(end) if end.again);
+            let was_asked_before = matches!(&attempt.progress, StopProgress::Over(end) if end.found.is_some());
+            let row = attempt.into_row(window);
             let is_only_counted = was_asked_before && row.outcome == Outcome::Left;
             if is_only_counted || matches!(row.reason, Some(Reason::Blocked(_))) {
                 self.take_left(row);

@@ -13,7 +13,7 @@ use crate::domain::plan::held;
 use crate::domain::reason::Reason;
 use crate::domain::rule::Rule;
 use crate::domain::schedule::OffWindow;
-use crate::executor::ticket::Fate;
+use crate::executor::stop_attempt::StopEnd;
 use crate::ledger::runs::RunId;
 use crate::ledger::{Ledger, LedgerError};
 
@@ -95,16 +95,20 @@ impl Clearance {
 
 impl Obstacle {
     /// What becomes of a deployment that meets it; none where that is not ours to say.
-    pub fn fate(&self) -> Option<Fate> {
+    pub fn end(&self) -> Option<StopEnd> {
         match self {
             Self::Interrupted => None,
-            Self::WindowOver => Some(Fate::left(Reason::WindowEnded)),
-            Self::BeforeWindow => Some(Fate::to_try_again(FailureCode::Clock, "it shows a time before the off window")),
-            Self::Deadline => {
-                Some(Fate::to_try_again(FailureCode::Deadline, "the run took too long to ask for its stop"))
+            Self::WindowOver => Some(StopEnd::left(Reason::WindowEnded)),
+            Self::BeforeWindow => {
+                Some(StopEnd::to_try_again(FailureCode::Clock, "it shows a time before the off window"))
             }
-            Self::Held(reason) => Some(Fate::left(reason.clone())),
-            Self::Ledger(error) => Some(Fate::to_try_again(FailureCode::Ledger, format!("not asked, because {error}"))),
+            Self::Deadline => {
+                Some(StopEnd::to_try_again(FailureCode::Deadline, "the run took too long to ask for its stop"))
+            }
+            Self::Held(reason) => Some(StopEnd::left(reason.clone())),
+            Self::Ledger(error) => {
+                Some(StopEnd::to_try_again(FailureCode::Ledger, format!("not asked, because {error}")))
+            }
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::domain::plan::Decision;
 use crate::domain::reason::Reason;
 use crate::domain::run::Outcome;
 use crate::executor::stop_answer::{Sent, StopAnswer};
+use crate::executor::stop_attempt::StopEnd;
 use crate::executor::stop_context::StopContext;
-use crate::executor::ticket::Fate;
 
 /// Most requests for one deployment in a try, where each but the last may or may not have arrived.
 const MOST_REQUESTS: u32 = 3;
@@ -74,9 +74,9 @@ impl Requests {
         }
     }
 
-    /// The end of a deployment that meets this fate now.
-    pub fn end(&self, fate: Fate) -> StopAnswer {
-        if self.was_sent { StopAnswer::Over(fate) } else { StopAnswer::Unsent(fate) }
+    /// The end of a deployment that meets this end now.
+    pub fn end(&self, end: StopEnd) -> StopAnswer {
+        if self.was_sent { StopAnswer::Over(end) } else { StopAnswer::Unsent(end) }
     }
 }
 
@@ -94,7 +94,7 @@ pub(super) async fn look_again(
     };
     let (seen, group) = match context.in_time(looks).await {
         Some(Ok((Some(seen), group))) => (seen, group),
-        Some(Ok((None, _))) => return Err(requests.end(Fate::gone())),
+        Some(Ok((None, _))) => return Err(requests.end(StopEnd::gone())),
         Some(Err(error)) => {
             return Err(requests.end(not_looked_at(&error)));
         }
@@ -109,8 +109,10 @@ pub(super) async fn look_again(
     }
     match context.task.decision_context(context.task.clock.now()).decide(&group, &seen) {
         Decision::Stop => Ok(Known { deployment: seen, group, seen_at }),
-        Decision::Leave(Reason::CannotStop(status)) if status.is_off() => Err(requests.end(Fate::already_off(&seen))),
-        Decision::Leave(reason) => Err(requests.end(Fate::left(reason))),
+        Decision::Leave(Reason::CannotStop(status)) if status.is_off() => {
+            Err(requests.end(StopEnd::already_off(&seen)))
+        }
+        Decision::Leave(reason) => Err(requests.end(StopEnd::left(reason))),
     }
 }
 
@@ -121,7 +123,7 @@ pub(super) async fn judge(context: &StopContext<'_>, known: &Known, requests: &R
         return Some(StopAnswer::Interrupted);
     }
     match error {
-        Some(Error::NotFound { .. }) => return Some(StopAnswer::Over(Fate::gone())),
+        Some(Error::NotFound { .. }) => return Some(StopAnswer::Over(StopEnd::gone())),
         Some(error) if !may_have_arrived && !matches!(error, Error::Precondition { .. }) => {
             return Some(StopAnswer::Over(refused(error)));
         }
@@ -129,22 +131,22 @@ pub(super) async fn judge(context: &StopContext<'_>, known: &Known, requests: &R
     }
     let seen = match context.task.tenant.reader.deployment(&known.group.id, &known.deployment.id).await {
         Ok(Some(seen)) => seen,
-        Ok(None) => return Some(StopAnswer::Over(Fate::gone())),
+        Ok(None) => return Some(StopAnswer::Over(StopEnd::gone())),
         Err(_) if *may_have_arrived => return Some(StopAnswer::Watch),
-        Err(error) => return Some(StopAnswer::Over(Fate::failed(&error))),
+        Err(error) => return Some(StopAnswer::Over(StopEnd::failed(&error))),
     };
     match &seen.status {
         _ if *may_have_arrived && is_going_off(&seen) => Some(StopAnswer::Watch),
-        Status::Stopped | Status::Stopping => Some(StopAnswer::Over(Fate::already_off(&seen))),
+        Status::Stopped | Status::Stopping => Some(StopAnswer::Over(StopEnd::already_off(&seen))),
         Status::Running | Status::Pending if was_changed(&known.deployment, &seen) => Some(StopAnswer::Over(changed())),
         Status::Running | Status::Pending => requests.too_many().map(StopAnswer::Over),
-        other => Some(StopAnswer::Over(Fate::left(Reason::CannotStop(other.clone())))),
+        other => Some(StopAnswer::Over(StopEnd::left(Reason::CannotStop(other.clone())))),
     }
 }
 
 impl Requests {
-    /// The fate of a deployment that was asked often enough in this try and still runs.
-    fn too_many(&self) -> Option<Fate> {
+    /// The end of a deployment that was asked often enough in this try and still runs.
+    fn too_many(&self) -> Option<StopEnd> {
         let most = match &self.error {
             Some(Error::Precondition { .. }) => MOST_REFUSALS,
             Some(error) if !error.outcome_is_unknown() => 0,
@@ -155,17 +157,17 @@ impl Requests {
         }
         let never = || {
             let failure = Failure::new(FailureCode::UnexpectedResponse, "AI Core never answered for it");
-            Fate::new(Outcome::Failed, Reason::Failure(failure))
+            StopEnd::new(Outcome::Failed, Reason::Failure(failure))
         };
         Some(self.error.as_ref().map_or_else(never, refused))
     }
 }
 
-/// The fate of what was asked and not stopped. An answer that nobody understands is no outage: asked again and again, it
+/// The end of what was asked and not stopped. An answer that nobody understands is no outage: asked again and again, it
 /// would be the same.
-fn refused(error: &Error) -> Fate {
+fn refused(error: &Error) -> StopEnd {
     let again = error.may_pass() && !matches!(error, Error::UnexpectedResponse { .. });
-    Fate { again, ..Fate::failed(error) }
+    StopEnd { again, ..StopEnd::failed(error) }
 }
 
 /// True for what a stop has reached.
@@ -174,14 +176,14 @@ pub(super) fn is_going_off(seen: &Deployment) -> bool {
         || (seen.status.can_be_stopped() && seen.is_asked_to_stop())
 }
 
-/// The fate of what could not be looked at again before it was asked for.
-pub(super) fn not_looked_at(error: &Error) -> Fate {
-    Fate::failed_saying(error, format!("not asked, because its list was old: {error}"))
+/// The end of what could not be looked at again before it was asked for.
+pub(super) fn not_looked_at(error: &Error) -> StopEnd {
+    StopEnd::failed_saying(error, format!("not asked, because its list was old: {error}"))
 }
 
-/// The fate of what somebody changed.
-pub(super) fn changed() -> Fate {
-    Fate::left(Reason::Changed)
+/// The end of what somebody changed.
+pub(super) fn changed() -> StopEnd {
+    StopEnd::left(Reason::Changed)
 }
 
 /// True where somebody gave it another configuration, or touched it in any way, since it was listed.

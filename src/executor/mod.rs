@@ -48,11 +48,11 @@ mod retries;
 pub mod run_mails;
 mod stop;
 mod stop_answer;
+mod stop_attempt;
 mod stop_context;
 pub mod survey;
 mod task;
 pub mod tenants;
-mod ticket;
 mod try_once;
 mod verify;
 

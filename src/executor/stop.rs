@@ -19,8 +19,8 @@ use crate::executor::ended::Interrupted;
 use crate::executor::look::{Known, Requests, changed, is_going_off, judge, look_again, not_looked_at, was_changed};
 use crate::executor::progress::RunStep;
 use crate::executor::stop_answer::{Sent, StopAnswer};
+use crate::executor::stop_attempt::{GroupAttempts, StopAttempt, StopEnd, StopProgress};
 use crate::executor::stop_context::StopContext;
-use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
 use crate::ledger::LedgerError;
 
 /// Pause before a request that was not sent, or may not have arrived, is prepared once more.
@@ -30,9 +30,9 @@ const PAUSE_BEFORE_REPEAT: Duration = Duration::from_secs(1);
 const LONGEST_REPEAT: u32 = 5;
 
 /// Asks for every stop of one group. Ends early when offhours is being stopped or the off window has ended.
-pub(super) async fn stop_group(context: &StopContext<'_>, group: &mut GroupTickets) -> Result<(), Interrupted> {
+pub(super) async fn stop_group(context: &StopContext<'_>, group: &mut GroupAttempts) -> Result<(), Interrupted> {
     let mut bulk_was_refused = false;
-    while !group.ids(&Progress::ToStop).is_empty() {
+    while !group.ids(&StopProgress::ToStop).is_empty() {
         let bulk = !bulk_was_refused && can_stop_in_bulk(context).await;
         let mut turn = if bulk { context.asking.acquire().await.ok() } else { None };
         if context.clearance.is_old(group.listed_at) {
@@ -42,13 +42,13 @@ pub(super) async fn stop_group(context: &StopContext<'_>, group: &mut GroupTicke
             // A list that takes so long is old before it is there; one deployment is looked at sooner.
             turn = None;
         }
-        let ids: Vec<DeploymentId> = group.ids(&Progress::ToStop).into_iter().take(StopBatch::LIMIT).collect();
+        let ids: Vec<DeploymentId> = group.ids(&StopProgress::ToStop).into_iter().take(StopBatch::LIMIT).collect();
         let ids = match write_down(context, group, &ids).await {
             Ok(ids) => ids,
-            Err(obstacle) => match obstacle.fate() {
+            Err(obstacle) => match obstacle.end() {
                 None => return Err(Interrupted),
-                Some(fate) => {
-                    group.conclude_unasked(&fate);
+                Some(end) => {
+                    group.conclude_unasked(&end);
                     return Ok(());
                 }
             },
@@ -62,10 +62,10 @@ pub(super) async fn stop_group(context: &StopContext<'_>, group: &mut GroupTicke
             asked += usize::from(matches!(answer, StopAnswer::Watch | StopAnswer::Over(_) | StopAnswer::Unsent(_)));
             match answer {
                 StopAnswer::Watch => {}
-                StopAnswer::Over(fate) => group.conclude(&id, fate),
-                StopAnswer::Unsent(fate) => {
+                StopAnswer::Over(end) => group.conclude(&id, end),
+                StopAnswer::Unsent(end) => {
                     group.reopen(&id, true);
-                    group.conclude(&id, fate);
+                    group.conclude(&id, end);
                 }
                 StopAnswer::Singly => {
                     bulk_was_refused = true;
@@ -88,9 +88,9 @@ pub(super) async fn stop_group(context: &StopContext<'_>, group: &mut GroupTicke
 
 /// A list is a picture of a moment. Where much time has passed since, the group is listed again with its labels, and
 /// what was changed or came to something else meanwhile is left.
-async fn list_again(context: &StopContext<'_>, group: &mut GroupTickets) {
+async fn list_again(context: &StopContext<'_>, group: &mut GroupAttempts) {
     let seen_at = context.task.clock.now();
-    let to_stop = group.ids(&Progress::ToStop).into_iter().collect();
+    let to_stop = group.ids(&StopProgress::ToStop).into_iter().collect();
     let looks = async {
         let labelled = context.labelled_now(&group.group).await?;
         Ok::<_, Error>((labelled, context.task.tenant.reader.look_for(&group.group.id, &to_stop).await?))
@@ -108,21 +108,22 @@ async fn list_again(context: &StopContext<'_>, group: &mut GroupTickets) {
     let question = context.task.decision_context(context.task.clock.now());
     // What left the list is answered with 404 when it is asked to stop.
     for seen in listed.deployments {
-        let Some(ticket) = group.tickets.get_mut(&seen.id).filter(|ticket| ticket.progress == Progress::ToStop) else {
+        let Some(attempt) = group.attempts.get_mut(&seen.id).filter(|attempt| attempt.progress == StopProgress::ToStop)
+        else {
             continue;
         };
         // What was asked for earlier may have taken effect, which changes it too.
-        let is_ours = ticket.earlier.is_some() && is_going_off(&seen);
-        if !is_ours && seen.status.can_be_stopped() && was_changed(ticket.deployment(), &seen) {
-            ticket.progress = Progress::Over(changed());
+        let is_ours = attempt.earlier.is_some() && is_going_off(&seen);
+        if !is_ours && seen.status.can_be_stopped() && was_changed(attempt.deployment(), &seen) {
+            attempt.progress = StopProgress::Over(changed());
             continue;
         }
         let decision = question.decide(&group.group, &seen);
         let is_selected = question.selects(&group.group, &seen);
-        let planned = Planned { is_selected, decision, rate: ticket.planned.rate.clone(), deployment: seen };
-        let (requested_at, was_refused, earlier) = (ticket.requested_at, ticket.was_refused, ticket.earlier.take());
-        *ticket = Ticket { was_refused, ..Ticket::new(planned, earlier) };
-        ticket.requested_at = ticket.requested_at.or(requested_at);
+        let planned = Planned { is_selected, decision, rate: attempt.planned.rate.clone(), deployment: seen };
+        let (requested_at, was_refused, earlier) = (attempt.requested_at, attempt.was_refused, attempt.earlier.take());
+        *attempt = StopAttempt { was_refused, ..StopAttempt::new(planned, earlier) };
+        attempt.requested_at = attempt.requested_at.or(requested_at);
     }
 }
 
@@ -140,14 +141,14 @@ async fn can_stop_in_bulk(context: &StopContext<'_>) -> bool {
 /// passes is on the disk as asked for when this returns, and only then.
 async fn write_down(
     context: &StopContext<'_>,
-    group: &mut GroupTickets,
+    group: &mut GroupAttempts,
     ids: &[DeploymentId],
 ) -> Result<Vec<DeploymentId>, Obstacle> {
     let (task, now) = (context.task, context.task.clock.now());
     if let Some(obstacle) = context.clearance.obstacle_of_time(now) {
         return Err(obstacle);
     }
-    let tickets: Vec<Ticket> = ids.iter().filter_map(|id| group.tickets.get(id).cloned()).collect();
+    let attempts: Vec<StopAttempt> = ids.iter().filter_map(|id| group.attempts.get(id).cloned()).collect();
     let (rule, config, run, window) = (Arc::clone(&task.rule), Arc::clone(&task.config), task.open.id, task.window());
     let (group_id, listed_at) = (group.group.id.clone(), group.listed_at);
     let executor = Arc::clone(&task.executor);
@@ -159,25 +160,25 @@ async fn write_down(
         let question =
             DecisionContext { rule: &rule, protect: &config.protect, holds: &holds, scheduled: window.from, now };
         let elsewhere = tx.asked_by_others(run, &group_id, listed_at)?;
-        let decide = |ticket: Ticket| {
-            if elsewhere.contains(&ticket.deployment().id) {
-                return Ticket { progress: Progress::Over(Fate::left(Reason::AlreadyAsked)), ..ticket };
+        let decide = |attempt: StopAttempt| {
+            if elsewhere.contains(&attempt.deployment().id) {
+                return StopAttempt { progress: StopProgress::Over(StopEnd::left(Reason::AlreadyAsked)), ..attempt };
             }
-            hold_or_ask(ticket, &question)
+            hold_or_ask(attempt, &question)
         };
-        let tickets: Vec<Ticket> = tickets.into_iter().map(decide).collect();
-        let asked = tickets.iter().filter(|ticket| ticket.progress == Progress::Asked);
-        tx.request(run, &asked.map(|ticket| ticket.row(window)).collect::<Vec<_>>())?;
-        Ok(Some(tickets))
+        let attempts: Vec<StopAttempt> = attempts.into_iter().map(decide).collect();
+        let asked = attempts.iter().filter(|attempt| attempt.progress == StopProgress::Asked);
+        tx.request(run, &asked.map(|attempt| attempt.row(window)).collect::<Vec<_>>())?;
+        Ok(Some(attempts))
     });
     let mut asked = Vec::new();
     // No request without a durable note of it.
-    for ticket in written.await.map_err(Obstacle::Ledger)?.ok_or(Obstacle::Interrupted)? {
-        let id = ticket.deployment().id.clone();
-        if ticket.progress == Progress::Asked {
+    for attempt in written.await.map_err(Obstacle::Ledger)?.ok_or(Obstacle::Interrupted)? {
+        let id = attempt.deployment().id.clone();
+        if attempt.progress == StopProgress::Asked {
             asked.push(id.clone());
         }
-        group.tickets.insert(id, ticket);
+        group.attempts.insert(id, attempt);
     }
     Ok(asked)
 }
@@ -185,14 +186,15 @@ async fn write_down(
 /// Asks for at most one batch. `turn` is given back before anything is looked at.
 async fn ask_in_bulk(
     context: &StopContext<'_>,
-    group: &GroupTickets,
+    group: &GroupAttempts,
     ids: &[DeploymentId],
     turn: SemaphorePermit<'_>,
 ) -> Vec<(DeploymentId, StopAnswer)> {
     let mut answers = Vec::new();
     if let Some(batch) = StopBatch::split(ids.iter().cloned()).into_iter().next() {
-        let tickets = batch.ids().iter().filter_map(|id| group.tickets.get(id));
-        let stopper = context.stopper_of(tickets.map(|ticket| ticket.deployment().clone()).collect(), group.listed_at);
+        let attempts = batch.ids().iter().filter_map(|id| group.attempts.get(id));
+        let stopper =
+            context.stopper_of(attempts.map(|attempt| attempt.deployment().clone()).collect(), group.listed_at);
         let mut open = Vec::new();
         let sent = context.in_time(stopper.stop_in_bulk(&group.group.id, &batch)).await;
         drop(turn);
@@ -228,7 +230,7 @@ async fn ask_in_bulk(
 
 async fn ask_singly(
     context: &StopContext<'_>,
-    group: &GroupTickets,
+    group: &GroupAttempts,
     ids: &[DeploymentId],
 ) -> Vec<(DeploymentId, StopAnswer)> {
     let pursuits =
@@ -240,12 +242,12 @@ async fn ask_singly(
 /// accepted a look decides whether there is another one.
 async fn pursue(
     context: &StopContext<'_>,
-    group: &GroupTickets,
+    group: &GroupAttempts,
     id: &DeploymentId,
     mut requests: Requests,
 ) -> StopAnswer {
-    let Some(ticket) = group.tickets.get(id) else { return StopAnswer::Interrupted };
-    let mut known = Known::of(ticket.deployment(), &group.group, group.listed_at);
+    let Some(attempt) = group.attempts.get(id) else { return StopAnswer::Interrupted };
+    let mut known = Known::of(attempt.deployment(), &group.group, group.listed_at);
     loop {
         if requests.is_open
             && let Some(answer) = judge(context, &known, &requests).await
@@ -257,7 +259,7 @@ async fn pursue(
         }
         let turn = context.asking.acquire().await;
         if let Some(obstacle) = context.clearance.obstacle(slice::from_ref(&known.deployment)).await {
-            return obstacle.fate().map_or(StopAnswer::Interrupted, |fate| requests.end(fate));
+            return obstacle.end().map_or(StopAnswer::Interrupted, |end| requests.end(end));
         }
         if context.clearance.is_old(known.seen_at) {
             known = match look_again(context, known, &requests).await {
@@ -285,12 +287,12 @@ async fn ask_once(context: &StopContext<'_>, known: &Known) -> Sent {
     }
 }
 
-fn hold_or_ask(mut ticket: Ticket, question: &DecisionContext<'_>) -> Ticket {
-    if let Some(held) = question.held(ticket.deployment()) {
-        ticket.progress = Progress::Over(Fate::left(held));
+fn hold_or_ask(mut attempt: StopAttempt, question: &DecisionContext<'_>) -> StopAttempt {
+    if let Some(held) = question.held(attempt.deployment()) {
+        attempt.progress = StopProgress::Over(StopEnd::left(held));
     } else {
-        ticket.progress = Progress::Asked;
-        ticket.requested_at.get_or_insert(question.now);
+        attempt.progress = StopProgress::Asked;
+        attempt.requested_at.get_or_insert(question.now);
     }
-    ticket
+    attempt
 }

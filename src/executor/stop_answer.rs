@@ -1,16 +1,16 @@
 //! What followed from asking for a stop.
 
 use crate::aicore::Error;
-use crate::executor::ticket::Fate;
+use crate::executor::stop_attempt::StopEnd;
 
 /// What followed from asking once.
 pub(super) enum StopAnswer {
     /// It was accepted, or may have been: AI Core's status will tell.
     Watch,
     /// It has come to an end without a stop of ours.
-    Over(Fate),
+    Over(StopEnd),
     /// The same, and no request was sent.
-    Unsent(Fate),
+    Unsent(StopEnd),
     /// It was surely not done, and should be asked for singly.
     Singly,
     /// It was taken back: something has come in between for one of its batch.

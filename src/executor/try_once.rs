@@ -16,10 +16,10 @@ use crate::executor::asker::name_askers;
 use crate::executor::ended::Interrupted;
 use crate::executor::progress::RunStep;
 use crate::executor::stop::stop_group;
+use crate::executor::stop_attempt::{GroupAttempts, StopAttempt, StopEnd, StopProgress};
 use crate::executor::stop_context::{ASKING_LIMIT, StopContext};
 use crate::executor::survey::{Gaps, Surveyed, Surveyor};
 use crate::executor::task::Task;
-use crate::executor::ticket::{Fate, GroupTickets, Progress, Ticket};
 use crate::executor::verify::verify_group;
 
 /// What went off this long before a firing or later is still worth a row.
@@ -28,8 +28,8 @@ const RECENTLY: TimeDelta = TimeDelta::hours(12);
 /// What is to be done, as far as the survey has come.
 #[derive(Default)]
 struct Found {
-    groups: Vec<GroupTickets>,
-    /// Deployments to stop that are beyond `max_stops`: the run stops nothing, so that they need no ticket.
+    groups: Vec<GroupAttempts>,
+    /// Deployments to stop that are beyond `max_stops`: the run stops nothing, so that they need no attempt.
     surplus: BTreeMap<ResourceGroup, usize>,
     to_stop: usize,
     /// Deployments that hang on a hold and would have been stopped without it.
@@ -132,7 +132,8 @@ async fn look_for_unlisted(task: &Task, account: &mut Account, found: &mut Found
 /// what it would not stop it would not avoid either. What the run has asked for before counts as well.
 fn guard(task: &Task, account: &mut Account, found: &mut Found) {
     let count = |progress| found.groups.iter().map(|group| group.ids(&progress).len()).sum::<usize>();
-    let (to_stop, watched) = (count(Progress::ToStop) + found.surplus.values().sum::<usize>(), count(Progress::Asked));
+    let (to_stop, watched) =
+        (count(StopProgress::ToStop) + found.surplus.values().sum::<usize>(), count(StopProgress::Asked));
     let asked = watched + account.asked();
     (task.observer)(&RunStep::Decided { stop: to_stop + watched, leave: account.left() + found.held });
     if watched > 0 {
@@ -159,7 +160,7 @@ impl Found {
     fn take(&mut self, surveyed: Surveyed, task: &Task, account: &mut Account) {
         let Surveyed { group, listed_at, planned } = surveyed;
         let most = usize::try_from(task.rule.max_stops).unwrap_or(usize::MAX);
-        let mut tickets = BTreeMap::new();
+        let mut attempts = BTreeMap::new();
         for planned in planned {
             let id = planned.deployment.id.clone();
             if account.has_settled(&group.id, &id) {
@@ -180,16 +181,16 @@ impl Found {
             let is_held = matches!(planned.decision, Decision::Leave(Reason::Held(_))) && planned.rate.nodes > 0;
             self.held += usize::from(is_held);
             let counts = is_held && self.held <= most;
-            let ticket = Ticket::new(planned, earlier.map(Box::new));
-            match &ticket.progress {
+            let attempt = StopAttempt::new(planned, earlier.map(Box::new));
+            match &attempt.progress {
                 // Who asked for what was asked to stop before is looked up later.
-                Progress::Over(fate) if fate.outcome == Outcome::Left && fate.found.is_none() && !counts => {
-                    account.take_left(ticket.into_row(task.window()));
+                StopProgress::Over(end) if end.outcome == Outcome::Left && end.found.is_none() && !counts => {
+                    account.take_left(attempt.into_row(task.window()));
                 }
-                _ => drop(tickets.insert(id, ticket)),
+                _ => drop(attempts.insert(id, attempt)),
             }
         }
-        self.groups.push(GroupTickets { group, listed_at, tickets });
+        self.groups.push(GroupAttempts { group, listed_at, attempts });
     }
 
     /// Adds a deployment that the run asked for earlier and that no list shows. It is watched, and not asked again.
@@ -198,25 +199,25 @@ impl Found {
         let group = Group { id: deployment.resource_group.clone(), labels: BTreeMap::new() };
         let decision = Decision::Leave(Reason::NotSelected("it is no longer listed".to_owned()));
         let planned = Planned { is_selected: earlier.is_selected, decision, rate: earlier.rate.clone(), deployment };
-        let ticket = Ticket::new(planned, Some(Box::new(earlier)));
+        let attempt = StopAttempt::new(planned, Some(Box::new(earlier)));
         match self.groups.iter_mut().find(|known| known.group.id == group.id) {
-            Some(known) => drop(known.tickets.insert(id, ticket)),
-            None => self.groups.push(GroupTickets { group, listed_at: seen_at, tickets: [(id, ticket)].into() }),
+            Some(known) => drop(known.attempts.insert(id, attempt)),
+            None => self.groups.push(GroupAttempts { group, listed_at: seen_at, attempts: [(id, attempt)].into() }),
         }
     }
 
     /// Gives back what was asked for earlier, for the next try.
     fn give_back(self, account: &mut Account) {
-        let tickets = self.groups.into_iter().flat_map(|group| group.tickets.into_values());
-        for row in tickets.filter_map(|ticket| ticket.earlier) {
+        let attempts = self.groups.into_iter().flat_map(|group| group.attempts.into_values());
+        for row in attempts.filter_map(|attempt| attempt.earlier) {
             account.earlier.insert((row.resource_group.clone(), row.id.clone()), *row);
         }
     }
 
     /// Leaves what is not asked for yet.
     fn leave(&mut self, reason: &Reason) {
-        let fate = Fate::left(reason.clone());
-        self.groups.iter_mut().for_each(|group| group.conclude_unasked(&fate));
+        let end = StopEnd::left(reason.clone());
+        self.groups.iter_mut().for_each(|group| group.conclude_unasked(&end));
     }
 }
 

@@ -13,17 +13,17 @@ use crate::domain::run::Outcome;
 use crate::domain::verification::{Observation, StopVerdict, Watch, pause_before};
 use crate::executor::ended::Interrupted;
 use crate::executor::progress::RunStep;
+use crate::executor::stop_attempt::{GroupAttempts, StopEnd, StopProgress};
 use crate::executor::task::Task;
-use crate::executor::ticket::{Fate, GroupTickets, Progress};
 
 /// The look at the end of the rule's time may take so long.
 const LAST_LOOK: Duration = Duration::from_secs(60);
 
 /// Watches every stop of one group that was asked for, until each is confirmed or the rule's time is up.
-pub(super) async fn verify_group(task: &Task, group: &mut GroupTickets) -> Result<(), Interrupted> {
+pub(super) async fn verify_group(task: &Task, group: &mut GroupAttempts) -> Result<(), Interrupted> {
     let mut watch = Watch::default();
-    for (id, ticket) in group.tickets.iter().filter(|(_, ticket)| ticket.progress == Progress::Asked) {
-        if let Some(requested_at) = ticket.requested_at {
+    for (id, attempt) in group.attempts.iter().filter(|(_, attempt)| attempt.progress == StopProgress::Asked) {
+        if let Some(requested_at) = attempt.requested_at {
             watch.add(id.clone(), requested_at);
         }
     }
@@ -44,13 +44,13 @@ pub(super) async fn verify_group(task: &Task, group: &mut GroupTickets) -> Resul
         let look = tokio::time::timeout(left.max(LAST_LOOK), look_at_group(task, group, &mut watch));
         let Some(look) = task.shutdown.run_until_cancelled(look).await else { return Err(Interrupted) };
         let Ok(look) = look else { break };
-        let fates = match look {
-            Ok(fates) => {
+        let ends = match look {
+            Ok(ends) => {
                 if is_blind {
                     info!(resource_group = %group.group.id, "the deployments of {} can be seen again", group.group.id);
                 }
                 is_blind = false;
-                fates
+                ends
             }
             Err(error) => {
                 // Said once, not with every look of an outage.
@@ -62,55 +62,57 @@ pub(super) async fn verify_group(task: &Task, group: &mut GroupTickets) -> Resul
                 continue;
             }
         };
-        (task.observer)(&RunStep::Confirmed(fates.len()));
-        for (id, fate) in fates {
-            group.conclude(&id, fate);
+        (task.observer)(&RunStep::Confirmed(ends.len()));
+        for (id, end) in ends {
+            group.conclude(&id, end);
         }
     }
     let waited = task.rule.verify_timeout.num_seconds();
     for (id, status) in watch.into_unconfirmed() {
         let reason = Reason::NotConfirmed { status, waited };
-        group.conclude(&id, Fate::new(Outcome::Unconfirmed, reason));
+        group.conclude(&id, StopEnd::new(Outcome::Unconfirmed, reason));
     }
     Ok(())
 }
 
 async fn look_at_group(
     task: &Task,
-    group: &GroupTickets,
+    group: &GroupAttempts,
     watch: &mut Watch,
-) -> Result<Vec<(DeploymentId, Fate)>, Error> {
+) -> Result<Vec<(DeploymentId, StopEnd)>, Error> {
     let listed = task.tenant.reader.look_for(&group.group.id, &watch.ids()).await?.deployments;
     let Observation { verdicts, missing } = watch.observe(&listed, task.clock.now());
-    let mut fates: Vec<_> = verdicts.into_iter().map(|(id, verdict)| (id, fate(verdict))).collect();
+    let mut ends: Vec<_> = verdicts.into_iter().map(|(id, verdict)| (id, end(verdict))).collect();
     for id in missing {
-        fates.extend(look_for_missing(task, group, id, watch).await);
+        ends.extend(look_for_missing(task, group, id, watch).await);
     }
-    Ok(fates)
+    Ok(ends)
 }
 
 /// A deployment that left the list is asked for by itself: only a 404 makes it gone.
 async fn look_for_missing(
     task: &Task,
-    group: &GroupTickets,
+    group: &GroupAttempts,
     id: DeploymentId,
     watch: &mut Watch,
-) -> Option<(DeploymentId, Fate)> {
+) -> Option<(DeploymentId, StopEnd)> {
     match task.tenant.reader.deployment(&group.group.id, &id).await {
         Ok(None) => {
             watch.forget(&id);
-            Some((id, Fate::gone()))
+            Some((id, StopEnd::gone()))
         }
-        Ok(Some(deployment)) => watch.observe_one(&deployment, task.clock.now()).map(|verdict| (id, fate(verdict))),
+        Ok(Some(deployment)) => watch.observe_one(&deployment, task.clock.now()).map(|verdict| (id, end(verdict))),
         // The next look will tell.
         Err(_) => None,
     }
 }
 
-fn fate(verdict: StopVerdict) -> Fate {
+fn end(verdict: StopVerdict) -> StopEnd {
     match verdict {
-        StopVerdict::Stopped(confirmed_at) => Fate::stopped(confirmed_at),
-        StopVerdict::Dead => Fate::new(Outcome::Failed, Reason::Dead),
-        StopVerdict::CameBack(status) => Fate::new(Outcome::Failed, Reason::CameBack { status, asked_before: false }),
+        StopVerdict::Stopped(confirmed_at) => StopEnd::stopped(confirmed_at),
+        StopVerdict::Dead => StopEnd::new(Outcome::Failed, Reason::Dead),
+        StopVerdict::CameBack(status) => {
+            StopEnd::new(Outcome::Failed, Reason::CameBack { status, asked_before: false })
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::verification::PLAUSIBLE_SKEW;
 
 /// What became of a deployment.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fate {
+pub struct StopEnd {
     /// In one word.
     pub outcome: Outcome,
     /// Why; none where the outcome says it all.
@@ -30,7 +30,7 @@ pub struct Fate {
     pub found: Option<Status>,
 }
 
-impl Fate {
+impl StopEnd {
     /// An outcome without a confirmed stop.
     pub fn new(outcome: Outcome, reason: Reason) -> Self {
         Self { outcome, reason: Some(reason), confirmed_at: None, again: false, found: None }
@@ -78,11 +78,11 @@ impl Fate {
 
 /// A planned deployment and how far it has come.
 #[derive(Debug, Clone)]
-pub struct Ticket {
+pub struct StopAttempt {
     /// The plan for it.
     pub planned: Planned,
     /// How far it has come.
-    pub progress: Progress,
+    pub progress: StopProgress,
     /// When a stop was first asked for, also by the run's earlier executor.
     pub requested_at: Option<DateTime<Utc>>,
     /// True where a request for its stop was sent and refused: when that was stays, whatever comes of later ones.
@@ -93,36 +93,37 @@ pub struct Ticket {
 
 /// How far a deployment has come in a run.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Progress {
+pub enum StopProgress {
     /// Its stop has not been asked for yet.
     ToStop,
     /// Its stop was asked for, or may have been.
     Asked,
     /// This became of it.
-    Over(Fate),
+    Over(StopEnd),
 }
 
-impl Ticket {
-    /// A ticket for a planned deployment; what the plan leaves is over at once.
+impl StopAttempt {
+    /// A attempt for a planned deployment; what the plan leaves is over at once.
     ///
     /// `earlier` is what the run's earlier executor wrote down before it asked: what is on its way off now is ours.
     pub fn new(planned: Planned, earlier: Option<Box<DeploymentResult>>) -> Self {
         let deployment = &planned.deployment;
         let runs_on = deployment.status.can_be_stopped() && !deployment.is_asked_to_stop();
         let progress = match &planned.decision {
-            _ if earlier.is_some() && !runs_on => Progress::Asked,
+            _ if earlier.is_some() && !runs_on => StopProgress::Asked,
             Decision::Stop if earlier.as_ref().is_some_and(|row| may_have_come_back(deployment, row)) => {
                 let reason = Reason::CameBack { status: deployment.status.clone(), asked_before: true };
-                Progress::Over(Fate::new(Outcome::Failed, reason))
+                StopProgress::Over(StopEnd::new(Outcome::Failed, reason))
             }
-            Decision::Stop => Progress::ToStop,
+            Decision::Stop => StopProgress::ToStop,
             Decision::Leave(Reason::CannotStop(status)) if status.is_off() => {
-                Progress::Over(Fate::already_off(deployment))
+                StopProgress::Over(StopEnd::already_off(deployment))
             }
-            Decision::Leave(Reason::AlreadyAsked) => {
-                Progress::Over(Fate { found: Some(deployment.status.clone()), ..Fate::left(Reason::AlreadyAsked) })
-            }
-            Decision::Leave(reason) => Progress::Over(Fate::left(reason.clone())),
+            Decision::Leave(Reason::AlreadyAsked) => StopProgress::Over(StopEnd {
+                found: Some(deployment.status.clone()),
+                ..StopEnd::left(Reason::AlreadyAsked)
+            }),
+            Decision::Leave(reason) => StopProgress::Over(StopEnd::left(reason.clone())),
         };
         Self {
             requested_at: earlier.as_ref().and_then(|row| row.requested_at),
@@ -138,17 +139,17 @@ impl Ticket {
         &self.planned.deployment
     }
 
-    /// The row for the ledger: final where its fate is known, else what is known before the request.
+    /// The row for the ledger: final where its end is known, else what is known before the request.
     pub fn row(&self, window: OffWindow) -> DeploymentResult {
         self.clone().into_row(window)
     }
 
-    /// The same, of a ticket that is at its end.
+    /// The same, of an attempt that is at its end.
     pub fn into_row(self, window: OffWindow) -> DeploymentResult {
         let Planned { deployment, is_selected, rate, .. } = self.planned;
         let (outcome, reason, confirmed_at) = match self.progress {
-            Progress::Over(fate) => (fate.outcome, fate.reason, fate.confirmed_at),
-            Progress::ToStop | Progress::Asked => (Outcome::Unconfirmed, None, None),
+            StopProgress::Over(end) => (end.outcome, end.reason, end.confirmed_at),
+            StopProgress::ToStop | StopProgress::Asked => (Outcome::Unconfirmed, None, None),
         };
         let expires_at = deployment.expires_at();
         let end = expires_at.map_or(window.to, |expiry| expiry.min(window.to));
@@ -191,41 +192,41 @@ fn may_have_come_back(deployment: &Deployment, earlier: &DeploymentResult) -> bo
 
 /// The deployments of one resource group in a run.
 #[derive(Debug, Clone)]
-pub struct GroupTickets {
+pub struct GroupAttempts {
     /// The group.
     pub group: Group,
     /// When it was listed; not later.
     pub listed_at: DateTime<Utc>,
     /// Its deployments, by id.
-    pub tickets: BTreeMap<DeploymentId, Ticket>,
+    pub attempts: BTreeMap<DeploymentId, StopAttempt>,
 }
 
-impl GroupTickets {
-    /// Ids of the tickets whose progress is `progress`.
-    pub fn ids(&self, progress: &Progress) -> Vec<DeploymentId> {
-        self.tickets.iter().filter(|(_, ticket)| ticket.progress == *progress).map(|(id, _)| id.clone()).collect()
+impl GroupAttempts {
+    /// Ids of the attempts whose progress is `progress`.
+    pub fn ids(&self, progress: &StopProgress) -> Vec<DeploymentId> {
+        self.attempts.iter().filter(|(_, attempt)| attempt.progress == *progress).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Ends a ticket.
-    pub fn conclude(&mut self, id: &DeploymentId, fate: Fate) {
-        if let Some(ticket) = self.tickets.get_mut(id) {
-            ticket.progress = Progress::Over(fate);
+    /// Ends an attempt.
+    pub fn conclude(&mut self, id: &DeploymentId, end: StopEnd) {
+        if let Some(attempt) = self.attempts.get_mut(id) {
+            attempt.progress = StopProgress::Over(end);
         }
     }
 
     /// Takes back that a stop was asked for: it was surely refused, or `never_sent`.
     pub fn reopen(&mut self, id: &DeploymentId, never_sent: bool) {
-        if let Some(ticket) = self.tickets.get_mut(id) {
-            ticket.progress = Progress::ToStop;
-            ticket.was_refused |= !never_sent;
-            ticket.requested_at = ticket.requested_at.filter(|_| ticket.was_refused || ticket.earlier.is_some());
+        if let Some(attempt) = self.attempts.get_mut(id) {
+            attempt.progress = StopProgress::ToStop;
+            attempt.was_refused |= !never_sent;
+            attempt.requested_at = attempt.requested_at.filter(|_| attempt.was_refused || attempt.earlier.is_some());
         }
     }
 
-    /// Ends every ticket whose stop has not been asked for.
-    pub fn conclude_unasked(&mut self, fate: &Fate) {
-        for ticket in self.tickets.values_mut().filter(|ticket| ticket.progress == Progress::ToStop) {
-            ticket.progress = Progress::Over(fate.clone());
+    /// Ends every attempt whose stop has not been asked for.
+    pub fn conclude_unasked(&mut self, end: &StopEnd) {
+        for attempt in self.attempts.values_mut().filter(|attempt| attempt.progress == StopProgress::ToStop) {
+            attempt.progress = StopProgress::Over(end.clone());
         }
     }
 }
