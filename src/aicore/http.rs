@@ -137,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn e34_no_connection_says_to_which_host_and_port() {
-        crate::aicore::install_crypto();
+        crate::aicore::crypto::install_crypto();
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let request = client(true, None).unwrap().get(format!("http://{closed}/v2/lm/deployments?secret=CANARY"));
         let Err(NoAnswer::NotConnected(failure)) = exchange(request, Duration::from_secs(10)).await else {

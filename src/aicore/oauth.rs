@@ -77,7 +77,7 @@ pub fn inspect(key: &ServiceKey) -> Result<(), KeyFault> {
         Proof::Secret(_) => Ok(()),
         Proof::Certificate { .. } => {
             // Files are read before anything else has happened in this process.
-            crate::aicore::install_crypto();
+            crate::aicore::crypto::install_crypto();
             token_client(key).map(drop)
         }
     }

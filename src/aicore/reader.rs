@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::aicore::admin;
 use crate::aicore::error::Error;
 use crate::aicore::key_source::KeySource;
 use crate::aicore::listing::{self, Extent, Listing};
+use crate::aicore::options::Options;
 use crate::aicore::session::{ApiCall, ApiSession};
-use crate::aicore::{Options, admin};
 use crate::domain::deployment::{Deployment, Group, Status};
 use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::money::InstanceTypes;

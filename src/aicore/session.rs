@@ -9,7 +9,6 @@ use reqwest::{Body, Client, Method};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use crate::aicore::Options;
 use crate::aicore::answer::refusal;
 use crate::aicore::error::{CallName, Error, ErrorResponse, NoAnswer};
 use crate::aicore::http::{Reply, client, exchange};
@@ -17,6 +16,7 @@ use crate::aicore::key::{KeyFault, ServiceKey};
 use crate::aicore::key_source::{KeyError, KeySource};
 use crate::aicore::limiter::{ConcurrencyLimiter, Permit};
 use crate::aicore::oauth::Token;
+use crate::aicore::options::Options;
 use crate::aicore::page_ends::PageEnds;
 use crate::aicore::retry::{Budget, pause_before_retry};
 use crate::aicore::token::TokenSource;
@@ -116,7 +116,7 @@ impl ApiCall {
 impl ApiSession {
     /// Loads the key from `source`; nothing is sent yet.
     pub(super) fn connect(source: KeySource, options: Options) -> Result<Self, Error> {
-        super::install_crypto();
+        crate::aicore::crypto::install_crypto();
         let key = ServiceKey::load(&source)?;
         let no_tls = |_| KeyError { place: source.clone(), fault: KeyFault::NoTls };
         let http = client(key.api_is_local(), None).map_err(no_tls)?;

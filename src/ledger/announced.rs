@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{from_ms, to_ms};
 
 /// What can be announced.

@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::ledger::error::LedgerError;
+use crate::ledger::file::{Access, FILE, connect};
 use crate::ledger::place::{self, Presence};
 use crate::ledger::verify::{LedgerVerdict, verify};
-use crate::ledger::{Access, FILE, connect};
 
 /// Copies the ledger in `directory` to `copy`, which must not exist, and verifies the copy. It is one consistent state,
 /// on the disk when this returns, and readable by its owner only. Blocks for as long as it takes to write.

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
 
 use crate::domain::instant::rfc3339;
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{instant, parsed, to_ms};
 
 /// So often a chore may end the process; then it is put aside.

@@ -6,8 +6,8 @@ use rusqlite::params;
 
 use crate::domain::id::RuleName;
 use crate::domain::run::Firing;
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{from_ms, parsed, to_ms};
 
 /// No mail waits longer than this for its next attempt.
@@ -139,9 +139,11 @@ mod tests {
     use crate::domain::schedule::OffWindow;
     use crate::ledger::announced::Announcement;
     use crate::ledger::cursors::Cursor;
+    use crate::ledger::error::LedgerError;
+    use crate::ledger::handle::Ledger;
     use crate::ledger::outbox::{Letter, NewMail};
     use crate::ledger::runs::{Claim, NewRun};
-    use crate::ledger::{Ledger, LedgerError, Tx};
+    use crate::ledger::tx::Tx;
 
     fn now() -> DateTime<Utc> {
         "2026-11-23T12:00:00Z".parse().unwrap()

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::params;
 
 use crate::domain::id::RuleName;
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{from_ms, to_ms};
 
 /// The last instant of a rule that has been dealt with, and the schedule it belonged to.

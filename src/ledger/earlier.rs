@@ -6,10 +6,10 @@ use rusqlite::{OptionalExtension, params};
 use crate::domain::earlier::{EarlierStop, Precedent, Precedents};
 use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
 use crate::domain::run::{Outcome, Run};
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::row_columns::row;
 use crate::ledger::runs::RunId;
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{from_ms, parsed, to_ms};
 
 /// CROSS keeps the order: the few rows of an id first.

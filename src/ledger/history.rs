@@ -8,9 +8,9 @@ use rusqlite::{OptionalExtension, Row as Columns, named_params, params};
 use crate::domain::id::RuleName;
 use crate::domain::run::Run;
 use crate::domain::visit::{Kept, RunVisitor};
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::runs::{RunFilter, RunId, firing, mode, off_window, run_reasons};
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{instant, optional_instant, parsed, to_ms};
 
 impl Tx<'_> {

@@ -7,8 +7,8 @@ use rusqlite::{Rows, Transaction, params};
 
 use crate::domain::hold::{Hold, HoldTarget};
 use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{from_ms, to_ms, wrong};
 
 impl Tx<'_> {

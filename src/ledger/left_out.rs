@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
 
 use crate::domain::run::{Firing, LeftKind, LeftOut};
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::reasons::{kind, kind_columns};
 use crate::ledger::runs::{RunId, firing};
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{to_ms, wrong};
 
 /// A run that counted what it left, instead of keeping a row of each.

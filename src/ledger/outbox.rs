@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row as Columns, params};
 
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{instant, optional_instant, to_ms, wrong};
 
 /// Mails whose words are dropped in one transaction.

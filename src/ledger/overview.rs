@@ -7,9 +7,9 @@ use crate::domain::id::RuleName;
 use crate::domain::rule::Mode;
 use crate::domain::run::{Firing, RunResult, Trigger};
 use crate::domain::run_reason::RunReason;
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::runs::{mode, run_reasons};
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{from_ms, instant, optional_instant, parsed, to_ms};
 
 /// Mails that were given up longer ago, and problems that are older, are history.

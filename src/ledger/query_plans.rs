@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params_from_iter};
 
-use crate::ledger::MIGRATIONS;
+use crate::ledger::migrations::MIGRATIONS;
 
 /// Fails where one of `questions` walks through a whole table.
 pub fn assert_no_table_is_walked(questions: &[&str]) {

@@ -18,13 +18,15 @@ use crate::domain::reason::{NotWatched, Reason};
 use crate::domain::run_reason::{Interruption, RunReason};
 use crate::ledger::backup::new_file;
 use crate::ledger::error::LedgerError;
+use crate::ledger::file::{FILE, FLAGS, opening_failed};
 use crate::ledger::lock::DaemonLock;
+use crate::ledger::migrations::migrate;
 use crate::ledger::place::{self, COMPANIONS, Presence, beside};
 use crate::ledger::reasons;
 use crate::ledger::runs::RunId;
+use crate::ledger::tx::Tx;
 use crate::ledger::values::to_ms;
 use crate::ledger::verify::{LedgerVerdict, untouched, verify};
-use crate::ledger::{FILE, FLAGS, Tx, migrate, opening_failed};
 
 /// The new ledger, complete, while the old one is taken away. As long as it has this name nobody opens a ledger here.
 pub(super) const PART: &str = "ledger.sqlite3.restoring";

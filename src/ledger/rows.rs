@@ -8,12 +8,12 @@ use rusqlite::{named_params, params};
 
 use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::run::{DeploymentResult, Outcome};
-use crate::ledger::Tx;
 use crate::ledger::columns::ColumnIndex;
 use crate::ledger::error::LedgerError;
 use crate::ledger::reasons::{self};
 use crate::ledger::row_columns::{SETTLEMENT, row};
 use crate::ledger::runs::RunId;
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{charge_columns, parsed, price_of, to_ms, wrong};
 
 /// No run goes on for so long after the end of its off window.

@@ -8,9 +8,9 @@ use crate::domain::rule::Mode;
 use crate::domain::run::{Firing, LeftOut, Run, RunResult, Trigger};
 use crate::domain::run_reason::{Interruption, RunReason};
 use crate::domain::schedule::OffWindow;
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::reasons::{from_json, to_json};
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{instant, parsed, to_ms};
 
 /// A run's number in the ledger.

@@ -6,11 +6,11 @@ use rusqlite::{named_params, params};
 use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup};
 use crate::domain::run::{DeploymentResult, EndedBy, Settlement};
 use crate::domain::schedule::OffWindow;
-use crate::ledger::Tx;
 use crate::ledger::columns::{ColumnIndex, NamedColumns};
 use crate::ledger::error::LedgerError;
 use crate::ledger::row_columns::{SETTLEMENT, row};
 use crate::ledger::runs::RunId;
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{from_ms, instant, optional_instant, parsed, to_ms};
 
 /// Windows that ended longer ago are not looked at any more: what their tenant looks like now tells nothing.

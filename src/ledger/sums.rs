@@ -5,8 +5,8 @@ use rusqlite::{named_params, params};
 use rust_decimal::Decimal;
 
 use crate::domain::money::Currency;
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{from_ms, to_ms, wrong};
 
 impl Tx<'_> {

@@ -5,9 +5,9 @@ use rusqlite::params;
 
 use crate::domain::id::DeploymentId;
 use crate::domain::run::{DeploymentResult, Firing, RunResult};
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::row_columns::row;
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{instant, parsed, to_ms};
 
 /// A deployment in one run.

@@ -4,10 +4,10 @@ use rusqlite::params;
 
 use crate::domain::run::Try;
 use crate::domain::run_reason::RunReason;
-use crate::ledger::Tx;
 use crate::ledger::error::LedgerError;
 use crate::ledger::reasons::{from_json, to_json};
 use crate::ledger::runs::RunId;
+use crate::ledger::tx::Tx;
 use crate::ledger::values::{instant, to_ms};
 
 impl Tx<'_> {

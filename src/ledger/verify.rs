@@ -10,10 +10,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::domain::run::{DeploymentResult, Run};
 use crate::domain::visit::RunVisitor;
 use crate::ledger::error::LedgerError;
+use crate::ledger::file::{BUSY_TIMEOUT, FILE, FLAGS, opening_failed};
+use crate::ledger::migrations::{bring_up_to_date, known_version, version};
 use crate::ledger::place::{self, Presence};
 use crate::ledger::runs::RunFilter;
 use crate::ledger::settlements::NOT_LISTED;
-use crate::ledger::{BUSY_TIMEOUT, FILE, FLAGS, Tx, bring_up_to_date, known_version, opening_failed, version};
+use crate::ledger::tx::Tx;
 
 /// What a ledger holds, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -166,7 +168,8 @@ impl Tx<'_> {
 #[cfg(test)]
 mod tests {
     use super::verify;
-    use crate::ledger::{FILE, Ledger};
+    use crate::ledger::file::FILE;
+    use crate::ledger::handle::Ledger;
 
     #[test]
     fn a_ledger_whose_rows_contradict_each_other_is_not_whole() {

@@ -404,10 +404,10 @@ fn footer(run: &Run) -> Vec<String> {
 }
 
 /// A reason as a sentence.
-fn sentence(reason: &str) -> String {
-    let reason = clean(reason);
-    let mut letters = reason.chars();
-    let Some(first) = letters.next() else { return reason };
-    let end = if reason.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+fn sentence(text: &str) -> String {
+    let text = clean(text);
+    let mut letters = text.chars();
+    let Some(first) = letters.next() else { return text };
+    let end = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
     format!("{}{}{end}", first.to_uppercase(), letters.as_str())
 }
