@@ -124,6 +124,8 @@ impl Look<'_> {
         let cursor = self.cursors.get(&rule.name).filter(|cursor| cursor.schedule == fires_by(rule));
         let due = cursor.and_then(|cursor| rule.schedule.due(cursor.after, self.now).run);
         windows.extend(due.map(|firing| rule.schedule.off_window(firing.at)));
+        // After its window a run only watches what it has asked for.
+        windows.retain(|window| self.now < window.to);
         windows
     }
 
