@@ -14,7 +14,6 @@ mod windows_zones;
 /// Where "now" comes from.
 #[derive(Debug, Clone)]
 pub enum Clock {
-    /// The machine's clock.
     System,
     /// Virtual time: it stands still while anybody works and jumps ahead when all wait. It runs on tokio's paused
     /// clock, so every timer of the process follows it.
@@ -122,7 +121,7 @@ fn nearest_zone(name: &str) -> Option<String> {
 }
 
 /// Version of the time zone data in use and where it comes from, for `check` and `status`.
-pub fn zone_data() -> String {
+pub(crate) fn zone_data() -> String {
     const SOURCE: &str = "/usr/share/zoneinfo";
     let version = ["tzdata.zi", "+VERSION"].iter().find_map(|file| {
         let text = std::fs::read_to_string(format!("{SOURCE}/{file}")).ok()?;

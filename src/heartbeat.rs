@@ -10,13 +10,11 @@ use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tracing::warn;
 
-/// Every second.
 const EVERY_SECOND: &str = "* * * * * *";
 /// A scheduler that has not beaten for so long is replaced.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// The heartbeat.
-pub struct Heartbeat {
+pub(crate) struct Heartbeat {
     scheduler: JobScheduler,
     beats: mpsc::Receiver<()>,
 }
@@ -24,11 +22,10 @@ pub struct Heartbeat {
 /// The scheduler could not be started.
 #[derive(Debug, thiserror::Error)]
 #[error("the heartbeat could not be started")]
-pub struct HeartbeatError(#[from] JobSchedulerError);
+pub(crate) struct HeartbeatError(#[from] JobSchedulerError);
 
 impl Heartbeat {
-    /// Starts beating.
-    pub async fn start() -> Result<Self, HeartbeatError> {
+    pub(crate) async fn start() -> Result<Self, HeartbeatError> {
         let (sender, beats) = mpsc::channel(1);
         let scheduler = JobScheduler::new().await?;
         let job = Job::new_async(EVERY_SECOND, move |_, _| {
@@ -44,7 +41,7 @@ impl Heartbeat {
     }
 
     /// Waits for the next beat. It comes about every second whatever the clock does.
-    pub async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         if tokio::time::timeout(SILENCE, self.beats.recv()).await.is_ok_and(|beat| beat.is_some()) {
             return;
         }

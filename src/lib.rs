@@ -38,6 +38,11 @@
 //! The [`simulator`] is a second reading of SAP's description, made without looking at the client. A [`rehearsal`] is the
 //! real executor and the real client against it, on virtual time ([`clock::Clock`]).
 
+// `cargo doc --document-private-items` is a tour for contributors: it may lead to what is not public.
+#![allow(rustdoc::private_intra_doc_links)]
+// What only the crate sees says so: the compiler then finds what is dead.
+#![warn(unreachable_pub)]
+
 pub mod accounting;
 pub mod aicore;
 pub mod cli;

@@ -36,7 +36,6 @@ const PAUSE_BEFORE_LOOK: Duration = Duration::from_millis(200);
 pub struct Mailer {
     /// Where the outbox is.
     pub ledger: Ledger,
-    /// The time.
     pub clock: Clock,
     /// Cancelled when offhours is being stopped: the mail under way is finished, and no other is begun.
     pub shutdown: CancellationToken,

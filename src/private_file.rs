@@ -6,12 +6,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Makes the directory `path` and what is missing above it. One that is there stays as it is.
-pub fn make_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Puts a file with these bytes at `path`, as [`PrivateFile`] does.
-pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = PrivateFile::begin(path)?;
     file.write_all(bytes)?;
     file.finish()
@@ -20,7 +20,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A file that is being written. Under its name there is the old file until this one is whole, and a link there is
 /// replaced, not followed. Dropped before it is finished, it leaves nothing.
 #[derive(Debug)]
-pub struct PrivateFile {
+pub(crate) struct PrivateFile {
     out: BufWriter<File>,
     part: PathBuf,
     path: PathBuf,
@@ -29,7 +29,7 @@ pub struct PrivateFile {
 
 impl PrivateFile {
     /// Begins to write what will be `path`, whose directory must be there.
-    pub fn begin(path: &Path) -> io::Result<Self> {
+    pub(crate) fn begin(path: &Path) -> io::Result<Self> {
         let part = part_of(path);
         // What a crash has left is not written into: its mode is unknown, and it may be a link.
         match fs::remove_file(&part) {
@@ -41,7 +41,7 @@ impl PrivateFile {
     }
 
     /// Puts it in its place.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         self.out.flush()?;
         self.out.get_ref().sync_all()?;
         fs::rename(&self.part, &self.path)?;

@@ -25,7 +25,6 @@ pub enum SecretSource {
     File(PathBuf),
     /// A systemd credential: a file of this name in `$CREDENTIALS_DIRECTORY`.
     Credential(String),
-    /// An environment variable.
     Env(String),
 }
 
@@ -35,7 +34,6 @@ pub enum SecretError {
     /// The file cannot be opened or read.
     #[error("cannot read `{}`: {reason}", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
         /// What the system said.
         reason: String,
@@ -49,7 +47,6 @@ pub enum SecretError {
     /// Too large to be what it should be.
     #[error("`{}` is larger than 1 MiB: this is not the file you mean", .0.display())]
     TooLarge(PathBuf),
-    /// Not text.
     #[error("`{}` is not UTF-8 text", .0.display())]
     NotText(PathBuf),
     /// No credentials directory.
@@ -60,14 +57,13 @@ pub enum SecretError {
     /// A name that would leave the directory.
     #[error("`{0}` is no credential's name: letters, digits, `.`, `_` and `-` are allowed")]
     CredentialName(String),
-    /// No such variable.
     #[error("the environment variable `{0}` is not set, or is not UTF-8")]
     NoVariable(String),
 }
 
 impl SecretSource {
     /// Reads the secret as it stands, line ends included.
-    pub fn read(&self) -> Result<SecretString, SecretError> {
+    pub(crate) fn read(&self) -> Result<SecretString, SecretError> {
         match self {
             Self::File(path) => read_file(path, GROUP_AND_OTHERS),
             Self::Credential(name) => {

@@ -1,8 +1,6 @@
 //! What the domain decides and counts, one sentence after the other: for each reason a deployment that has nothing else
 //! against it, and the instants just before and after each limit.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what failed by where it failed")]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -21,10 +19,9 @@ use offhours::domain::selection::{Exclusion, Glob, Selection};
 use offhours::domain::zone::Zone;
 use rust_decimal::Decimal;
 
-#[path = "support/given.rs"]
-mod given;
+use crate::support::given;
 
-use given::{deployment, evening};
+use crate::support::given::{deployment, evening};
 
 fn utc(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()

@@ -1,8 +1,6 @@
 //! Every fault that we know of has a test. `tests/faults/rows.toml` says what can go wrong and what it comes to; tests
 //! name their rows at the beginning of their names, scripts of `tests/interop` in a line `# Rows: …`. `tests/FAULTS.md`
-//! lists both, and is written anew by `OFFHOURS_WRITE=1 cargo test --test faults`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
-
+//! lists both, and is written anew by `OFFHOURS_WRITE=1 cargo test --test suite faults`.
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -10,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 const LIST: &str = "tests/FAULTS.md";
 const HEAD: &str = "\
-<!-- Written by `OFFHOURS_WRITE=1 cargo test --test faults`; not by hand. -->
+<!-- Written by `OFFHOURS_WRITE=1 cargo test --test suite faults`; not by hand. -->
 # Faults and their tests
 
 What can go wrong, what it comes to, and which tests provoke it. `cargo test a04` runs those of one row.
@@ -156,7 +154,7 @@ fn the_list_is_what_the_tests_say() {
     if std::env::var_os("OFFHOURS_WRITE").is_some() {
         fs::write(root().join(LIST), &list).unwrap();
     }
-    assert!(read(LIST) == list, "{LIST} is out of date: OFFHOURS_WRITE=1 cargo test --test faults");
+    assert!(read(LIST) == list, "{LIST} is out of date: OFFHOURS_WRITE=1 cargo test --test suite faults");
 }
 
 #[test]

@@ -8,5 +8,5 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 command -v strace >/dev/null || apt-get install -y -qq strace >/dev/null
 cd "$here/.."
-KILLS=${1:-150} exec cargo test --quiet --test process -- --ignored --exact --nocapture \
-    loops::a_daemon_that_is_killed_all_the_time_does_everything_once
+KILLS=${1:-150} exec cargo test --quiet --test program -- --ignored --exact --nocapture \
+    process::loops::a_daemon_that_is_killed_all_the_time_does_everything_once

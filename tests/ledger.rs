@@ -1,13 +1,6 @@
 //! What the ledger promises: a firing is claimed once for ever, a run and its mails come out whole, and what was
 //! written is read back as it was.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test says what failed by where it failed"
-)]
-
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::domain::avoided::{Avoided, Basis};
 use offhours::domain::deployment::Nodes;

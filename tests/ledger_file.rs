@@ -1,8 +1,6 @@
 //! The ledger as files: who may read them, what a damaged one comes to, what happens when several processes open it at
 //! once, and copies of it.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what failed by where it failed")]
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! A ledger of every released form, kept and read for ever. `tests/golden/ledger-v1.sqlite3` was written once, by
-//! `GOLDEN=write INSTA_UPDATE=always cargo test --test ledger_golden`; a later version must read out of it what the snapshot says.
-
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what failed by where it failed")]
+//! `GOLDEN=write INSTA_UPDATE=always cargo test --test suite ledger_golden`; a later version must read out of it what the snapshot says.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -272,6 +270,6 @@ async fn brought_up_to_date_it_has_the_form_of_a_new_one() {
     assert_eq!(
         form(old.path()),
         form(new.path()),
-        "write it anew: GOLDEN=write INSTA_UPDATE=always cargo test --test ledger_golden"
+        "write it anew: GOLDEN=write INSTA_UPDATE=always cargo test --test suite ledger_golden"
     );
 }

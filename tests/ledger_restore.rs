@@ -1,8 +1,6 @@
 //! A backup in the ledger's place: after a crash, beside a process that lives, cut short, and what it means that it is
 //! older than what happened.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what failed by where it failed")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,10 +25,9 @@ use offhours::ledger::runs::{Claim, NewRun, RunFilter};
 use offhours::ledger::verify::verify;
 use offhours::ledger::{FILE, Ledger, LedgerError, Tx};
 
-#[path = "support/given.rs"]
-mod given;
+use crate::support::given;
 
-use given::evening;
+use crate::support::given::evening;
 
 /// The next noon.
 fn noon() -> DateTime<Utc> {

@@ -1,8 +1,6 @@
 //! Settling what a large night has stopped: in small steps, and each with little work. The ledger as everybody else finds
 //! it meanwhile.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what failed by where it failed")]
-
 use std::fs;
 use std::path::Path;
 use std::pin::pin;
@@ -19,10 +17,7 @@ use offhours::ledger::runs::RunFilter;
 use offhours::ledger::{FILE, Ledger};
 use rusqlite::Connection;
 
-#[path = "support/given.rs"]
-mod given;
-
-use given::{deployment, evening};
+use crate::support::given::{deployment, evening};
 
 /// Deployments of one configuration.
 const SIBLINGS: usize = 20;

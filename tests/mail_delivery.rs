@@ -1,12 +1,9 @@
 //! Faults between offhours and a mail server, and what each comes to (see `tests/FAULTS.md`).
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
-
-#[path = "support/smtp.rs"]
-mod smtp;
 
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::smtp::{Act, FLOOD, Sink};
 use chrono::{DateTime, TimeDelta, Utc};
 use offhours::clock::Clock;
 use offhours::ledger::Ledger;
@@ -17,7 +14,6 @@ use offhours::mail::settings::{Address, Delivery, Locale, Login, MailSettings, S
 use offhours::mail::transport::{Courier, DeliveryError, LoginFailure, Phase, Receipt, deliver};
 use offhours::mailer::Mailer;
 use offhours::secret::SecretSource;
-use smtp::{Act, FLOOD, Sink};
 use tokio_util::sync::CancellationToken;
 
 const PASSWORD: &str = "correct horse battery staple";

@@ -1,6 +1,4 @@
 //! A mail's bytes: what any server takes and any client reads.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
-
 use chrono::{DateTime, Utc};
 use offhours::mail::message::{Attachment, MailBody, MailError, head, letter};
 use offhours::mail::settings::Address;

@@ -1,6 +1,4 @@
 //! Being observed: pings as the other side sees them, and the page as whoever asks sees it.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;

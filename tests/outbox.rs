@@ -1,8 +1,6 @@
 //! The outbox under everything that servers answer and whatever dies in between: no mail is lost, none is sent after
 //! its end, and none twice but where a crash came between the server's acceptance and our note of it.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what failed by where it failed")]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

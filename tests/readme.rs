@@ -1,7 +1,5 @@
 //! README.md and docs/ say nothing that the program does not do: their configuration loads, their commands parse, their
 //! examples print what they print, and their tables are those of the program.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

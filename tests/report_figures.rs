@@ -1,11 +1,12 @@
 //! The same figure everywhere: in text, HTML, CSV and JSON, to the cent.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
-
-mod report_support;
 
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use crate::report_support::{
+    Become, HOSTILE, berlin, blocked, context, csv, decimal, digest, failure, good, history_table, hostile, huge,
+    json_period, json_run, kind, last_week, observed, partial, priced, row, run, week,
+};
 use chrono::TimeDelta;
 use offhours::domain::avoided::AvoidedState;
 use offhours::domain::deployment::Status;
@@ -18,10 +19,6 @@ use offhours::report::grid::Screen;
 use offhours::report::{
     AttachedFile, Content, CsvForm, CsvWriter, LARGEST_ATTACHMENTS, PeriodReport, ReportContext, Trend, TrendPoint,
     period_report, run_report, run_summary,
-};
-use report_support::{
-    Become, HOSTILE, berlin, blocked, context, csv, decimal, digest, failure, good, history_table, hostile, huge,
-    json_period, json_run, kind, last_week, observed, partial, priced, row, run, week,
 };
 use rust_decimal::Decimal;
 
@@ -160,7 +157,7 @@ fn a_run_shows_its_total_in_four_forms() {
 #[test]
 fn a_restated_report_says_so() {
     let (zone, runs, period, trend) = (berlin(), week(), last_week(), Trend::default());
-    let restates = Some(report_support::utc("2026-11-23T07:00:00Z"));
+    let restates = Some(crate::report_support::utc("2026-11-23T07:00:00Z"));
     let digest = digest(&runs);
     let report = PeriodReport { period: &period, digest: &digest, trend: &trend, holds: &[], notes: &[], restates };
     let content = period_report(&report, &context(&zone));
@@ -409,7 +406,7 @@ fn e52_a_report_says_which_share_was_avoided_and_what_the_period_is_against_othe
     }
     let (zone, span, digest) = (berlin(), last_week(), digest(&runs));
     let month = Some(TrendPoint::known("November", Some(decimal("3456.00"))));
-    let trend = Trend { month, ..report_support::trend() };
+    let trend = Trend { month, ..crate::report_support::trend() };
     let report = PeriodReport { period: &span, digest: &digest, trend: &trend, holds: &[], notes: &[], restates: None };
     let text = period_report(&report, &context(&zone)).text.split_whitespace().collect::<Vec<_>>().join(" ");
     let enforced = runs.iter().filter(|run| run.mode == Mode::Enforce);

@@ -1,14 +1,11 @@
 //! The HTML of every mail, judged by what mail clients do to HTML.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
-mod report_support;
-
-use offhours::domain::locale::Locale;
-use offhours::report::{PeriodReport, ReportContext, notice, period_report, run_report};
-use report_support::{
+use crate::report_support::{
     berlin, blocked, context, digest, good, hold, hostile, huge, last_week, missed, observed, partial, planned, trend,
     week,
 };
+use offhours::domain::locale::Locale;
+use offhours::report::{PeriodReport, ReportContext, notice, period_report, run_report};
 
 /// Every kind of mail, by name.
 fn mails() -> Vec<(&'static str, String)> {

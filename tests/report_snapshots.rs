@@ -1,17 +1,14 @@
 //! Whole mails, to be read like prose when they change.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
-mod report_support;
-
+use crate::report_support::{
+    berlin, blocked, context, csv, digest, good, history_table, hold, hostile, json_run, last_week, missed, observed,
+    partial, planned, trend, utc, week,
+};
 use chrono::TimeDelta;
 use offhours::domain::locale::Locale;
 use offhours::domain::run::{Run, RunResult};
 use offhours::report::grid::Screen;
 use offhours::report::{AttachedFile, CSV, Content, PeriodReport, ReportContext, notice, period_report, run_report};
-use report_support::{
-    berlin, blocked, context, csv, digest, good, history_table, hold, hostile, json_run, last_week, missed, observed,
-    partial, planned, trend, utc, week,
-};
 
 fn whole(content: &Content) -> String {
     let names: Vec<&str> = content.attachments.iter().map(|a| a.name.as_str()).collect();

@@ -1,7 +1,5 @@
 //! What is shipped to be copied: the rules in `schedules/`, `offhours.example.toml`, the JSON Schemas for editors. All
 //! of it must load, say what its comments say, and be what the program itself prints.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -106,7 +104,7 @@ fn every_shipped_file_names_its_schema() {
     }
 }
 
-/// `OFFHOURS_WRITE=1 cargo test --test shipped_rules` writes them anew.
+/// `OFFHOURS_WRITE=1 cargo test --test suite shipped_rules` writes them anew.
 #[test]
 fn the_committed_schemas_are_those_that_are_printed() {
     for (kind, name) in [(FileKind::Main, "schema/offhours.json"), (FileKind::Rules, "schema/rules.json")] {

@@ -1,7 +1,5 @@
 //! What the simulator promises to whoever rehearses against it.
 
-#![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
-
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use crate::report::{AttachedFile, CSV, Content, CsvForm, LARGEST_ATTACHMENTS, Pa
 
 /// The report as a mail, with what is `wanted` of it attached. What is too large for a mail is left out, and the mail says
 /// so. `name` is what the report is called.
-pub fn mail(
+pub(crate) fn mail(
     mut books: Books<'_>,
     wanted: &[Wanted],
     name: &str,

@@ -27,9 +27,7 @@ const TREND_LENGTH: usize = 8;
 /// Of which days books are drawn up, and as seen from where.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The days.
     pub span: Span,
-    /// In whose days.
     pub zone: Zone,
     /// Seen from this instant.
     pub now: DateTime<Utc>,
@@ -126,22 +124,22 @@ impl<'a> Books<'a> {
     }
 
     /// What the ledger calls the period, so that a later report of it knows what it restates.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         name(self.dates)
     }
 
     /// What files with its rows are called, without an ending.
-    pub fn file_name(&self, zone: &Zone) -> String {
+    pub(crate) fn file_name(&self, zone: &Zone) -> String {
         self.period.file_name(zone)
     }
 
     /// The command that writes its rows into a file.
-    pub fn by_hand(&self, format: &str) -> String {
+    pub(crate) fn by_hand(&self, format: &str) -> String {
         format!("offhours report --period {} --format {format} --output FILE", self.dates.span())
     }
 
     /// Says something more beside the figures.
-    pub fn note(&mut self, sentence: String) {
+    pub(crate) fn note(&mut self, sentence: String) {
         self.notes.push(sentence);
     }
 

@@ -34,7 +34,7 @@ pub async fn due(
 }
 
 /// What has to be done for the report of `at`.
-pub fn chore(schedule: &ReportSchedule, at: DateTime<Utc>) -> Chore {
+pub(crate) fn chore(schedule: &ReportSchedule, at: DateTime<Utc>) -> Chore {
     let days = span(schedule.period).dates(schedule.zone.wall_clock(at).date()).span();
     let by_hand = format!("offhours report --period {days} --mail");
     Chore { kind: ChoreKind::Report, name: schedule.name.clone(), at, by_hand }

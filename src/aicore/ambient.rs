@@ -29,7 +29,6 @@ const PARTS: [&str; 9] = [
 /// An environment to look in: a function from a variable's name to its value.
 pub(super) struct Ambient<F>(pub(super) F);
 
-/// This process's environment.
 pub(super) fn of_this_process() -> Ambient<impl Fn(&str) -> Option<String>> {
     Ambient(|name: &str| std::env::var(name).ok())
 }

@@ -12,28 +12,28 @@ use crate::domain::id::ResourceGroup;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallName {
     /// `GET` or `PATCH`.
-    pub method: &'static str,
+    pub(crate) method: &'static str,
     /// The path without its query.
-    pub path: String,
+    pub(crate) path: String,
     /// The resource group, where the call has one.
-    pub group: Option<ResourceGroup>,
+    pub(crate) group: Option<ResourceGroup>,
 }
 
 /// What AI Core answered with, where that was not what we wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ErrorResponse {
     /// HTTP status; 0 for one entry of a bulk answer, which has none of its own.
-    pub status: u16,
+    pub(crate) status: u16,
     /// AI Core's id of the request: what SAP's support asks for.
-    pub request_id: Option<String>,
+    pub(crate) request_id: Option<String>,
     /// AI Core's error code, such as `01010076`.
-    pub code: Option<String>,
+    pub(crate) code: Option<String>,
     /// AI Core's message, cleaned and cut.
-    pub message: Option<String>,
+    pub(crate) message: Option<String>,
     /// True where it was JSON, as all of AI Core's own answers are; a gateway's page proves nothing.
-    pub is_json: bool,
+    pub(crate) is_json: bool,
     /// How long the server wants to be left alone.
-    pub retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// Why there was no answer to speak of.
@@ -66,13 +66,13 @@ pub enum NoAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NoConnection {
     /// `host:port`.
-    pub to: Option<String>,
+    pub(crate) to: Option<String>,
     /// `host:port` of the proxy in between, as the environment names it.
-    pub proxy: Option<String>,
+    pub(crate) proxy: Option<String>,
     /// What was in the way.
-    pub cause: String,
+    pub(crate) cause: String,
     /// True where it was a certificate that this machine does not trust.
-    pub is_distrust: bool,
+    pub(crate) is_distrust: bool,
 }
 
 impl fmt::Display for NoConnection {
@@ -94,24 +94,11 @@ impl fmt::Display for NoConnection {
 /// Who refused the credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The token endpoint.
     #[error("`{host}` answered {status}{}", word.map(|word| format!(" {word}")).unwrap_or_default())]
-    Endpoint {
-        /// Its host.
-        host: String,
-        /// HTTP status.
-        status: u16,
-        /// OAuth's word for it.
-        word: Option<&'static str>,
-    },
+    Endpoint { host: String, status: u16, word: Option<&'static str> },
     /// AI Core, for a token that was new.
     #[error("{asked} was answered 401 with a new token{}", answer.request_id_clause())]
-    Api {
-        /// The call.
-        asked: CallName,
-        /// The answer.
-        answer: ErrorResponse,
-    },
+    Api { asked: CallName, answer: ErrorResponse },
 }
 
 /// Why a call failed.
@@ -128,7 +115,6 @@ pub enum Error {
     Auth {
         /// Where the key is from.
         place: Box<KeySource>,
-        /// Who refused it.
         refusal: Box<Refusal>,
     },
     /// No token, for a reason that is not the credentials'.
@@ -143,35 +129,19 @@ pub enum Error {
     },
     /// 403.
     #[error("{asked} was answered {answer}: the service key may not do that")]
-    Forbidden {
-        /// The call.
-        asked: Box<CallName>,
-        /// The answer.
-        answer: Box<ErrorResponse>,
-    },
+    Forbidden { asked: Box<CallName>, answer: Box<ErrorResponse> },
     /// 404.
     #[error("{asked} was answered {answer}: there is no such thing")]
-    NotFound {
-        /// The call.
-        asked: Box<CallName>,
-        /// The answer.
-        answer: Box<ErrorResponse>,
-    },
+    NotFound { asked: Box<CallName>, answer: Box<ErrorResponse> },
     /// 400, 409 or 412 to a change, or one entry of a bulk answer: the deployment is not in a state for it.
     #[error("{asked} was answered {answer}: it cannot be changed now")]
-    Precondition {
-        /// The call.
-        asked: Box<CallName>,
-        /// The answer.
-        answer: Box<ErrorResponse>,
-    },
+    Precondition { asked: Box<CallName>, answer: Box<ErrorResponse> },
     /// AI Core does not list a resource group that is named in full, and one of its labels could protect it.
     #[error("AI Core does not list it, so that its labels are unknown, and one of them could protect it")]
     UnknownLabels,
     /// Nobody wanted it any more when its turn came: it was not sent, or not once more after it was surely refused.
     #[error("{asked} was taken back before it was sent")]
     Withdrawn {
-        /// The call.
         asked: Box<CallName>,
         /// True where it had been sent, and was refused.
         was_refused: bool,
@@ -179,7 +149,6 @@ pub enum Error {
     /// 429, or a pause that is longer than we wait.
     #[error("{asked} was put off{}: AI Core asks for fewer requests{}", answer_clause(.answer.as_deref()), pause_clause(*.pause))]
     RateLimited {
-        /// The call.
         asked: Box<CallName>,
         /// The answer, where the call was sent at all.
         answer: Option<Box<ErrorResponse>>,
@@ -188,16 +157,10 @@ pub enum Error {
     },
     /// No answer, or only 5xx.
     #[error("{asked} failed: {trouble}")]
-    Unreachable {
-        /// The call.
-        asked: Box<CallName>,
-        /// Why.
-        trouble: Box<NoAnswer>,
-    },
+    Unreachable { asked: Box<CallName>, trouble: Box<NoAnswer> },
     /// The answer broke off; none of it was used.
     #[error("{asked} failed: the answer broke off, and none of it was used")]
     Truncated {
-        /// The call.
         asked: Box<CallName>,
         /// The status it began with.
         status: u16,
@@ -205,9 +168,7 @@ pub enum Error {
     /// Neither success nor a refusal we know.
     #[error("{asked} was answered {answer}: {found}; is `AI_API_URL` right, or a proxy or login page in between")]
     UnexpectedResponse {
-        /// The call.
         asked: Box<CallName>,
-        /// The answer.
         answer: Box<ErrorResponse>,
         /// What it is, and what was expected.
         found: &'static str,
@@ -215,32 +176,21 @@ pub enum Error {
     /// A body beyond the cap.
     #[error("{asked} failed: the answer is larger than {limit} bytes, and none of it was used")]
     TooLarge {
-        /// The call.
         asked: Box<CallName>,
         /// The cap in bytes.
         limit: usize,
     },
     /// A list beyond the cap.
     #[error("{asked} failed: it lists more than {limit} deployments, which no resource group has")]
-    TooMany {
-        /// The call.
-        asked: Box<CallName>,
-        /// The cap.
-        limit: usize,
-    },
+    TooMany { asked: Box<CallName>, limit: usize },
     /// This tenant does no bulk changes after all. Nothing was changed; single stops work.
     #[error("{asked} was answered {answer}: this tenant takes no bulk changes")]
-    BulkRefused {
-        /// The call.
-        asked: Box<CallName>,
-        /// The answer.
-        answer: Box<ErrorResponse>,
-    },
+    BulkRefused { asked: Box<CallName>, answer: Box<ErrorResponse> },
 }
 
 impl Error {
     /// What kind of failure it is.
-    pub fn code(&self) -> FailureCode {
+    pub(crate) fn code(&self) -> FailureCode {
         match self {
             Self::Key(_) => FailureCode::Key,
             Self::Auth { .. } => FailureCode::Auth,
@@ -260,13 +210,13 @@ impl Error {
     }
 
     /// The failure as runs and deployments keep it.
-    pub fn failure(&self) -> Failure {
+    pub(crate) fn failure(&self) -> Failure {
         Failure::new(self.code(), self.to_string())
     }
 
     /// The failure for a narrow place, such as a row of a mail: AI Core's own words come first, where it used any, and
     /// which call it was is left to what stands around it. Without such words, the whole sentence.
-    pub fn short(&self) -> String {
+    pub(crate) fn short(&self) -> String {
         let answer = match self {
             Self::Forbidden { answer, .. } | Self::NotFound { answer, .. } | Self::Precondition { answer, .. } => {
                 Some(answer)
@@ -279,7 +229,7 @@ impl Error {
 
     /// True where a change may have been carried out although it failed: look before anything is repeated. Always
     /// false for a reading call.
-    pub fn outcome_is_unknown(&self) -> bool {
+    pub(crate) fn outcome_is_unknown(&self) -> bool {
         match self {
             Self::Unreachable { asked, trouble } => {
                 asked.is_change() && !matches!(**trouble, NoAnswer::NotConnected(_))
@@ -310,7 +260,7 @@ impl Error {
     }
 
     /// True where nothing has to be put right by a person: the same call may go well in a minute.
-    pub fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Token { .. }
             | Self::RateLimited { .. }
@@ -334,7 +284,7 @@ impl Error {
 
 impl CallName {
     /// True for a call that changes something.
-    pub fn is_change(&self) -> bool {
+    pub(crate) fn is_change(&self) -> bool {
         self.method != "GET"
     }
 }

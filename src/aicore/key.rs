@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
-pub use crate::aicore::key_fault::KeyFault;
+pub(crate) use crate::aicore::key_fault::KeyFault;
 
 /// Path of the token endpoint below a key's `url` or `certurl`.
 const TOKEN_PATH: &str = "/oauth/token";
@@ -79,7 +79,7 @@ pub(super) const SDK: KeySpelling = KeySpelling {
 
 impl ServiceKey {
     /// Reads a service key's JSON; also one wrapped in `{"credentials": …}`, as `cf service-key` prints it.
-    pub fn parse(json: &str) -> Result<Self, KeyFault> {
+    pub(crate) fn parse(json: &str) -> Result<Self, KeyFault> {
         let document = object(json)?;
         let fields = document.get("credentials").and_then(Value::as_object).unwrap_or(&document);
         RawKey::from_service_key(fields).check(&SERVICE_KEY)
@@ -101,12 +101,12 @@ impl ServiceKey {
     }
 
     /// The token endpoint's host, for messages.
-    pub fn token_host(&self) -> &str {
+    pub(crate) fn token_host(&self) -> &str {
         self.token_url.host_str().unwrap_or("")
     }
 
     /// The AI API's host, for messages.
-    pub fn api_host(&self) -> &str {
+    pub(crate) fn api_host(&self) -> &str {
         self.api_url.host_str().unwrap_or("")
     }
 

@@ -11,7 +11,6 @@ pub enum KeyFault {
     /// None of the places SAP's SDKs look in holds a key.
     #[error("there is none: set `AICORE_SERVICE_KEY`, or name the key's file as `service_key` in `[connection]`")]
     Nowhere,
-    /// Not JSON.
     #[error("it is no JSON from line {line}, column {column} on")]
     NotJson {
         /// Line, from 1.
@@ -31,7 +30,6 @@ pub enum KeyFault {
     /// A URL that no secret may be sent to.
     #[error("`{field}` cannot be used: {why}")]
     BadUrl {
-        /// The field.
         field: &'static str,
         /// What is wrong and what would be right.
         why: &'static str,

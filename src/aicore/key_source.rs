@@ -25,14 +25,14 @@ pub enum KeySource {
 #[error("service key from {place}: {fault}")]
 pub struct KeyError {
     /// Where the key was looked for.
-    pub place: KeySource,
+    pub(crate) place: KeySource,
     /// What is wrong with it.
-    pub fault: KeyFault,
+    pub(crate) fault: KeyFault,
 }
 
 impl ServiceKey {
     /// Loads the key from where `source` says it is, and checks it.
-    pub fn load(source: &KeySource) -> Result<Self, KeyError> {
+    pub(crate) fn load(source: &KeySource) -> Result<Self, KeyError> {
         source.load()
     }
 }

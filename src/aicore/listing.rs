@@ -35,7 +35,7 @@ pub struct Listing {
     /// Entries that were dropped because their id is none.
     pub refused_ids: usize,
     /// False where the pages never agreed: there may be more deployments than these.
-    pub consistent: bool,
+    pub(crate) consistent: bool,
 }
 
 impl Listing {
@@ -62,7 +62,6 @@ struct Walk {
 /// How far a list is read.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Extent<'a> {
-    /// To its end.
     All,
     /// Until these were seen.
     Until(&'a BTreeSet<DeploymentId>),

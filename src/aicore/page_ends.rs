@@ -19,7 +19,6 @@ pub(super) struct PageEnds {
 
 /// Whether a page is the last one of its list.
 pub(super) enum End<'a> {
-    /// It is.
     Sure,
     /// The next page tells.
     ReadOn,

@@ -9,7 +9,6 @@ use crate::aicore::error::{Error, NoAnswer};
 pub(super) const ATTEMPTS: u32 = 3;
 /// Longest first pause; it doubles with each attempt.
 const BASE: Duration = Duration::from_secs(1);
-/// Longest pause.
 const CAP: Duration = Duration::from_secs(30);
 
 /// The pause before another attempt, or none where there must not be one.
@@ -53,7 +52,6 @@ impl Budget {
         Self(Mutex::new(Self::START))
     }
 
-    /// Counts a call.
     pub(super) fn earn(&self) {
         let mut saved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *saved = (*saved + 1).min(Self::MOST);

@@ -67,17 +67,14 @@ pub(super) enum Unread {
 }
 
 impl ApiCall {
-    /// A reading call.
     pub(super) fn get(path: impl Into<String>) -> Self {
         Self { method: Verb::Get, path: path.into(), query: None, group: None, prefer: None, still_wanted: None }
     }
 
-    /// A changing call.
     pub(super) fn patch(path: impl Into<String>, content_type: &'static str, body: Vec<u8>) -> Self {
         Self { method: Verb::Patch { content_type, body }, ..Self::get(path) }
     }
 
-    /// Inside this resource group.
     pub(super) fn within(self, group: &ResourceGroup) -> Self {
         Self { group: Some(group.clone()), ..self }
     }

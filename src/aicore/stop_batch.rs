@@ -10,7 +10,7 @@ pub struct StopBatch(Vec<DeploymentId>);
 
 impl StopBatch {
     /// Entries that AI Core takes in one bulk change.
-    pub const LIMIT: usize = 100;
+    pub(crate) const LIMIT: usize = 100;
 
     /// All `ids` in batches, in the order given; repeated ones once. No ids make no batch.
     pub fn split(ids: impl IntoIterator<Item = DeploymentId>) -> Vec<Self> {

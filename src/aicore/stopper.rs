@@ -25,7 +25,7 @@ const JSON: &str = "application/json";
 
 /// Stops deployments of one tenant. A clone shares what was learnt about bulk changes.
 #[derive(Clone)]
-pub struct Stopper {
+pub(crate) struct Stopper {
     session: Arc<ApiSession>,
     bulk: Arc<Bulk>,
     still_wanted: Option<StillWanted>,
@@ -71,12 +71,12 @@ impl Stopper {
     /// The same stopper, whose stops are taken back ([`Error::Withdrawn`]) where they are no longer wanted when they are
     /// sent, each time that they are: a request can stand long at the client's limiter, and a host can sleep.
     #[must_use]
-    pub fn while_wanted(&self, still_wanted: StillWanted) -> Self {
+    pub(crate) fn while_wanted(&self, still_wanted: StillWanted) -> Self {
         Self { still_wanted: Some(still_wanted), ..self.clone() }
     }
 
     /// Whether this tenant takes bulk changes. It is asked once; after a bulk change was refused, the answer is no.
-    pub async fn can_stop_in_bulk(&self) -> Result<bool, Error> {
+    pub(crate) async fn can_stop_in_bulk(&self) -> Result<bool, Error> {
         if self.bulk.was_refused.load(Ordering::Acquire) {
             return Ok(false);
         }
@@ -86,7 +86,7 @@ impl Stopper {
 
     /// Asks for all of `batch` to stop, in one request. An error says nothing about single ids: where its outcome is
     /// unknown look at each, else stop them singly.
-    pub async fn stop_in_bulk(&self, group: &ResourceGroup, batch: &StopBatch) -> Result<BulkAnswer, Error> {
+    pub(crate) async fn stop_in_bulk(&self, group: &ResourceGroup, batch: &StopBatch) -> Result<BulkAnswer, Error> {
         let deployments = batch.ids().iter().map(|id| BulkEntry { id: id.as_str(), target_status: STOPPED }).collect();
         let call = ApiCall::patch("/lm/deployments", MERGE_PATCH, bytes(&BulkStop { deployments }));
         let call = call.within(group).while_wanted(self.still_wanted.clone());
@@ -98,7 +98,7 @@ impl Stopper {
     }
 
     /// Asks for one deployment to stop. Ok means that AI Core will, not that it has.
-    pub async fn stop(&self, group: &ResourceGroup, id: &DeploymentId) -> Result<(), Error> {
+    pub(crate) async fn stop(&self, group: &ResourceGroup, id: &DeploymentId) -> Result<(), Error> {
         let body = bytes(&Stop { target_status: STOPPED });
         let call = ApiCall::patch(format!("/lm/deployments/{id}"), JSON, body)
             .within(group)

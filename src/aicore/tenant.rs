@@ -11,15 +11,13 @@ use crate::aicore::stopper::Stopper;
 /// Both halves of a connection. It is the only way to a [`Stopper`].
 #[derive(Debug, Clone)]
 pub struct Tenant {
-    /// Reads.
     pub reader: Reader,
-    /// Stops.
-    pub stopper: Stopper,
+    pub(crate) stopper: Stopper,
 }
 
 impl Tenant {
     /// Loads the key from `source`. Nothing is sent before the first question.
-    pub fn connect(source: KeySource, options: Options) -> Result<Self, Error> {
+    pub(crate) fn connect(source: KeySource, options: Options) -> Result<Self, Error> {
         let reader = Reader::connect(source, options)?;
         let stopper = Stopper::new(Arc::clone(&reader.0));
         Ok(Self { reader, stopper })

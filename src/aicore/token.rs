@@ -20,7 +20,6 @@ const AFTER_TROUBLE: TimeDelta = TimeDelta::seconds(5);
 /// The longest pause between two attempts that the endpoint may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Gives out tokens.
 pub(super) struct TokenSource {
     source: KeySource,
     clock: Clock,

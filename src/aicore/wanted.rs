@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 
 /// Asked right before a change is sent: false takes it back.
-pub type StillWanted = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+pub(crate) type StillWanted = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
 /// Says whether a body was held back.
 #[derive(Debug, Clone, Default)]

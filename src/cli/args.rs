@@ -13,16 +13,16 @@ use clap::{Arg, ArgAction, ArgGroup, Args, CommandFactory, FromArgMatches, Parse
 pub struct Cli {
     /// Configuration file [default: `$OFFHOURS_CONFIG`, ./offhours.toml, /etc/offhours/offhours.toml]
     #[arg(long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Print JSON instead of a table
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// How log lines are written to standard error
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Auto)]
-    pub log_format: LogFormat,
+    pub(crate) log_format: LogFormat,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 const JSON: &str = "json";
@@ -30,7 +30,7 @@ const JSON: &str = "json";
 const WITHOUT_JSON: [&str; 6] = ["init", "run", "simulator", "completions", "man", "schema"];
 
 /// The command line of offhours. An option that means nothing to a command is not shown by its help.
-pub fn command() -> clap::Command {
+pub(crate) fn command() -> clap::Command {
     WITHOUT_JSON.iter().fold(Cli::command(), |command, name| {
         // In place of the one that all commands are given.
         let hidden = Arg::new(JSON).long(JSON).action(ArgAction::SetTrue).hide(true);
@@ -39,7 +39,7 @@ pub fn command() -> clap::Command {
 }
 
 /// Reads a command line. An option that means nothing to a command is not taken.
-pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
+pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut command = command();
     let matches = command.try_get_matches_from_mut(arguments)?;
     if let Some((name, sub)) = matches.subcommand()
@@ -54,7 +54,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, clap::Err
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// To the journal with fields where standard error is the journal, else as text
     Auto,
     /// As text
@@ -65,7 +65,7 @@ pub enum LogFormat {
 
 /// What offhours can do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Write a configuration to begin with: reads the tenant, writes files that are not there yet, checks them
     Init(Init),
     /// Run the daemon: fire rules on their schedules until told to stop
@@ -118,7 +118,7 @@ pub enum Command {
 
 /// Files that have a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SchemaOf {
+pub(crate) enum SchemaOf {
     /// Rule files
     Rules,
     /// offhours.toml
@@ -127,81 +127,81 @@ pub enum SchemaOf {
 
 /// `init`
 #[derive(Debug, Args)]
-pub struct Init {
+pub(crate) struct Init {
     /// The service key as downloaded [default: where SAP's SDKs look]
     #[arg(long, value_name = "FILE")]
-    pub key: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
     /// Where the files are written [default: ./, with --systemd /etc/offhours]
     #[arg(long, value_name = "DIR")]
-    pub directory: Option<PathBuf>,
+    pub(crate) directory: Option<PathBuf>,
     /// For the systemd service: with its credentials
     #[arg(long)]
-    pub systemd: bool,
+    pub(crate) systemd: bool,
 }
 
 /// `check`
 #[derive(Debug, Args)]
-pub struct Check {
+pub(crate) struct Check {
     /// Also ask AI Core and the mail server: credentials, groups, and what each rule matches; sends no change and no mail
     #[arg(long)]
-    pub online: bool,
+    pub(crate) online: bool,
     /// Do not look at keys and passwords: for a machine that has the rules only
     #[arg(long, conflicts_with = "online")]
-    pub no_secrets: bool,
+    pub(crate) no_secrets: bool,
     /// End with 3 where there is a warning, too
     #[arg(long)]
-    pub strict: bool,
+    pub(crate) strict: bool,
 }
 
 /// `next`
 #[derive(Debug, Args)]
-pub struct Next {
+pub(crate) struct Next {
     /// Five fields, or six with seconds first
-    pub cron: String,
+    pub(crate) cron: String,
     /// IANA time zone
     #[arg(long, value_name = "ZONE")]
-    pub timezone: String,
+    pub(crate) timezone: String,
     /// Instants after this one [default: now]
     #[arg(long, value_name = "TIME")]
-    pub from: Option<String>,
+    pub(crate) from: Option<String>,
     /// How many
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub count: u32,
+    pub(crate) count: u32,
 }
 
 /// `plan`
 #[derive(Debug, Args)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Rules [default: all]
-    pub rules: Vec<String>,
+    pub(crate) rules: Vec<String>,
     /// As of this instant
     #[arg(long, value_name = "TIME")]
-    pub at: Option<String>,
+    pub(crate) at: Option<String>,
 }
 
 /// `explain`
 #[derive(Debug, Args)]
-pub struct Explain {
+pub(crate) struct Explain {
     /// Id of the deployment, or the name of its configuration
-    pub deployment: String,
+    pub(crate) deployment: String,
     /// As of this instant
     #[arg(long, value_name = "TIME")]
-    pub at: Option<String>,
+    pub(crate) at: Option<String>,
 }
 
 /// `fire`
 #[derive(Debug, Args)]
-pub struct Fire {
+pub(crate) struct Fire {
     /// Name of the rule
-    pub rule: String,
+    pub(crate) rule: String,
     /// Do not ask on a terminal before deployments are stopped
     #[arg(long)]
-    pub yes: bool,
+    pub(crate) yes: bool,
 }
 
 /// `hold`
 #[derive(Debug, Subcommand)]
-pub enum HoldCommand {
+pub(crate) enum HoldCommand {
     /// Keep something on until an instant
     Add(HoldAdd),
     /// Show the holds in force
@@ -217,74 +217,74 @@ pub enum HoldCommand {
 #[derive(Debug, Args)]
 #[group(skip)]
 #[command(group(ArgGroup::new("target").required(true).args(["deployment", "resource_group", "configuration", "rule"])))]
-pub struct HoldAdd {
+pub(crate) struct HoldAdd {
     /// One deployment
     #[arg(long, value_name = "ID")]
-    pub deployment: Option<String>,
+    pub(crate) deployment: Option<String>,
     /// All deployments of a resource group
     #[arg(long, value_name = "GROUP")]
-    pub resource_group: Option<String>,
+    pub(crate) resource_group: Option<String>,
     /// All deployments of a configuration, by its name or id
     #[arg(long, value_name = "NAME")]
-    pub configuration: Option<String>,
+    pub(crate) configuration: Option<String>,
     /// Everything a rule would stop
     #[arg(long, value_name = "RULE")]
-    pub rule: Option<String>,
+    pub(crate) rule: Option<String>,
     /// When the hold ends: `19:00`, `tomorrow 9:00`, a span such as `12h`, RFC 3339; a day means its end
     #[arg(long, value_name = "TIME")]
-    pub until: String,
+    pub(crate) until: String,
     /// Why
     #[arg(long, value_name = "TEXT")]
-    pub reason: String,
+    pub(crate) reason: String,
     /// Who wants it [default: the user who runs this]
     #[arg(long, value_name = "NAME")]
-    pub by: Option<String>,
+    pub(crate) by: Option<String>,
     /// Also where nothing of that name is known, as for what is deployed later
     #[arg(long)]
-    pub anyway: bool,
+    pub(crate) anyway: bool,
     /// For more than 30 days
     #[arg(long)]
-    pub long: bool,
+    pub(crate) long: bool,
 }
 
 /// `history`
 #[derive(Debug, Args)]
-pub struct History {
+pub(crate) struct History {
     /// One run in full: `RULE@TIME`, or a rule for its newest run
     #[arg(conflicts_with_all = ["since", "rule", "deployment"])]
-    pub firing: Option<String>,
+    pub(crate) firing: Option<String>,
     /// Firings scheduled at or after this instant, such as `yesterday` or `2d` [default: a week ago]
     #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
+    pub(crate) since: Option<String>,
     /// What became of this deployment [default: in all runs]
     #[arg(long, value_name = "ID")]
-    pub deployment: Option<String>,
+    pub(crate) deployment: Option<String>,
     /// Of this rule
     #[arg(long, value_name = "RULE")]
-    pub rule: Option<String>,
+    pub(crate) rule: Option<String>,
 }
 
 /// `report`
 #[derive(Debug, Args)]
-pub struct Report {
+pub(crate) struct Report {
     /// today, yesterday, this- or last- with week, month, quarter or year, 2026, 2026-Q4, 2026-11, 2026-W47, or
     /// 2026-11-01..2026-11-15 (both included)
     #[arg(long, default_value = "last-week")]
-    pub period: String,
+    pub(crate) period: String,
     /// In which form
     #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    pub(crate) format: Format,
     /// Write it to this file
     #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
     /// Mail it to the recipients of `[mail]`
     #[arg(long)]
-    pub mail: bool,
+    pub(crate) mail: bool,
 }
 
 /// Forms of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Plain text
     Text,
     /// HTML
@@ -299,7 +299,7 @@ pub enum Format {
 
 /// `mail`
 #[derive(Debug, Subcommand)]
-pub enum Mail {
+pub(crate) enum Mail {
     /// Send a test mail to the recipients of `[mail]`, at once
     Test,
     /// Show the outbox: waiting, given up, sent within a week
@@ -308,7 +308,7 @@ pub enum Mail {
 
 /// `ledger`
 #[derive(Debug, Subcommand)]
-pub enum LedgerCommand {
+pub(crate) enum LedgerCommand {
     /// Write a consistent copy, beside a running daemon
     Backup {
         /// The copy; must not exist, or `-` for standard output
@@ -331,39 +331,39 @@ pub enum LedgerCommand {
 
 /// `rehearse`
 #[derive(Debug, Args)]
-pub struct Rehearse {
+pub(crate) struct Rehearse {
     /// First instant of virtual time [default: now]
     #[arg(long, value_name = "TIME")]
-    pub from: Option<String>,
+    pub(crate) from: Option<String>,
     /// Days of virtual time
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub days: u32,
+    pub(crate) days: u32,
     /// Fleet file instead of your real deployments
     #[arg(long, value_name = "FILE")]
-    pub fleet: Option<PathBuf>,
+    pub(crate) fleet: Option<PathBuf>,
     /// Do not assume that what was stopped is deployed again at each rule's `until`
     #[arg(long)]
-    pub no_redeploy: bool,
+    pub(crate) no_redeploy: bool,
     /// Where mails and reports are written [default: a new directory below ./]
     #[arg(long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// `demo`
 #[derive(Debug, Args)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Where mails and reports are written
     #[arg(long, value_name = "DIR", default_value = "offhours-demo")]
-    pub output: PathBuf,
+    pub(crate) output: PathBuf,
 }
 
 /// `simulator`
 #[derive(Debug, Args)]
-pub struct SimulatorArgs {
+pub(crate) struct SimulatorArgs {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Fleet file [default: the demo's fleet]
     #[arg(long, value_name = "FILE")]
-    pub fleet: Option<PathBuf>,
+    pub(crate) fleet: Option<PathBuf>,
 }

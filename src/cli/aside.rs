@@ -9,19 +9,19 @@ use crate::ledger::overview::RECENT;
 use crate::ledger::{LedgerError, Tx};
 
 /// Chores that ended the process too often, of late.
-pub fn put_aside(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Chore>, LedgerError> {
+pub(crate) fn put_aside(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Chore>, LedgerError> {
     tx.chores_put_aside(now - RECENT)
 }
 
 /// A line for each of them.
-pub fn lines(chores: &[Chore]) -> impl Iterator<Item = String> {
+pub(crate) fn lines(chores: &[Chore]) -> impl Iterator<Item = String> {
     chores.iter().map(|chore| {
         format!("put aside: {chore} ended offhours {MOST_DEATHS} times; `{}` does it by hand", chore.by_hand)
     })
 }
 
 /// The same for programs.
-pub fn json(chores: &[Chore]) -> Vec<Value> {
+pub(crate) fn json(chores: &[Chore]) -> Vec<Value> {
     let one = |chore: &Chore| {
         json!({
             "kind": chore.kind.as_str(),

@@ -68,7 +68,7 @@ impl Odd {
     }
 }
 
-pub async fn check(session: &Session, args: &Check) -> Result<Exit, CommandError> {
+pub(crate) async fn check(session: &Session, args: &Check) -> Result<Exit, CommandError> {
     let (config, warnings) = match load(session, args) {
         Ok(loaded) => loaded,
         Err(faults) => {

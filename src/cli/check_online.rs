@@ -31,12 +31,12 @@ const LONGEST_ANSWER: usize = 200;
 
 /// All that was seen.
 #[derive(Default)]
-pub struct Sight {
+pub(crate) struct Sight {
     tenants: Vec<TenantSight>,
     rules: BTreeMap<RuleName, RuleSight>,
     mail: Option<MailSight>,
     /// What is odd, and about which rule.
-    pub warnings: Vec<(Option<RuleName>, String)>,
+    pub(crate) warnings: Vec<(Option<RuleName>, String)>,
 }
 
 struct TenantSight {
@@ -63,7 +63,7 @@ struct MailSight {
 }
 
 /// Looks at every connection, every rule and the mail server.
-pub async fn look(session: &Session, config: &Config, now: DateTime<Utc>) -> Result<Sight, CommandError> {
+pub(crate) async fn look(session: &Session, config: &Config, now: DateTime<Utc>) -> Result<Sight, CommandError> {
     let mut sight = Sight::default();
     let holds = match Ledger::open_to_read(&config.state_dir)? {
         Some(ledger) => ledger.read(move |tx| tx.holds(now)).await?,
@@ -247,26 +247,26 @@ impl Sight {
     }
 
     /// True where a mail could not be sent now.
-    pub fn mail_failed(&self) -> bool {
+    pub(crate) fn mail_failed(&self) -> bool {
         self.mail.as_ref().is_some_and(|mail| mail.error.is_some())
     }
 
     /// What `rule` comes to now, in a line.
-    pub fn line_of(&self, rule: &RuleName) -> Option<String> {
+    pub(crate) fn line_of(&self, rule: &RuleName) -> Option<String> {
         let RuleSight { matches, would_stop } = self.rules.get(rule)?;
         let noun = if *matches == 1 { "deployment" } else { "deployments" };
         Some(format!("matches {matches} {noun} now, and would stop {would_stop}"))
     }
 
     /// A line for each tenant, and one for the mail server.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.tenants.iter().map(TenantSight::line).collect();
         lines.extend(self.mail.iter().filter_map(MailSight::line));
         lines
     }
 
     /// The same for programs.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let tenants = self.tenants.iter().map(|tenant| {
             json!({
                 "connection": tenant.connection.as_str(), "token_host": tenant.token_host, "api_host": tenant.api_host,

@@ -7,7 +7,7 @@ use crate::cli::rehearse::perform;
 use crate::cli::session::Session;
 use crate::rehearsal::demo;
 
-pub fn demo(session: &Session, args: &Demo) -> Result<Exit, CommandError> {
+pub(crate) fn demo(session: &Session, args: &Demo) -> Result<Exit, CommandError> {
     let rehearsal = demo::prepare(&args.output)?;
     let opening = "Rehearsing a week on a built-in tenant whose prices are made up; the clock is virtual.";
     let ended = perform(session, rehearsal, opening)?;

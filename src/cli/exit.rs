@@ -18,7 +18,6 @@ use crate::rehearsal::demo::DemoError;
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// All well.
     Well = 0,
     /// A run ended `partial`, `failed` or `blocked`; a mail was not delivered.
     Problem = 1,
@@ -42,14 +41,12 @@ impl From<Exit> for ExitCode {
 
 /// Why a command could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
+pub(crate) enum CommandError {
     /// Faults in the user's files.
     #[error("{0}")]
     Config(#[from] Faults),
-    /// AI Core.
     #[error(transparent)]
     AiCore(#[from] aicore::Error),
-    /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The disk was full when the daemon started: it starts once there is room.
@@ -58,19 +55,13 @@ pub enum CommandError {
     /// A value on the command line.
     #[error("{message}")]
     Usage {
-        /// What is wrong.
         message: String,
         /// What would be right.
         hint: Option<String>,
     },
     /// A file or a socket.
     #[error("{what}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// Why it failed.
-        source: std::io::Error,
-    },
+    Io { what: String, source: std::io::Error },
     /// The daemon could not start.
     #[error(transparent)]
     Daemon(DaemonError),
@@ -85,12 +76,7 @@ pub enum CommandError {
     Missing(String),
     /// A mail could not be delivered, or not be made.
     #[error("{what}")]
-    Mail {
-        /// What was tried.
-        what: String,
-        /// Why it failed.
-        source: Box<dyn Error + Send + Sync>,
-    },
+    Mail { what: String, source: Box<dyn Error + Send + Sync> },
 }
 
 impl From<DaemonError> for CommandError {
@@ -134,18 +120,18 @@ impl From<DemoError> for CommandError {
 
 impl CommandError {
     /// A value on the command line that means nothing.
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::Usage { message: message.into(), hint: None }
     }
 
     /// Something that went wrong with a file or a socket.
-    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
 
     /// The exit code that tells it.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Missing(_) => Exit::Config,
             Self::AiCore(error) if error.code() == FailureCode::Key => Exit::Config,
@@ -164,7 +150,7 @@ impl CommandError {
 
     /// The last words: what failed, why, and what to do. Faults of files stand for themselves. `arguments` are those of this
     /// process, for a command that does the same.
-    pub fn last_words(&self, arguments: impl Iterator<Item = OsString>) -> String {
+    pub(crate) fn last_words(&self, arguments: impl Iterator<Item = OsString>) -> String {
         if let Self::Config(faults) = self {
             return faults.to_string();
         }

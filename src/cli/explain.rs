@@ -28,7 +28,7 @@ use crate::report::form::Form;
 /// Deployments of one name whose past is told, the newest first.
 const MOST_OF_A_NAME: u32 = 5;
 
-pub async fn explain(session: &Session, args: &Explain) -> Result<Exit, CommandError> {
+pub(crate) async fn explain(session: &Session, args: &Explain) -> Result<Exit, CommandError> {
     let outline = session.outline()?;
     let config = outline.for_reading();
     let wanted = args.deployment.as_str();

@@ -23,7 +23,7 @@ use crate::mailer::Mailer;
 use crate::report::form::plural;
 use crate::report::{self, JsonWriter, ReportContext};
 
-pub async fn fire(session: &Session, args: &Fire) -> Result<Exit, CommandError> {
+pub(crate) async fn fire(session: &Session, args: &Fire) -> Result<Exit, CommandError> {
     let mut config = session.config()?;
     let mut rule = rules::find(&config, &args.rule)?;
     let has_person = io::stdin().is_terminal() && io::stderr().is_terminal();

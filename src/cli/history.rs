@@ -26,7 +26,7 @@ use crate::report::{HistoryTable, JsonWriter, ReportContext, run_detail};
 /// How far back runs are shown where nothing is said.
 const DEFAULT_SPAN: TimeDelta = TimeDelta::days(7);
 
-pub async fn history(session: &Session, args: &History) -> Result<Exit, CommandError> {
+pub(crate) async fn history(session: &Session, args: &History) -> Result<Exit, CommandError> {
     let outline = session.outline_without_secrets()?;
     let config = outline.for_reading();
     let since =

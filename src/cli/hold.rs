@@ -26,7 +26,7 @@ const LONGEST: TimeDelta = TimeDelta::days(366);
 const FOR_GOOD: &str =
     "`[rule.exclude]`, or the label `ext.ai.sap.com/offhours = \"keep\"`, keep something on for good";
 
-pub async fn hold(session: &Session, command: HoldCommand) -> Result<Exit, CommandError> {
+pub(crate) async fn hold(session: &Session, command: HoldCommand) -> Result<Exit, CommandError> {
     match command {
         HoldCommand::Add(args) => add(session, &session.outline()?, args).await,
         HoldCommand::List => list(session, &session.outline_without_secrets()?).await,

@@ -19,18 +19,17 @@ use crate::report::form::{Form, plural};
 const MOST_NAMES: usize = 5;
 
 /// A hold that was taken.
-pub struct HoldAnswer<'a> {
-    pub hold: &'a Hold,
-    pub effect: &'a HoldEffect,
+pub(crate) struct HoldAnswer<'a> {
+    pub(crate) hold: &'a Hold,
+    pub(crate) effect: &'a HoldEffect,
     /// Whether somebody reads the ledger it was written into.
-    pub daemon: Option<Holder>,
-    /// Where that is.
-    pub ledger: &'a Path,
+    pub(crate) daemon: Option<Holder>,
+    pub(crate) ledger: &'a Path,
 }
 
 impl HoldAnswer<'_> {
     /// For people: what is held, what that changes, and what speaks against its having any effect.
-    pub fn text(&self, form: &Form<'_>) -> String {
+    pub(crate) fn text(&self, form: &Form<'_>) -> String {
         let Self { hold, effect, .. } = self;
         let mut text = format!("hold {}: {} is left until {}\n", hold.id, hold.target, form.instant(hold.until));
         let mut say = |word: &str, what: String| {
@@ -56,7 +55,7 @@ impl HoldAnswer<'_> {
     }
 
     /// For programs.
-    pub fn json(&self, mut hold: Value) -> Value {
+    pub(crate) fn json(&self, mut hold: Value) -> Value {
         let cost = self.total();
         hold["covers"] = self
             .effect

@@ -27,32 +27,32 @@ const REMEMBERED: TimeDelta = TimeDelta::days(31);
 
 /// What a hold would do.
 #[derive(Debug, Default)]
-pub struct HoldEffect {
+pub(crate) struct HoldEffect {
     /// What a rule would stop without it.
-    pub kept: Vec<KeptOn>,
+    pub(crate) kept: Vec<KeptOn>,
     /// The firings that it lets pass, in order: also those that are due or under way.
-    pub firings: Vec<(DateTime<Utc>, RuleName)>,
+    pub(crate) firings: Vec<(DateTime<Utc>, RuleName)>,
     /// The first firing after its end, of the rules that it concerns.
-    pub next_stop: Option<(DateTime<Utc>, RuleName)>,
+    pub(crate) next_stop: Option<(DateTime<Utc>, RuleName)>,
     /// Why a deployment that it covers would be left anyway: the first such reason.
-    pub left_anyway: Option<String>,
+    pub(crate) left_anyway: Option<String>,
     /// Why it could not be looked everywhere.
-    pub doubts: Vec<String>,
+    pub(crate) doubts: Vec<String>,
     /// The option under which the target's name would have been met.
-    pub option: Option<&'static str>,
+    pub(crate) option: Option<&'static str>,
     /// Names of the target's kind that there are.
-    pub names: BTreeSet<String>,
+    pub(crate) names: BTreeSet<String>,
 }
 
 impl HoldEffect {
     /// True where the hold's target was met.
-    pub fn knows(&self, target: &HoldTarget) -> bool {
+    pub(crate) fn knows(&self, target: &HoldTarget) -> bool {
         self.names.contains(target.name())
     }
 }
 
 /// Looks at what `hold` covers, as the rules and AI Core are now.
-pub async fn effect(
+pub(crate) async fn effect(
     session: &Session,
     outline: &Outline,
     ledger: &Ledger,

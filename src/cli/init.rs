@@ -25,14 +25,13 @@ const SERVICE: &str = "/etc/offhours";
 const SERVICE_KEY: &str = "service-key.json";
 const SMTP_PASSWORD: &str = "smtp-password";
 
-/// A file to write.
 struct NewFile {
     path: PathBuf,
     text: String,
     mode: u32,
 }
 
-pub async fn init(session: &Session, args: &Init) -> Result<Exit, CommandError> {
+pub(crate) async fn init(session: &Session, args: &Init) -> Result<Exit, CommandError> {
     let directory = match &args.directory {
         Some(directory) => directory.clone(),
         None if args.systemd => PathBuf::from(SERVICE),

@@ -12,7 +12,7 @@ const SPARE: [&str; 8] = ["dev", "test", "sandbox", "playground", "demo", "trial
 const MOST_GROUPS: usize = 20;
 
 /// Where the service key is.
-pub enum KeyPlace {
+pub(crate) enum KeyPlace {
     /// A file, as offhours.toml names it.
     File(String),
     /// The credential of the systemd unit.
@@ -21,13 +21,12 @@ pub enum KeyPlace {
     Ambient,
 }
 
-/// What a tenant shows.
 #[derive(Debug, Default)]
-pub struct FoundTenant {
+pub(crate) struct FoundTenant {
     /// How many deployments run in each resource group.
-    pub running: BTreeMap<ResourceGroup, usize>,
+    pub(crate) running: BTreeMap<ResourceGroup, usize>,
     /// Plans that run and whose units the tenant does not tell.
-    pub plans: BTreeSet<String>,
+    pub(crate) plans: BTreeSet<String>,
 }
 
 impl FoundTenant {
@@ -37,8 +36,7 @@ impl FoundTenant {
     }
 }
 
-/// offhours.toml.
-pub fn main_file(key: &KeyPlace, tenant: &FoundTenant) -> String {
+pub(crate) fn main_file(key: &KeyPlace, tenant: &FoundTenant) -> String {
     let zone = jiff::tz::TimeZone::system();
     let zone = zone.iana_name().map_or("UTC", |name| name.trim_start_matches("Etc/"));
     let key = match key {
@@ -89,7 +87,7 @@ pub fn main_file(key: &KeyPlace, tenant: &FoundTenant) -> String {
 }
 
 /// One rule that only observes.
-pub fn rule_file(tenant: &FoundTenant) -> String {
+pub(crate) fn rule_file(tenant: &FoundTenant) -> String {
     let production = tenant.groups_like(&PRODUCTION);
     let mut spare = tenant.groups_like(&SPARE);
     spare.retain(|group| !production.contains(group));

@@ -9,7 +9,7 @@ use crate::cli::exit::CommandError;
 use crate::cli::output::judge;
 
 /// A list on its way to standard output.
-pub struct JsonList {
+pub(crate) struct JsonList {
     out: BufWriter<Stdout>,
     is_empty: bool,
     /// What came of writing so far; after an error nothing more is written.
@@ -17,15 +17,13 @@ pub struct JsonList {
 }
 
 impl JsonList {
-    /// Opens the list.
-    pub fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let mut out = BufWriter::new(io::stdout());
         let written = out.write_all(b"[");
         Self { out, is_empty: true, written }
     }
 
-    /// Adds an entry.
-    pub fn push(&mut self, value: &Value) {
+    pub(crate) fn push(&mut self, value: &Value) {
         if self.written.is_ok() {
             let comma = if self.is_empty { "" } else { "," };
             let entry = format!("{value:#}").replace('\n', "\n  ");
@@ -34,8 +32,7 @@ impl JsonList {
         }
     }
 
-    /// Closes the list.
-    pub fn end(mut self) -> Result<(), CommandError> {
+    pub(crate) fn end(mut self) -> Result<(), CommandError> {
         let close = if self.is_empty { "]\n" } else { "\n]\n" };
         judge(self.written.and_then(|()| self.out.write_all(close.as_bytes())).and_then(|()| self.out.flush()))
     }

@@ -24,7 +24,7 @@ use crate::report::form::plural;
 /// Standard output or input, in place of a file.
 const STREAM: &str = "-";
 
-pub fn ledger(session: &Session, args: Args) -> Result<Exit, CommandError> {
+pub(crate) fn ledger(session: &Session, args: Args) -> Result<Exit, CommandError> {
     let directory = session.outline_without_secrets()?.state_dir().to_owned();
     let (verdict, text, json) = match args {
         Args::Backup { file } if file == Path::new(STREAM) => return backup_to_stdout(&directory),

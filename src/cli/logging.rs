@@ -13,7 +13,7 @@ use tracing_subscriber::{Layer, Registry};
 use crate::cli::args::LogFormat;
 
 /// Starts logging to standard error. `level` holds unless `RUST_LOG` says otherwise: a level, or levels of modules.
-pub fn start(format: LogFormat, level: LevelFilter) {
+pub(crate) fn start(format: LogFormat, level: LevelFilter) {
     let asked: Option<Targets> = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
     let usual = || Targets::new().with_default(LevelFilter::WARN).with_target("offhours", level);
     let filter = asked.unwrap_or_else(usual);

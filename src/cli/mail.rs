@@ -21,7 +21,7 @@ use crate::report::grid::Grid;
 /// How far back sent mails are shown.
 const SENT_SPAN: TimeDelta = TimeDelta::days(7);
 
-pub async fn mail(session: &Session, command: Mail) -> Result<Exit, CommandError> {
+pub(crate) async fn mail(session: &Session, command: Mail) -> Result<Exit, CommandError> {
     match command {
         Mail::Test => test(session, &session.config()?).await,
         Mail::Queue => queue(session, &session.outline_without_secrets()?).await,
@@ -84,7 +84,7 @@ async fn queue(session: &Session, outline: &Outline) -> Result<Exit, CommandErro
 }
 
 /// A mail of the outbox, for programs.
-pub fn json_mail(mail: &QueuedMail) -> serde_json::Value {
+pub(crate) fn json_mail(mail: &QueuedMail) -> serde_json::Value {
     json!({
         "id": mail.id, "state": mail.state.as_str(), "recipient": mail.recipient, "subject": mail.subject,
         "message_id": mail.message_id, "created_at": rfc3339(mail.created_at), "attempts": mail.attempts,
@@ -94,7 +94,7 @@ pub fn json_mail(mail: &QueuedMail) -> serde_json::Value {
 }
 
 /// `[mail]`, which some commands cannot do without.
-pub fn configured(config: &Config) -> Result<&MailSettings, CommandError> {
+pub(crate) fn configured(config: &Config) -> Result<&MailSettings, CommandError> {
     config
         .mail
         .as_ref()

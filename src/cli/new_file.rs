@@ -11,7 +11,7 @@ const MODE: u32 = 0o644;
 
 /// A file that is being written.
 #[derive(Debug)]
-pub struct NewFile {
+pub(crate) struct NewFile {
     out: BufWriter<File>,
     /// Where it is written, and where it belongs; none for what is no regular file, such as `/dev/stdout`.
     rename: Option<(PathBuf, PathBuf)>,
@@ -19,7 +19,7 @@ pub struct NewFile {
 
 impl NewFile {
     /// Begins to write what will be `path`. A link there keeps leading where it leads, and a file keeps its mode.
-    pub fn begin(path: &Path) -> io::Result<Self> {
+    pub(crate) fn begin(path: &Path) -> io::Result<Self> {
         let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let mode = match fs::metadata(&place) {
             Ok(known) if !known.is_file() => {
@@ -39,7 +39,7 @@ impl NewFile {
     }
 
     /// Puts it in its place.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         self.out.flush()?;
         if let Some((beside, place)) = &self.rename {
             self.out.get_ref().sync_all()?;

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::domain::cron::{BadCron, Cron};
 use crate::domain::instant::rfc3339;
 
-pub fn next(session: &Session, args: &Next) -> Result<Exit, CommandError> {
+pub(crate) fn next(session: &Session, args: &Next) -> Result<Exit, CommandError> {
     let zone = clock::zone(&args.timezone).map_err(|error| CommandError::Usage {
         message: error.to_string(),
         hint: match error {

@@ -7,7 +7,7 @@ use crate::domain::rule::Rule;
 use crate::domain::schedule::OffWindow;
 
 /// A sentence for each oddity of `rule`.
-pub fn sentences(rule: &Rule, now: DateTime<Utc>) -> impl Iterator<Item = String> {
+pub(crate) fn sentences(rule: &Rule, now: DateTime<Utc>) -> impl Iterator<Item = String> {
     oddities(&rule.schedule, now).into_iter().map(|oddity| sentence(rule, &oddity))
 }
 

@@ -14,7 +14,7 @@ use crate::report::grid::Screen;
 
 type Json = Serializer<Stdout, PrettyFormatter<'static>>;
 /// Standard output, for what is written while it is made.
-pub type Stdout = BufWriter<StdoutLock<'static>>;
+pub(crate) type Stdout = BufWriter<StdoutLock<'static>>;
 
 /// Of a terminal that does not say how wide it is.
 const USUAL_COLUMNS: usize = 80;
@@ -22,17 +22,17 @@ const USUAL_COLUMNS: usize = 80;
 const FEWEST_COLUMNS: usize = 40;
 
 /// Standard output of this process; on one thread at a time.
-pub fn stdout() -> Stdout {
+pub(crate) fn stdout() -> Stdout {
     BufWriter::new(io::stdout().lock())
 }
 
 /// Where standard output goes: how wide it is, and whether colours are wanted (`NO_COLOR` says that they are not).
-pub fn screen() -> Screen {
+pub(crate) fn screen() -> Screen {
     screen_of(&io::stdout())
 }
 
 /// The same of another stream.
-pub fn screen_of(stream: &(impl RawStream + AsFd)) -> Screen {
+pub(crate) fn screen_of(stream: &(impl RawStream + AsFd)) -> Screen {
     let columns = || terminal_size::terminal_size_of(stream).map_or(USUAL_COLUMNS, |(width, _)| width.0.into());
     Screen {
         columns: stream.is_terminal().then(|| columns().max(FEWEST_COLUMNS)),
@@ -40,19 +40,17 @@ pub fn screen_of(stream: &(impl RawStream + AsFd)) -> Screen {
     }
 }
 
-/// Prints text.
-pub fn print(text: &str) -> Result<(), CommandError> {
+pub(crate) fn print(text: &str) -> Result<(), CommandError> {
     let mut stdout = anstream::stdout().lock();
     judge(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
-/// Prints a value as JSON.
-pub fn print_json(value: &impl Serialize) -> Result<(), CommandError> {
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), CommandError> {
     write_json(|json| value.serialize(json))
 }
 
 /// Prints values as one list in JSON. Each is made when its turn comes, so that they are never in memory together.
-pub fn print_json_list(values: impl IntoIterator<Item = impl Serialize>) -> Result<(), CommandError> {
+pub(crate) fn print_json_list(values: impl IntoIterator<Item = impl Serialize>) -> Result<(), CommandError> {
     write_json(|json| json.collect_seq(values))
 }
 

@@ -37,7 +37,7 @@ use crate::report::sum::Sum;
 /// A table of more rows is no longer read; what would be stopped comes first.
 const MOST_ROWS: usize = 2_000;
 
-pub async fn plan(session: &Session, args: &Plan) -> Result<Exit, CommandError> {
+pub(crate) async fn plan(session: &Session, args: &Plan) -> Result<Exit, CommandError> {
     let config = session.config()?;
     let at = match &args.at {
         Some(text) => when::instant(text, config.zone.as_ref(), session.now(), Direction::Future)?,
@@ -94,7 +94,7 @@ async fn print_tables(
 }
 
 /// Surveys for rules one after the other, over one connection to each tenant.
-pub struct RuleSurvey<'a> {
+pub(crate) struct RuleSurvey<'a> {
     session: &'a Session,
     config: &'a Config,
     holds: Vec<Hold>,
@@ -104,7 +104,11 @@ pub struct RuleSurvey<'a> {
 
 impl<'a> RuleSurvey<'a> {
     /// Prepares surveys as of `at`.
-    pub async fn open(session: &'a Session, config: &'a Config, at: DateTime<Utc>) -> Result<Self, CommandError> {
+    pub(crate) async fn open(
+        session: &'a Session,
+        config: &'a Config,
+        at: DateTime<Utc>,
+    ) -> Result<Self, CommandError> {
         let holds = match Ledger::open_to_read(&config.state_dir)? {
             Some(ledger) => ledger.read(move |tx| tx.holds(at)).await?,
             None => Vec::new(),
@@ -113,7 +117,7 @@ impl<'a> RuleSurvey<'a> {
     }
 
     /// Hands each deployment that `rule` looks at to `each`, with its decision.
-    pub async fn of(&mut self, rule: &Rule, mut each: impl FnMut(Planned)) -> Result<Gaps, CommandError> {
+    pub(crate) async fn of(&mut self, rule: &Rule, mut each: impl FnMut(Planned)) -> Result<Gaps, CommandError> {
         let reader = match self.readers.entry(rule.connection.clone()) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(none) => none.insert(reader(self.session, self.config, rule)?),
@@ -125,7 +129,7 @@ impl<'a> RuleSurvey<'a> {
     }
 
     /// The plan of `rule`, as far as a table shows it.
-    pub async fn shown(&mut self, rule: &Rule) -> Result<Shown, CommandError> {
+    pub(crate) async fn shown(&mut self, rule: &Rule) -> Result<Shown, CommandError> {
         let (mut shown, window) = (Shown::default(), rule.schedule.off_window(self.at));
         let gaps = self.of(rule, |planned| shown.add(planned, window)).await?;
         Ok(Shown { gaps, ..shown })
@@ -134,11 +138,11 @@ impl<'a> RuleSurvey<'a> {
 
 /// What a table shows: what would be stopped first, and of the rest as much as there is room for.
 #[derive(Default)]
-pub struct Shown {
+pub(crate) struct Shown {
     stop: Vec<Planned>,
     leave: Vec<Planned>,
     /// How many would be stopped, and their ids.
-    pub stops: BTreeSet<DeploymentId>,
+    pub(crate) stops: BTreeSet<DeploymentId>,
     left: usize,
     /// What the stops would cost in an hour, and until the end of the off window.
     hourly: Sum,
@@ -175,12 +179,12 @@ impl Shown {
     }
 
     /// True where the run would be blocked whole.
-    pub fn is_blocked(&self, rule: &Rule) -> bool {
+    pub(crate) fn is_blocked(&self, rule: &Rule) -> bool {
         self.stops.len() > usize::try_from(rule.max_stops).unwrap_or(usize::MAX)
     }
 
     /// The plan for people.
-    pub fn text(&self, rule: &Rule, at: DateTime<Utc>, locale: Locale, screen: Screen) -> String {
+    pub(crate) fn text(&self, rule: &Rule, at: DateTime<Utc>, locale: Locale, screen: Screen) -> String {
         let form = Form { locale, zone: &rule.schedule.zone };
         let window = rule.schedule.off_window(at);
         let mut text = format!("{} ({}), off until {}\n", rule.name, rule.mode.as_str(), form.instant(window.to));
@@ -251,7 +255,7 @@ impl Shown {
 }
 
 /// The reading half of a rule's connection.
-pub fn reader(session: &Session, config: &Config, rule: &Rule) -> Result<Reader, CommandError> {
+pub(crate) fn reader(session: &Session, config: &Config, rule: &Rule) -> Result<Reader, CommandError> {
     let connection = config
         .connections
         .get(&rule.connection)
@@ -283,7 +287,7 @@ fn json_row(rule: &Rule, planned: &Planned) -> Value {
 }
 
 /// `EUR 2.57/h (2.7 CU): 3 × infer.s`.
-pub fn per_hour(nodes: &[Nodes], rate: &HourlyRate, form: &Form<'_>) -> String {
+pub(crate) fn per_hour(nodes: &[Nodes], rate: &HourlyRate, form: &Form<'_>) -> String {
     let nodes = nodes.iter().filter(|n| n.count > 0);
     let machines = nodes.map(|n| format!("{} × {}", n.count, n.plan)).collect::<Vec<_>>().join(", ");
     match (&rate.charge, rate.cost()) {

@@ -13,7 +13,7 @@ use crate::executor::progress::{Observer, RunStep};
 const TICK: Duration = Duration::from_millis(200);
 
 /// Shows the steps of one run. Dropped, it clears its line.
-pub struct ProgressLine {
+pub(crate) struct ProgressLine {
     line: Arc<Line>,
 }
 
@@ -26,8 +26,7 @@ struct Line {
 }
 
 impl ProgressLine {
-    /// Begins to show.
-    pub fn start(rule: &str) -> Self {
+    pub(crate) fn start(rule: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
             // A template that does not parse would only lose its looks.
@@ -49,7 +48,7 @@ impl ProgressLine {
     }
 
     /// To be told the steps.
-    pub fn observer(&self) -> Observer {
+    pub(crate) fn observer(&self) -> Observer {
         let line = Arc::clone(&self.line);
         Arc::new(move |step| line.take(step))
     }

@@ -28,14 +28,14 @@ use crate::report::grid::{Grid, GridCell, Tone};
 use crate::report::table;
 
 /// An instant this long ago is over; a shorter while ago still means now.
-pub const OVER: TimeDelta = TimeDelta::minutes(1);
+pub(crate) const OVER: TimeDelta = TimeDelta::minutes(1);
 /// Runs shown of one deployment.
 const TRACES: u32 = 10;
 /// Rows shown of one run; a longer table is no longer read.
 const MOST_ROWS: usize = 2_000;
 
 /// What each rule's newest firing at or before `at` did.
-pub async fn plan(
+pub(crate) async fn plan(
     session: &Session,
     config: &Config,
     rules: &[Arc<Rule>],
@@ -168,7 +168,7 @@ fn text(rule: &Rule, first: &FirstRows, locale: Locale) -> String {
 }
 
 /// What became of a deployment in the runs up to `at`.
-pub async fn explain(
+pub(crate) async fn explain(
     session: &Session,
     config: &Config,
     id: &DeploymentId,
@@ -207,7 +207,7 @@ pub async fn explain(
 }
 
 /// Runs that counted what they left instead of keeping a row of each may have seen it too.
-pub fn may_be_among(counted: &Counted) -> String {
+pub(crate) fn may_be_among(counted: &Counted) -> String {
     let left: usize = counted.left_out.values().sum();
     format!(
         "note: of a large tenant a run only counts most of what it leaves, and this may be among them: the newest such run \
@@ -217,7 +217,7 @@ pub fn may_be_among(counted: &Counted) -> String {
 }
 
 /// What the ledger knows of a deployment, newest first, and the newest run that may have seen it without a row.
-pub async fn traces(
+pub(crate) async fn traces(
     config: &Config,
     id: &DeploymentId,
     at: DateTime<Utc>,
@@ -230,7 +230,7 @@ pub async fn traces(
 }
 
 /// One line per run.
-pub fn lines(traces: &[Trace], config: &Config) -> String {
+pub(crate) fn lines(traces: &[Trace], config: &Config) -> String {
     let zone = config.zone_or_utc();
     let form = Form { locale: config.locale(), zone: &zone };
     let mut text = String::new();

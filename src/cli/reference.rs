@@ -12,7 +12,7 @@ use crate::config::{self, FileKind};
 use crate::domain::period::SPANS;
 
 /// The rules of the configuration that is found now are completed by their names: scripts are made when a shell starts.
-pub fn completions(session: &Session, shell: clap_complete::Shell) -> Result<Exit, CommandError> {
+pub(crate) fn completions(session: &Session, shell: clap_complete::Shell) -> Result<Exit, CommandError> {
     let mut script = Vec::new();
     let mut command = with_values(args::command(), &rule_names(session));
     clap_complete::generate(shell, &mut command, "offhours", &mut script);
@@ -44,7 +44,7 @@ fn with_values(command: clap::Command, rules: &[String]) -> clap::Command {
 }
 
 /// One page with every command and its options.
-pub fn man() -> Result<Exit, CommandError> {
+pub(crate) fn man() -> Result<Exit, CommandError> {
     let mut command = args::command();
     command.build();
     let mut page = Vec::new();
@@ -62,7 +62,7 @@ pub fn man() -> Result<Exit, CommandError> {
     Ok(Exit::Well)
 }
 
-pub fn schema(file: SchemaOf) -> Result<Exit, CommandError> {
+pub(crate) fn schema(file: SchemaOf) -> Result<Exit, CommandError> {
     let kind = match file {
         SchemaOf::Rules => FileKind::Rules,
         SchemaOf::Offhours => FileKind::Main,

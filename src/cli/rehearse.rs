@@ -31,7 +31,7 @@ const TIDIED_AFTER: std::time::Duration = std::time::Duration::from_secs(7 * 24 
 /// What stands above every report of a rehearsal.
 const BANNER: &str = "A rehearsal on a simulated tenant: nothing was stopped, and no figure counts.";
 
-pub fn rehearse(session: &Session, args: &Rehearse) -> Result<Exit, CommandError> {
+pub(crate) fn rehearse(session: &Session, args: &Rehearse) -> Result<Exit, CommandError> {
     let config = session.config()?;
     let from = match &args.from {
         Some(text) => when::instant(text, config.zone.as_ref(), session.now(), Direction::Future)?,
@@ -128,7 +128,7 @@ fn wanted_again(
 }
 
 /// Holds the rehearsal, tells each run, and ends with the report.
-pub fn perform(session: &Session, rehearsal: Rehearsal, opening: &str) -> Result<Exit, CommandError> {
+pub(crate) fn perform(session: &Session, rehearsal: Rehearsal, opening: &str) -> Result<Exit, CommandError> {
     let json = session.json;
     if !json {
         output::print(&format!("{opening}\n\n"))?;

@@ -25,7 +25,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::mailer::Mailer;
 use crate::report::{Content, CsvForm, ReportContext, period_report};
 
-pub async fn report(session: &Session, args: &Report) -> Result<Exit, CommandError> {
+pub(crate) async fn report(session: &Session, args: &Report) -> Result<Exit, CommandError> {
     let config = Arc::new(session.config()?);
     let span = args
         .period

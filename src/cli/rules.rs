@@ -7,7 +7,7 @@ use crate::config::{Config, nearest};
 use crate::domain::rule::Rule;
 
 /// The rule called `name`.
-pub fn find(config: &Config, name: &str) -> Result<Arc<Rule>, CommandError> {
+pub(crate) fn find(config: &Config, name: &str) -> Result<Arc<Rule>, CommandError> {
     if let Some(rule) = config.rules.iter().find(|rule| rule.name.as_str() == name) {
         return Ok(Arc::clone(rule));
     }
@@ -30,6 +30,6 @@ pub fn find(config: &Config, name: &str) -> Result<Arc<Rule>, CommandError> {
 }
 
 /// The rules called `names`, or all.
-pub fn find_all(config: &Config, names: &[String]) -> Result<Vec<Arc<Rule>>, CommandError> {
+pub(crate) fn find_all(config: &Config, names: &[String]) -> Result<Vec<Arc<Rule>>, CommandError> {
     if names.is_empty() { Ok(config.rules.clone()) } else { names.iter().map(|name| find(config, name)).collect() }
 }

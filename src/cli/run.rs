@@ -23,7 +23,7 @@ use crate::ledger::{Ledger, LedgerError};
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE_BEFORE_NEXT_LOOK: Duration = Duration::from_secs(5);
 
-pub async fn run(session: &Session) -> Result<Exit, CommandError> {
+pub(crate) async fn run(session: &Session) -> Result<Exit, CommandError> {
     once_there_is_room(|| work(session)).await
 }
 
@@ -60,7 +60,11 @@ async fn work(session: &Session) -> Result<Exit, CommandError> {
 }
 
 /// An executor that signs its runs with a lock of its own, which must live as long as it does.
-pub fn executor(session: &Session, config: Config, ledger: Ledger) -> Result<(Executor, ExecutorLock), LedgerError> {
+pub(crate) fn executor(
+    session: &Session,
+    config: Config,
+    ledger: Ledger,
+) -> Result<(Executor, ExecutorLock), LedgerError> {
     let lock = ExecutorLock::take(ledger.directory())?;
     ledger.depends_on(lock.anchor());
     let options = Options { clock: session.clock.clone(), ..Options::default() };
@@ -78,7 +82,7 @@ pub fn executor(session: &Session, config: Config, ledger: Ledger) -> Result<(Ex
 }
 
 /// When this program was built.
-pub fn built() -> DateTime<Utc> {
+pub(crate) fn built() -> DateTime<Utc> {
     let seconds = env!("OFFHOURS_BUILT").parse().unwrap_or(0);
     DateTime::from_timestamp(seconds, 0).unwrap_or_default()
 }

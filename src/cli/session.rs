@@ -12,29 +12,29 @@ use crate::config::{self, Config, Outline};
 /// What every command is given.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub config: Option<PathBuf>,
-    pub json: bool,
-    pub clock: Clock,
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) json: bool,
+    pub(crate) clock: Clock,
 }
 
 impl Session {
-    pub fn now(&self) -> DateTime<Utc> {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
 
     /// As much of the configuration as was understood: holds and history need the ledger, not the rules. Faults are said
     /// and do not keep the command from its work; what the daemon does goes by what it has read.
-    pub fn outline(&self) -> Result<Outline, CommandError> {
+    pub(crate) fn outline(&self) -> Result<Outline, CommandError> {
         Ok(said(config::outline(&config::find(self.config.as_deref())?, self.now())?))
     }
 
     /// The same for a command that asks nobody but the ledger: who may not read the keys may use it.
-    pub fn outline_without_secrets(&self) -> Result<Outline, CommandError> {
+    pub(crate) fn outline_without_secrets(&self) -> Result<Outline, CommandError> {
         Ok(said(config::outline_without_secrets(&config::find(self.config.as_deref())?, self.now())?))
     }
 
     /// The configuration, with its warnings in the log.
-    pub fn config(&self) -> Result<Config, CommandError> {
+    pub(crate) fn config(&self) -> Result<Config, CommandError> {
         let (config, warnings) = config::load(&config::find(self.config.as_deref())?)?;
         for warning in &warnings {
             warn!("{warning}");

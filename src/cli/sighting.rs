@@ -20,28 +20,26 @@ use crate::executor::survey::{Labels, labels};
 const LISTS_AT_ONCE: usize = 32;
 
 /// A deployment as its tenant shows it.
-pub struct Sighting {
-    /// The tenant.
-    pub connection: ConnectionName,
-    /// The deployment.
-    pub deployment: Deployment,
+pub(crate) struct Sighting {
+    pub(crate) connection: ConnectionName,
+    pub(crate) deployment: Deployment,
     /// The labels of the tenant's groups; none where this key may not read them.
-    pub labels: Option<Labels>,
+    pub(crate) labels: Option<Labels>,
     /// What an hour of it consumes and costs.
-    pub rate: HourlyRate,
+    pub(crate) rate: HourlyRate,
 }
 
 /// What was found, and what could not be looked at.
 #[derive(Default)]
-pub struct Sightings {
+pub(crate) struct Sightings {
     /// Each deployment that is meant.
-    pub found: Vec<Sighting>,
+    pub(crate) found: Vec<Sighting>,
     /// Groups that could not be listed, and why.
-    pub unseen: Vec<(Group, Error)>,
+    pub(crate) unseen: Vec<(Group, Error)>,
 }
 
 /// Looks for deployments with this id, or of a configuration with this name.
-pub async fn everywhere(session: &Session, config: &Config, wanted: &str) -> Result<Sightings, CommandError> {
+pub(crate) async fn everywhere(session: &Session, config: &Config, wanted: &str) -> Result<Sightings, CommandError> {
     let mut sightings = Sightings::default();
     for connection in config.connections.values() {
         let options = Options { clock: session.clock.clone(), ..Options::default() };

@@ -12,7 +12,7 @@ use crate::host::signals::Signals;
 use crate::rehearsal::demo;
 use crate::simulator::{Fleet, Simulator};
 
-pub async fn simulator(session: &Session, args: &Args) -> Result<Exit, CommandError> {
+pub(crate) async fn simulator(session: &Session, args: &Args) -> Result<Exit, CommandError> {
     let fleet = match &args.fleet {
         Some(path) => read_fleet(path)?,
         None => demo::fleet().map_err(|error| CommandError::Missing(error.to_string()))?,
@@ -44,7 +44,7 @@ fn account(simulator: &Simulator) -> String {
 }
 
 /// Reads a fleet file.
-pub fn read_fleet(path: &std::path::Path) -> Result<Fleet, CommandError> {
+pub(crate) fn read_fleet(path: &std::path::Path) -> Result<Fleet, CommandError> {
     let text = std::fs::read_to_string(path).map_err(CommandError::io(format!("cannot read `{}`", path.display())))?;
     Fleet::parse(&text).map_err(|error| CommandError::usage(format!("{}:{error}", path.display())))
 }

@@ -20,7 +20,6 @@ use crate::ledger::{Ledger, LedgerError, Tx};
 
 mod page;
 
-/// How things stand.
 #[derive(Debug, Default)]
 struct Status {
     /// The daemon that works on the ledger.
@@ -49,7 +48,7 @@ struct RuleStatus {
     unmatched_runs: Option<u32>,
 }
 
-pub async fn status(session: &Session) -> Result<Exit, CommandError> {
+pub(crate) async fn status(session: &Session) -> Result<Exit, CommandError> {
     let outline = session.outline_without_secrets()?;
     let status = Status::draw_up(&outline, session.now(), built()).await?;
     let zone_data = crate::clock::zone_data();

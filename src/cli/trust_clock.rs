@@ -17,7 +17,7 @@ use crate::ledger::Ledger;
 use crate::ledger::clock::Ahead;
 use crate::report::form::plural;
 
-pub async fn trust_clock(session: &Session, yes: bool) -> Result<Exit, CommandError> {
+pub(crate) async fn trust_clock(session: &Session, yes: bool) -> Result<Exit, CommandError> {
     let (config, now) = (session.config()?, session.now());
     let ledger = Ledger::open_existing(&config.state_dir)?;
     let (ahead, newest) = ledger.read(move |tx| Ok((tx.ahead_of(now)?, tx.newest_instant()?))).await?;

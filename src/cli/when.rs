@@ -13,26 +13,22 @@ const HINT: &str = "write it as `2026-11-24T09:00:00Z`, as local time: `2026-11-
 
 /// On which side of now a text without a date lies: `19:00`, `monday`, `2d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// The last such time: what has been.
     Past,
     /// The next such time: what will be.
     Future,
 }
 
-/// What a text names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Named {
-    /// One instant.
     Instant(DateTime<Utc>),
-    /// A local time.
     Local(NaiveDateTime),
-    /// A whole day.
     Day(NaiveDate),
 }
 
 /// Reads an instant. A day means its beginning.
-pub fn instant(
+pub(crate) fn instant(
     text: &str,
     zone: Option<&Zone>,
     now: DateTime<Utc>,
@@ -47,7 +43,7 @@ pub fn instant(
 
 /// Reads when a hold ends. A doubt resolves to not stopping: a day means its end, and of a local time that comes twice
 /// the second is meant.
-pub fn end_of_hold(text: &str, zone: Option<&Zone>, now: DateTime<Utc>) -> Result<DateTime<Utc>, CommandError> {
+pub(crate) fn end_of_hold(text: &str, zone: Option<&Zone>, now: DateTime<Utc>) -> Result<DateTime<Utc>, CommandError> {
     let (named, zone) = read(text, zone, now, Direction::Future)?;
     let resolve = |wall: NaiveDateTime| Local::last(zone.resolve(wall));
     match named {

@@ -14,11 +14,9 @@ pub(super) struct BadLine {
 pub(super) struct ContentLine {
     /// From 1.
     pub(super) number: usize,
-    /// Its name, in capitals.
     pub(super) name: String,
     /// What stands between name and value, in capitals.
     pub(super) parameters: String,
-    /// Its value.
     pub(super) value: String,
 }
 

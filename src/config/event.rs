@@ -27,9 +27,7 @@ pub(super) struct CalendarEvent {
     lines: Vec<ContentLine>,
 }
 
-/// What an event is.
 pub(super) enum Found {
-    /// Whole days.
     Spell(Spell),
     /// Some hours, which take no day.
     Meeting,
@@ -62,7 +60,6 @@ impl CalendarEvent {
         Self { line, lines: Vec::new() }
     }
 
-    /// Where it begins.
     pub(super) fn line(&self) -> usize {
         self.line
     }
@@ -72,7 +69,6 @@ impl CalendarEvent {
         self.lines.push(line);
     }
 
-    /// Reads it.
     pub(super) fn find(&self) -> Result<Found, BadLine> {
         let Some(days) = self.days()? else { return Ok(Found::Meeting) };
         if let Some(line) = self.get("EXRULE") {

@@ -9,18 +9,16 @@ use std::path::{Path, PathBuf};
 /// Something that keeps the configuration from being used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConfigFault {
-    /// The file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Line, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// Column in characters, from 1.
-    pub column: usize,
+    pub(crate) column: usize,
     /// The key that it is about, where it is about one.
-    pub key: Option<String>,
-    /// What is wrong.
-    pub message: String,
+    pub(crate) key: Option<String>,
+    pub(crate) message: String,
     /// What would be right.
-    pub hint: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
 impl fmt::Display for ConfigFault {
@@ -36,15 +34,13 @@ impl fmt::Display for ConfigFault {
 /// Something that works, and probably does not do what was meant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Warning {
-    /// The file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Line, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// Column in characters, from 1.
-    pub column: usize,
+    pub(crate) column: usize,
     /// The key that it is about, where it is about one.
-    pub key: Option<String>,
-    /// What is odd.
+    pub(crate) key: Option<String>,
     pub message: String,
 }
 
@@ -66,8 +62,7 @@ impl Faults {
         if faults.is_empty() { None } else { Some(Self(faults)) }
     }
 
-    /// The faults in order.
-    pub fn iter(&self) -> std::slice::Iter<'_, ConfigFault> {
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, ConfigFault> {
         self.0.iter()
     }
 }

@@ -9,7 +9,7 @@ use ring::digest::{Context, SHA256, digest};
 /// A digest of the text of all files that a configuration was read from, secrets not among them. The same files give the same
 /// one wherever they lie.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Fingerprint(String);
+pub(crate) struct Fingerprint(String);
 
 /// What was read so far.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl Prints {
 
 impl Fingerprint {
     /// One that was written down.
-    pub fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 }

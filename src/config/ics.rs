@@ -10,7 +10,6 @@ use crate::config::event::{CalendarEvent, Found, Spell};
 /// What a file holds.
 #[derive(Default)]
 pub(super) struct Contents {
-    /// Its whole days.
     pub(super) days: Days,
     /// What could not be read.
     pub(super) bad: Vec<BadLine>,

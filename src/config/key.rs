@@ -8,7 +8,6 @@ use serde_json::{Value as Json, json};
 /// Whether a key must be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
-    /// Always.
     Required,
     /// Not always, and nothing stands in for it.
     Optional,
@@ -20,7 +19,6 @@ pub(super) enum Need {
 pub(super) struct Key<T> {
     /// As written in the file.
     pub(super) name: &'static str,
-    /// What it means.
     doc: &'static str,
     /// A value, as TOML.
     pub(super) example: &'static str,
@@ -61,7 +59,6 @@ pub(super) trait Typed {
 
 /// A key of whatever type.
 pub(super) trait AnyKey {
-    /// Its name.
     fn name(&self) -> &'static str;
     /// True where it must be given.
     fn is_required(&self) -> bool;
@@ -109,7 +106,6 @@ fn sentence(doc: &str) -> String {
 pub(super) trait Shape: Sized + 'static {
     /// Each key, by its name.
     const KEYS: Self;
-    /// Their names.
     const NAMES: &'static [&'static str];
     /// What the section is for.
     const DOC: &'static str;

@@ -29,7 +29,7 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), Faults> {
 }
 
 /// As [`load`], without a look at keys and passwords: for a machine that has the rules and must not have the secrets.
-pub fn load_without_secrets(path: &Path) -> Result<(Config, Vec<Warning>), Faults> {
+pub(crate) fn load_without_secrets(path: &Path) -> Result<(Config, Vec<Warning>), Faults> {
     let Outline { config, faults, warnings } = read(path, &Reading::new(Clock::System.now(), false)).outline;
     faults.map_or(Ok((config, warnings)), Err)
 }
@@ -41,12 +41,12 @@ pub fn load_at(path: &Path, now: DateTime<Utc>) -> Result<(Config, Vec<Warning>)
 }
 
 /// Reads as much as can be told of files that may have faults. Fails where not even the place of the ledger can be told.
-pub fn outline(path: &Path, now: DateTime<Utc>) -> Result<Outline, Faults> {
+pub(crate) fn outline(path: &Path, now: DateTime<Utc>) -> Result<Outline, Faults> {
     sketch(path, &Reading::new(now, true))
 }
 
 /// The same, without a look at keys and passwords: for who reads the ledger and asks nobody else.
-pub fn outline_without_secrets(path: &Path, now: DateTime<Utc>) -> Result<Outline, Faults> {
+pub(crate) fn outline_without_secrets(path: &Path, now: DateTime<Utc>) -> Result<Outline, Faults> {
     sketch(path, &Reading::new(now, false))
 }
 
@@ -59,7 +59,7 @@ fn sketch(path: &Path, reading: &Reading) -> Result<Outline, Faults> {
 }
 
 /// Reads the files that `config` was read from once more.
-pub fn on_disk(config: &Config, now: DateTime<Utc>) -> OnDisk {
+pub(crate) fn on_disk(config: &Config, now: DateTime<Utc>) -> OnDisk {
     outline(&config.path, now).map_or_else(
         |faults| {
             OnDisk::Faulty(faults.iter().count(), faults.to_string().lines().next().unwrap_or_default().to_owned())
@@ -118,7 +118,6 @@ fn read(path: &Path, reading: &Reading) -> Read {
         command: command(path, state_dir::is_given()),
         fingerprint,
         zone: main.zone,
-        schedules: directory,
         state_dir: state_dir.unwrap_or_default(),
         connections: main.connections,
         protect: main.protect,

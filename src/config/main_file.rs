@@ -56,7 +56,6 @@ section! {
 /// What offhours.toml says.
 #[derive(Default)]
 pub(super) struct Main {
-    /// Default zone.
     pub(super) zone: Option<Zone>,
     /// True where `timezone` is given, right or wrong.
     pub(super) has_zone: bool,
@@ -70,25 +69,19 @@ pub(super) struct Main {
     pub(super) state_dir_at: Option<Origin>,
     /// True where `state_dir` is given, right or wrong.
     pub(super) has_state_dir: bool,
-    /// Tenants.
     pub(super) connections: BTreeMap<ConnectionName, Connection>,
     /// Names of all connections, right or wrong.
     pub(super) connection_names: Vec<ConnectionName>,
     /// What no rule stops.
     pub(super) protect: Exclusion,
-    /// Prices.
     pub(super) prices: Prices,
-    /// Mail.
     pub(super) mail: Option<MailSettings>,
     /// True where there is a `[mail]`, right or wrong.
     pub(super) has_mail: bool,
-    /// Monitoring.
     pub(super) monitoring: monitor::MonitoringSettings,
-    /// Reports.
     pub(super) reports: Vec<ReportSchedule>,
 }
 
-/// Reads offhours.toml.
 pub(super) fn read(root: &Section<'_, MainKeys>) -> Main {
     let zone = root.get(|k| k.timezone);
     let has_zone = root.has(|k| k.timezone);

@@ -1,6 +1,6 @@
 //! Floor 2: the files a user writes, from raw to resolved. The only module that knows TOML.
 //!
-//! [`find`] says which offhours.toml is meant, [`load`] reads it and every rule file. Either all of it is right, or all
+//! [`find()`] says which offhours.toml is meant, [`load()`] reads it and every rule file. Either all of it is right, or all
 //! [`Faults`] of all files come back at once, each with file, line, column and what would be right. Nothing later
 //! checks again.
 //!
@@ -44,13 +44,15 @@ mod value;
 
 pub use connection::Connection;
 pub use days::Days;
-pub use fault::{ConfigFault, Faults, Warning};
+pub(crate) use fault::ConfigFault;
+pub use fault::{Faults, Warning};
 pub use find::find;
-pub use fingerprint::Fingerprint;
-pub use load::{load, load_at, load_without_secrets, on_disk, outline, outline_without_secrets};
-pub use origin::Origin;
-pub use outline::{OnDisk, Outline};
-pub use reading::nearest;
-pub use report::{AttachmentForm, ReportPeriod, ReportSchedule};
+pub(crate) use fingerprint::Fingerprint;
+pub use load::{load, load_at};
+pub(crate) use load::{load_without_secrets, on_disk, outline, outline_without_secrets};
+pub(crate) use outline::{OnDisk, Outline};
+pub(crate) use reading::nearest;
+pub(crate) use report::ReportSchedule;
+pub use report::{AttachmentForm, ReportPeriod};
 pub use resolved::Config;
 pub use schema::{FileKind, schema};

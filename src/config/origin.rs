@@ -6,12 +6,11 @@ use std::path::PathBuf;
 /// Where something stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The file.
     pub path: PathBuf,
     /// Line, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// Column in characters, from 1.
-    pub column: usize,
+    pub(crate) column: usize,
 }
 
 impl fmt::Display for Origin {

@@ -18,17 +18,17 @@ use crate::domain::zone::Zone;
 
 /// A configuration as far as it was understood.
 #[derive(Debug, Clone)]
-pub struct Outline {
+pub(crate) struct Outline {
     pub(super) config: Config,
     /// What keeps it from being used.
-    pub faults: Option<Faults>,
+    pub(crate) faults: Option<Faults>,
     /// What is only odd.
-    pub warnings: Vec<Warning>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// How the files compare with the configuration that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OnDisk {
+pub(crate) enum OnDisk {
     /// They are what was read.
     Same,
     /// They are not the files that the daemon reads; it goes by those of this offhours.toml.
@@ -40,74 +40,65 @@ pub enum OnDisk {
 }
 
 impl Outline {
-    /// The configuration, where it has no faults.
-    pub fn sound(&self) -> Result<&Config, &Faults> {
-        self.faults.as_ref().map_or(Ok(&self.config), Err)
-    }
-
     /// All that was understood, for commands that only show. Nothing is stopped by it: `run` and `fire` take what
     /// [`load`](crate::config::load()) gives.
-    pub fn for_reading(&self) -> &Config {
+    pub(crate) fn for_reading(&self) -> &Config {
         &self.config
     }
 
     /// The directory of the ledger.
-    pub fn state_dir(&self) -> &Path {
+    pub(crate) fn state_dir(&self) -> &Path {
         &self.config.state_dir
     }
 
-    /// offhours.toml.
-    pub fn path(&self) -> &PathBuf {
+    pub(crate) fn path(&self) -> &PathBuf {
         &self.config.path
     }
 
     /// How people type a command that reaches the ledger, without the command itself.
-    pub fn command(&self) -> &str {
+    pub(crate) fn command(&self) -> &str {
         &self.config.command
     }
 
     /// The rules that were understood.
-    pub fn rules(&self) -> &[Arc<Rule>] {
+    pub(crate) fn rules(&self) -> &[Arc<Rule>] {
         &self.config.rules
     }
 
-    /// The default zone.
-    pub fn zone(&self) -> Option<&Zone> {
+    pub(crate) fn zone(&self) -> Option<&Zone> {
         self.config.zone.as_ref()
     }
 
     /// The default zone, or UTC.
-    pub fn zone_or_utc(&self) -> Zone {
+    pub(crate) fn zone_or_utc(&self) -> Zone {
         self.config.zone_or_utc()
     }
 
     /// In whose form dates and numbers are written.
-    pub fn locale(&self) -> Locale {
+    pub(crate) fn locale(&self) -> Locale {
         self.config.locale()
     }
 
-    /// AI Core tenants.
-    pub fn connections(&self) -> &BTreeMap<ConnectionName, Connection> {
+    pub(crate) fn connections(&self) -> &BTreeMap<ConnectionName, Connection> {
         &self.config.connections
     }
 
     /// What no rule stops.
-    pub fn protect(&self) -> &Exclusion {
+    pub(crate) fn protect(&self) -> &Exclusion {
         &self.config.protect
     }
 
-    /// Prices.
-    pub fn prices(&self) -> &Prices {
+    pub(crate) fn prices(&self) -> &Prices {
         &self.config.prices
     }
 
     /// Rules with `enabled = false`.
-    pub fn disabled(&self) -> &[RuleName] {
+    pub(crate) fn disabled(&self) -> &[RuleName] {
         &self.config.disabled
     }
 
     /// How it compares with the configuration whose fingerprint was `in_force`, which the daemon read from `daemons`.
-    pub fn compared_with(&self, in_force: &Fingerprint, daemons: Option<&Path>) -> OnDisk {
+    pub(crate) fn compared_with(&self, in_force: &Fingerprint, daemons: Option<&Path>) -> OnDisk {
         if self.config.fingerprint == *in_force {
             return OnDisk::Same;
         }

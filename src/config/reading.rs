@@ -65,12 +65,10 @@ impl Reading {
         self.prints.borrow().fingerprint()
     }
 
-    /// Keeps a fault.
     pub(super) fn report(&self, fault: ConfigFault) {
         self.faults.borrow_mut().push(fault);
     }
 
-    /// Keeps a warning.
     pub(super) fn note(&self, warning: Warning) {
         self.warnings.borrow_mut().push(warning);
     }
@@ -82,7 +80,6 @@ impl Reading {
         (self.faults.take(), warnings)
     }
 
-    /// The zone of this name.
     pub(super) fn zone(&self, name: &str) -> Result<Zone, BadZone> {
         self.zones.borrow_mut().entry(name.to_owned()).or_insert_with(|| zone(name)).clone()
     }
@@ -127,11 +124,8 @@ impl Reading {
 /// A place in a file at which something can be found wrong.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
-    /// The load.
     pub(super) reading: &'a Reading,
-    /// The file.
     pub(super) source: &'a Source,
-    /// The byte.
     pub(super) offset: usize,
     /// The key whose value or section begins there.
     pub(super) key: Option<&'a str>,
@@ -182,7 +176,7 @@ pub(super) fn clip(text: &str) -> String {
 }
 
 /// The one of `candidates` that was probably meant by `name`.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let bare = |text: &str| text.to_lowercase().replace(['_', '-'], "");
     let wanted = bare(name);
     let distance = |known: &str| {

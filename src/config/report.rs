@@ -17,14 +17,13 @@ pub struct ReportSchedule {
     /// Unique in the file.
     pub name: String,
     /// When it is sent.
-    pub cron: Cron,
+    pub(crate) cron: Cron,
     /// Where `cron` is read, and in which the period's days begin and end.
     pub zone: Zone,
     /// What it covers, seen from the day on which it is sent.
     pub period: ReportPeriod,
     /// To whom; those of `[mail]` where the entry names none.
     pub to: Vec<Address>,
-    /// What is attached.
     pub attach: Vec<AttachmentForm>,
 }
 

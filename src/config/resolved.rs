@@ -20,16 +20,12 @@ use std::sync::Arc;
 /// Everything the files say, with every default filled in.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// offhours.toml.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// How people type a command that reaches its ledger: `sudo offhoursctl`, without the command itself.
-    pub command: String,
+    pub(crate) command: String,
     /// Which text it was read from.
-    pub fingerprint: Fingerprint,
-    /// The default zone.
+    pub(crate) fingerprint: Fingerprint,
     pub zone: Option<Zone>,
-    /// The directory of rule files.
-    pub schedules: PathBuf,
     /// The directory of the ledger.
     pub state_dir: PathBuf,
     /// AI Core tenants; at least one.
@@ -39,7 +35,7 @@ pub struct Config {
     /// Prices; without any period there is no money.
     pub prices: Prices,
     /// Calendars by their names, or by their files' where they have none; those of rules that list dates are not here.
-    pub calendars: BTreeMap<String, Days>,
+    pub(crate) calendars: BTreeMap<String, Days>,
     /// Where mails go; without it, none are sent.
     pub mail: Option<MailSettings>,
     /// Who is told that the daemon lives, and where it can be asked.

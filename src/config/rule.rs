@@ -110,7 +110,6 @@ pub(super) struct Rules {
     pub(super) enabled: Vec<Rule>,
     /// Those that are switched off.
     pub(super) disabled: Vec<RuleName>,
-    /// Where each begins.
     pub(super) origins: BTreeMap<RuleName, Origin>,
 }
 

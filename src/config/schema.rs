@@ -9,9 +9,7 @@ use crate::config::rule::RuleFileKeys;
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
-    /// offhours.toml.
     Main,
-    /// A file of rules.
     Rules,
 }
 

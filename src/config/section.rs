@@ -19,7 +19,6 @@ pub(super) struct Section<'a, S> {
 }
 
 impl<'a, S: Shape> Section<'a, S> {
-    /// The whole file.
     pub(super) fn root(table: &'a DeTable<'a>, at: Place<'a>) -> Self {
         Self::open(String::new(), table, at)
     }

@@ -130,7 +130,6 @@ impl Source {
         &self.path
     }
 
-    /// The text.
     pub(super) fn text(&self) -> &str {
         &self.text
     }

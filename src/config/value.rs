@@ -20,9 +20,7 @@ pub(super) struct Node<'a> {
     pub(super) example: &'static str,
     /// True where the key cannot be left out.
     pub(super) required: bool,
-    /// The value itself.
     pub(super) value: &'a DeValue<'a>,
-    /// Where it begins.
     pub(super) at: Place<'a>,
 }
 
@@ -167,7 +165,6 @@ impl<T: Value> Value for BTreeMap<String, T> {
 
 /// A type with a few values, each a word.
 pub(super) trait Word: Copy + 'static {
-    /// The words.
     const WORDS: &'static [(&'static str, Self)];
 }
 

@@ -30,7 +30,7 @@ const BETWEEN_ROUNDS: TimeDelta = TimeDelta::hours(1);
 const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
 
 /// Works until the executor's shutdown, always with the newest executor of `news`, and tells it where mails wait.
-pub async fn work(news: watch::Sender<Executor>, vitals: Vitals) {
+pub(crate) async fn work(news: watch::Sender<Executor>, vitals: Vitals) {
     let (mut last_round, mut gauges) = (DateTime::UNIX_EPOCH, GaugeReader::default());
     let (mut pace, mut attempts, mut named_on) = {
         let executor = news.borrow();

@@ -37,7 +37,6 @@ impl Pace {
         pace
     }
 
-    /// Looks at the clock.
     pub(super) fn look(&mut self, clock: &Clock) -> Gait {
         let monotonic = TimeDelta::from_std(self.began.elapsed()).unwrap_or(TimeDelta::MAX);
         self.steady.look(clock.now(), monotonic)

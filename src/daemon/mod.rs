@@ -51,11 +51,10 @@ const ROUNDS: Duration = Duration::from_secs(60);
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
+pub(crate) enum DaemonError {
     /// The ledger or its directory.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The heartbeat.
     #[error(transparent)]
     Heartbeat(#[from] HeartbeatError),
     /// Signals cannot be listened to.
@@ -63,7 +62,6 @@ pub enum DaemonError {
     Signals(#[from] std::io::Error),
 }
 
-/// A daemon at work.
 struct Daemon {
     config_path: PathBuf,
     executor: Executor,
@@ -85,7 +83,7 @@ struct Daemon {
 }
 
 /// Runs until SIGTERM or SIGINT.
-pub async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonError> {
+pub(crate) async fn run(config_path: PathBuf, executor: Executor) -> Result<(), DaemonError> {
     let pace = Pace::new(&executor.clock);
     let mut signals = Signals::listen()?;
     let agenda = executor.agenda().await?;

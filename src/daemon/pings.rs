@@ -18,25 +18,23 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Pause after one that did not.
 const AFTER_FAILURE: Duration = Duration::from_secs(300);
 /// Statuses that may wait; what is more is left out.
-pub const MOST_WAITING: usize = 64;
+pub(crate) const MOST_WAITING: usize = 64;
 
 /// What came of a ping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Delivery {
     /// It arrived, or nobody is to be told.
     Arrived,
-    /// It did not.
     Failed,
 }
 
-/// Who is told.
 trait Watcher {
     /// Tells it `status`.
     fn tell(&mut self, status: PingStatus) -> impl Future<Output = Delivery> + Send;
 }
 
 /// Pings until the executor's shutdown, always as the newest configuration says.
-pub async fn work(executors: watch::Receiver<Executor>, statuses: mpsc::Receiver<PingStatus>, vitals: Vitals) {
+pub(crate) async fn work(executors: watch::Receiver<Executor>, statuses: mpsc::Receiver<PingStatus>, vitals: Vitals) {
     let shutdown = executors.borrow().shutdown.clone();
     shutdown.run_until_cancelled(pinging(executors, statuses, &vitals)).await;
 }

@@ -18,7 +18,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Works until the executor's shutdown. A change is a new configuration, or the news that a mail may be waiting.
-pub async fn work(mut executors: watch::Receiver<Executor>) {
+pub(crate) async fn work(mut executors: watch::Receiver<Executor>) {
     let mut pace = Pace::new(&executors.borrow().clock);
     loop {
         let executor = executors.borrow_and_update().clone();

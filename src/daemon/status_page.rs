@@ -16,7 +16,7 @@ use crate::monitor::vitals::Vitals;
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 
 /// Serves until the executor's shutdown.
-pub async fn work(mut executors: watch::Receiver<Executor>, vitals: Vitals) {
+pub(crate) async fn work(mut executors: watch::Receiver<Executor>, vitals: Vitals) {
     let shutdown = executors.borrow().shutdown.clone();
     shutdown.run_until_cancelled(serving(&mut executors, &vitals)).await;
 }

@@ -49,12 +49,12 @@ impl Agenda {
 
     /// The same agenda, to be made anew once the clock is right.
     #[must_use]
-    pub fn provisional(self) -> Self {
+    pub(crate) fn provisional(self) -> Self {
         Self { provisional: true, ..self }
     }
 
     /// True where the clock could not be right when it was made.
-    pub fn is_provisional(&self) -> bool {
+    pub(crate) fn is_provisional(&self) -> bool {
         self.provisional
     }
 
@@ -64,7 +64,7 @@ impl Agenda {
     }
 
     /// Fails where rules have been dealt with up to an instant that lies ahead of `now`: until then they do not fire.
-    pub fn check(&self, now: DateTime<Utc>) -> Result<(), Implausible> {
+    pub(crate) fn check(&self, now: DateTime<Utc>) -> Result<(), Implausible> {
         let ahead: Vec<&Entry> = self.entries.iter().filter(|entry| entry.after > now + BEHIND_RULE).collect();
         match ahead.iter().map(|entry| entry.after).max() {
             Some(until) => {

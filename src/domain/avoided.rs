@@ -21,7 +21,6 @@ pub enum AvoidedState {
     Unpriced,
     /// Billed by tokens: a stop avoids no compute cost.
     TokenBilled,
-    /// Nothing was avoided.
     None,
 }
 
@@ -41,11 +40,9 @@ impl AvoidedState {
 /// One deployment's avoided cost in one off window. Rounded once, here; totals are sums of these.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Avoided {
-    /// The confirmed stop.
     pub from: Option<DateTime<Utc>>,
     /// Where the counting ends.
     pub to: Option<DateTime<Utc>>,
-    /// Nodes × hours.
     pub node_hours: Decimal,
     /// Node hours × capacity units per node hour, where known.
     pub capacity_units: Option<Decimal>,
@@ -60,7 +57,6 @@ pub struct Avoided {
 pub struct Money {
     /// Rounded to the minor unit.
     pub amount: Decimal,
-    /// Its currency.
     pub currency: Currency,
 }
 

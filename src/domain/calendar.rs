@@ -9,7 +9,7 @@ use crate::domain::selection::Glob;
 use crate::domain::zone::{Local, Zone};
 
 /// How far ahead clock changes are looked for.
-pub const HORIZON: TimeDelta = TimeDelta::days(366);
+pub(crate) const HORIZON: TimeDelta = TimeDelta::days(366);
 /// How far ahead off windows are compared.
 const OVERLAP_HORIZON: TimeDelta = TimeDelta::days(14);
 /// Most firings of one rule that are compared.
@@ -19,16 +19,14 @@ const AROUND_CHANGE: TimeDelta = TimeDelta::hours(25);
 
 /// A wall-clock time that a clock change touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Touched {
-    /// The time as written.
-    pub wall: NaiveDateTime,
-    /// What becomes of it.
-    pub effect: ClockChange,
+pub(crate) struct Touched {
+    pub(crate) wall: NaiveDateTime,
+    pub(crate) effect: ClockChange,
 }
 
 /// What a clock change does to a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClockChange {
+pub(crate) enum ClockChange {
     /// It lies in the gap and happens right after it.
     Moved(DateTime<Utc>),
     /// It lies in the gap and does not happen, because the expression follows the wall clock.
@@ -40,7 +38,7 @@ pub enum ClockChange {
 }
 
 /// The times of `cron` that clock changes within [`HORIZON`] of `from` touch.
-pub fn touched(cron: &Cron, zone: &Zone, from: DateTime<Utc>) -> Vec<Touched> {
+pub(crate) fn touched(cron: &Cron, zone: &Zone, from: DateTime<Utc>) -> Vec<Touched> {
     let changes = std::iter::successors(zone.next_change(from), |change| zone.next_change(*change));
     changes.take_while(|change| *change <= from + HORIZON).flat_map(|change| touched_by(cron, zone, change)).collect()
 }

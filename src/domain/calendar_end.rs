@@ -15,7 +15,7 @@ const FEWEST: usize = 2;
 
 /// What a calendar is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CalendarKind {
+pub(crate) enum CalendarKind {
     /// Dates on which `until` does not occur.
     Holidays,
     /// Dates on which the rule does not stop.
@@ -24,7 +24,7 @@ pub enum CalendarKind {
 
 impl CalendarKind {
     /// The key in a rule.
-    pub fn key(self) -> &'static str {
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Holidays => "holidays",
             Self::Skip => "skip",
@@ -34,26 +34,24 @@ impl CalendarKind {
 
 /// A calendar that has run out, or will soon.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CalendarEnd {
-    /// What it is for.
-    pub kind: CalendarKind,
+pub(crate) struct CalendarEnd {
+    pub(crate) kind: CalendarKind,
     /// The rules that share it.
-    pub rules: Vec<RuleName>,
-    /// The last date in it.
-    pub last_day: NaiveDate,
+    pub(crate) rules: Vec<RuleName>,
+    pub(crate) last_day: NaiveDate,
     /// True where that date is over.
-    pub is_past: bool,
+    pub(crate) is_past: bool,
 }
 
 /// The last day of `dates`, where they are a calendar that ends within the notice after `today`, or has ended. One of
 /// yearly events goes on for decades.
-pub fn last_day(dates: &BTreeSet<NaiveDate>, today: NaiveDate) -> Option<NaiveDate> {
+pub(crate) fn last_day(dates: &BTreeSet<NaiveDate>, today: NaiveDate) -> Option<NaiveDate> {
     let last = *dates.last().filter(|_| dates.len() >= FEWEST)?;
     today.checked_add_signed(NOTICE).is_none_or(|limit| last < limit).then_some(last)
 }
 
 /// The calendars of `rules` that have run out at `now`, or will soon, each once.
-pub fn calendar_ends<'a>(rules: impl IntoIterator<Item = &'a Rule>, now: DateTime<Utc>) -> Vec<CalendarEnd> {
+pub(crate) fn calendar_ends<'a>(rules: impl IntoIterator<Item = &'a Rule>, now: DateTime<Utc>) -> Vec<CalendarEnd> {
     let mut found: BTreeMap<(CalendarKind, &BTreeSet<NaiveDate>), CalendarEnd> = BTreeMap::new();
     for rule in rules {
         let schedule = &rule.schedule;
@@ -70,7 +68,7 @@ pub fn calendar_ends<'a>(rules: impl IntoIterator<Item = &'a Rule>, now: DateTim
 
 impl CalendarEnd {
     /// For a mail: with a capital letter and a full stop.
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         format!("T{}.", self.to_string().trim_start_matches('t'))
     }
 }

@@ -7,9 +7,8 @@ use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::DeploymentId;
 use crate::domain::selection::{Exclusion, Glob};
 
-/// One pattern of an exclusion.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ExclusionPattern<'a> {
+pub(crate) enum ExclusionPattern<'a> {
     /// Of `resource_groups`.
     ResourceGroup(&'a Glob),
     /// Of `labels`.
@@ -26,11 +25,11 @@ pub enum ExclusionPattern<'a> {
 
 /// The patterns of an exclusion, and whether each has covered something yet.
 #[derive(Debug)]
-pub struct Coverage<'a>(Vec<(ExclusionPattern<'a>, bool)>);
+pub(crate) struct Coverage<'a>(Vec<(ExclusionPattern<'a>, bool)>);
 
 impl<'a> Coverage<'a> {
     /// The patterns of `exclusion`, none of which has met anything.
-    pub fn of(exclusion: &'a Exclusion) -> Self {
+    pub(crate) fn of(exclusion: &'a Exclusion) -> Self {
         let Exclusion { resource_groups, labels, scenarios, executables, configurations, ids } = exclusion;
         let patterns = resource_groups.iter().map(ExclusionPattern::ResourceGroup);
         let patterns = patterns.chain(labels.iter().map(|(key, value)| ExclusionPattern::Label(key, value)));
@@ -41,12 +40,12 @@ impl<'a> Coverage<'a> {
     }
 
     /// True where a deployment has to be seen before all patterns can be judged.
-    pub fn needs_deployments(&self) -> bool {
+    pub(crate) fn needs_deployments(&self) -> bool {
         self.0.iter().any(|(pattern, _)| !pattern.is_of_group())
     }
 
     /// Notes what covers `group`.
-    pub fn meet_group(&mut self, group: &Group) {
+    pub(crate) fn meet_group(&mut self, group: &Group) {
         self.note(|pattern| match *pattern {
             ExclusionPattern::ResourceGroup(glob) => glob.matches(group.id.as_str()),
             ExclusionPattern::Label(key, value) => group.labels.get(key).is_some_and(|found| found == value),
@@ -55,7 +54,7 @@ impl<'a> Coverage<'a> {
     }
 
     /// Notes what covers `deployment` by itself.
-    pub fn meet(&mut self, deployment: &Deployment) {
+    pub(crate) fn meet(&mut self, deployment: &Deployment) {
         let fits = |glob: &Glob, name: Option<&str>| name.is_some_and(|name| glob.matches(name));
         self.note(|pattern| match *pattern {
             ExclusionPattern::Scenario(glob) => fits(glob, deployment.scenario_id.as_deref()),
@@ -73,14 +72,14 @@ impl<'a> Coverage<'a> {
     }
 
     /// Patterns that have covered nothing.
-    pub fn idle(&self) -> impl Iterator<Item = ExclusionPattern<'a>> + '_ {
+    pub(crate) fn idle(&self) -> impl Iterator<Item = ExclusionPattern<'a>> + '_ {
         self.0.iter().filter(|(_, has_covered)| !has_covered).map(|(pattern, _)| *pattern)
     }
 }
 
 impl ExclusionPattern<'_> {
     /// True for what is judged by resource groups alone.
-    pub fn is_of_group(&self) -> bool {
+    pub(crate) fn is_of_group(&self) -> bool {
         matches!(self, Self::ResourceGroup(_) | Self::Label(..))
     }
 }
@@ -99,7 +98,7 @@ impl fmt::Display for ExclusionPattern<'_> {
 }
 
 /// The full key that `key` was probably meant to be: groups carry `ext.ai.sap.com/env`, and `env` was written.
-pub fn full_key<'g>(groups: impl IntoIterator<Item = &'g Group>, key: &str) -> Option<&'g str> {
+pub(crate) fn full_key<'g>(groups: impl IntoIterator<Item = &'g Group>, key: &str) -> Option<&'g str> {
     let is_full = |found: &&str| found.rsplit_once('/').is_some_and(|(_, name)| name == key);
     groups.into_iter().flat_map(|group| group.labels.keys()).map(String::as_str).find(is_full)
 }

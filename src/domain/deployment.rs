@@ -21,7 +21,6 @@ pub struct Deployment {
     pub configuration_id: String,
     /// The configuration's name, as people know it.
     pub configuration_name: Option<String>,
-    /// The scenario.
     pub scenario_id: Option<String>,
     /// The executable (AI Core may leave it out).
     pub executable_id: Option<String>,
@@ -43,22 +42,22 @@ pub struct Deployment {
 
 impl Deployment {
     /// True where SAP bills tokens, so that a stop avoids no compute cost.
-    pub fn is_token_billed(&self) -> bool {
+    pub(crate) fn is_token_billed(&self) -> bool {
         self.scenario_id.as_deref().is_some_and(|scenario| TOKEN_BILLED_SCENARIOS.contains(&scenario))
     }
 
     /// The name people know it by: its configuration's, else its configuration's id.
-    pub fn configuration(&self) -> &str {
+    pub(crate) fn configuration(&self) -> &str {
         self.configuration_name.as_deref().unwrap_or(&self.configuration_id)
     }
 
     /// True after somebody asked for STOPPED or DELETED, although it still runs.
-    pub fn is_asked_to_stop(&self) -> bool {
+    pub(crate) fn is_asked_to_stop(&self) -> bool {
         matches!(self.target_status.as_deref(), Some("STOPPED" | "DELETED"))
     }
 
     /// The instant at which the platform itself ends it.
-    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+    pub(crate) fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.created_at?.checked_add_signed(self.ttl?)
     }
 }
@@ -68,7 +67,6 @@ impl Deployment {
 pub struct Nodes {
     /// Resource plan or instance type.
     pub plan: String,
-    /// Running replicas.
     pub count: u32,
 }
 
@@ -76,17 +74,14 @@ pub struct Nodes {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Status {
-    /// Just created.
     Unknown,
     /// Waiting for its machines.
     Pending,
-    /// Serving, and costing.
     Running,
     /// On its way to STOPPED.
     Stopping,
     /// Off, for ever.
     Stopped,
-    /// Failed.
     Dead,
     /// In the enum of the API; not seen for deployments.
     Completed,
@@ -155,7 +150,7 @@ impl fmt::Display for Status {
 
 /// A `ttl` as the API writes it: `<n>m`, `<n>h` or `<n>d`, in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ttl(pub TimeDelta);
+pub(crate) struct Ttl(pub TimeDelta);
 
 impl FromStr for Ttl {
     type Err = ();
@@ -176,7 +171,6 @@ impl FromStr for Ttl {
 /// A resource group and its labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// Its id.
     pub id: ResourceGroup,
     /// Its labels, `ext.ai.sap.com/…` to value. Empty too where the tenant does not let us read them.
     pub labels: std::collections::BTreeMap<String, String>,

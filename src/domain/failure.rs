@@ -51,10 +51,9 @@ words! {
 /// What went wrong: its kind, and the words of whoever said so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Its kind.
-    pub code: FailureCode,
+    pub(crate) code: FailureCode,
     /// What happened, in a sentence.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl Failure {

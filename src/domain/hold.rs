@@ -16,12 +16,11 @@ pub const OPT_OUT_LABEL: &str = "ext.ai.sap.com/offhours";
 pub const HOLD_UNTIL_LABEL: &str = "ext.ai.sap.com/offhours-hold-until";
 
 /// What is kept on for longer is asked for in so many words.
-pub const LONG: TimeDelta = TimeDelta::days(30);
+pub(crate) const LONG: TimeDelta = TimeDelta::days(30);
 
 /// What a hold covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HoldTarget {
-    /// One deployment.
     Deployment(DeploymentId),
     /// All deployments of one resource group.
     ResourceGroup(ResourceGroup),
@@ -33,7 +32,7 @@ pub enum HoldTarget {
 
 impl HoldTarget {
     /// The word that stands for the kind, in the ledger, the CLI and JSON.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Deployment(_) => "deployment",
             Self::ResourceGroup(_) => "resource-group",
@@ -43,7 +42,7 @@ impl HoldTarget {
     }
 
     /// The name that is held.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Deployment(id) => id.as_str(),
             Self::ResourceGroup(group) => group.as_str(),
@@ -64,15 +63,12 @@ impl fmt::Display for HoldTarget {
 pub struct Hold {
     /// Its number in the ledger.
     pub id: i64,
-    /// What it covers.
     pub target: HoldTarget,
     /// From when it held.
     pub created_at: DateTime<Utc>,
     /// When it ends; a hold without an end cannot be made.
     pub until: DateTime<Utc>,
-    /// Why.
     pub reason: String,
-    /// Who wanted it.
     pub by: String,
     /// When somebody ended it before its time.
     pub removed_at: Option<DateTime<Utc>>,
@@ -80,7 +76,7 @@ pub struct Hold {
 
 impl Hold {
     /// True where this hold keeps `rule` from stopping `deployment` at `now`.
-    pub fn covers(&self, rule: &RuleName, deployment: &Deployment, now: DateTime<Utc>) -> bool {
+    pub(crate) fn covers(&self, rule: &RuleName, deployment: &Deployment, now: DateTime<Utc>) -> bool {
         now < self.until
             && match &self.target {
                 HoldTarget::Deployment(id) => *id == deployment.id,
@@ -121,7 +117,7 @@ pub enum OptOut {
 
 impl OptOut {
     /// What the label says, in a sentence.
-    pub fn say(&self, instant: SayInstant<'_>) -> String {
+    pub(crate) fn say(&self, instant: SayInstant<'_>) -> String {
         match self {
             Self::ForGood(word) => format!("`offhours` = `{word}`"),
             Self::UnknownWord(text) => format!(
@@ -140,17 +136,17 @@ impl OptOut {
     }
 
     /// True where a label was not understood.
-    pub fn is_doubt(&self) -> bool {
+    pub(crate) fn is_doubt(&self) -> bool {
         matches!(self, Self::UnknownWord(_) | Self::Unreadable(_) | Self::UnknownKey(_))
     }
 }
 
 /// Values of [`OPT_OUT_LABEL`] that mean the same as no label.
-pub const AS_USUAL_WORDS: [&str; 3] = ["on", "true", "yes"];
+pub(crate) const AS_USUAL_WORDS: [&str; 3] = ["on", "true", "yes"];
 
 /// Reads the two labels of `group` at `now`. Keys and words are read in any case; a value that is not understood, and a
 /// key that only looks like one of the two, leave the group.
-pub fn opt_out(group: &Group, now: DateTime<Utc>) -> Option<OptOut> {
+pub(crate) fn opt_out(group: &Group, now: DateTime<Utc>) -> Option<OptOut> {
     let said = values(group, OPT_OUT_LABEL).find_map(word);
     said.or_else(|| values(group, HOLD_UNTIL_LABEL).find_map(|text| until(text, now)))
         .or_else(|| group.labels.keys().find(|key| is_mistaken(key)).map(|key| OptOut::UnknownKey(shown(key))))

@@ -3,9 +3,9 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// `2026-11-23T18:00:00Z`
-pub fn rfc3339(at: DateTime<Utc>) -> String {
+pub(crate) fn rfc3339(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// How an instant is written.
-pub type SayInstant<'a> = &'a dyn Fn(DateTime<Utc>) -> String;
+pub(crate) type SayInstant<'a> = &'a dyn Fn(DateTime<Utc>) -> String;

@@ -12,25 +12,24 @@ const MOST_FIRINGS: usize = 10_000;
 
 /// A deployment that would be stopped without the hold.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeptOn {
-    /// The deployment.
-    pub deployment: Deployment,
+pub(crate) struct KeptOn {
+    pub(crate) deployment: Deployment,
     /// What an hour of it costs.
-    pub rate: HourlyRate,
+    pub(crate) rate: HourlyRate,
     /// The off windows in which it stays on, in order; none overlaps another.
-    pub windows: Vec<OffWindow>,
+    pub(crate) windows: Vec<OffWindow>,
 }
 
 /// The off windows of the firings after `now` and before `until`. A hold that ends inside one lets all of it pass: the
 /// firing is over.
-pub fn windows_let_pass(schedule: &Schedule, now: DateTime<Utc>, until: DateTime<Utc>) -> Vec<OffWindow> {
+pub(crate) fn windows_let_pass(schedule: &Schedule, now: DateTime<Utc>, until: DateTime<Utc>) -> Vec<OffWindow> {
     let firings = schedule.firings(now).take_while(|at| *at < until).take(MOST_FIRINGS);
     firings.map(|at| schedule.off_window(at)).collect()
 }
 
 impl KeptOn {
     /// Adds the windows of one more rule; what two rules share counts once.
-    pub fn add(&mut self, windows: &[OffWindow]) {
+    pub(crate) fn add(&mut self, windows: &[OffWindow]) {
         self.windows.extend_from_slice(windows);
         self.windows.sort_by_key(|window| (window.from, window.to));
         let mut apart: Vec<OffWindow> = Vec::with_capacity(self.windows.len());
@@ -44,7 +43,7 @@ impl KeptOn {
     }
 
     /// What each window costs that passes; none where that has no price.
-    pub fn costs(&self) -> Option<Vec<Money>> {
+    pub(crate) fn costs(&self) -> Option<Vec<Money>> {
         let cost =
             |window: &OffWindow| Avoided::count(&self.rate, *window, window.from, window.to, Basis::Projected).cost;
         self.windows.iter().map(cost).collect()

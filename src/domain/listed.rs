@@ -11,7 +11,7 @@ use crate::domain::schedule::OffWindow;
 
 /// A list, found by id, and by configuration and instant.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// By configuration, then by creation; as they were listed where both are the same.
     deployments: Vec<Deployment>,
     by_id: HashMap<DeploymentId, usize>,
@@ -19,7 +19,7 @@ pub struct Listed {
 
 impl Listed {
     /// Takes a whole list.
-    pub fn new(mut deployments: Vec<Deployment>) -> Self {
+    pub(crate) fn new(mut deployments: Vec<Deployment>) -> Self {
         deployments.sort_by(|a, b| place(a).cmp(&place(b)));
         // Of two with one id the first counts.
         let places = deployments.iter().enumerate().rev();
@@ -28,12 +28,12 @@ impl Listed {
     }
 
     /// The deployment called `id`.
-    pub fn get(&self, id: &DeploymentId) -> Option<&Deployment> {
+    pub(crate) fn get(&self, id: &DeploymentId) -> Option<&Deployment> {
         self.deployments.get(*self.by_id.get(id)?)
     }
 
     /// What was made from a configuration inside `window`, oldest first.
-    pub fn made_in(&self, configuration_id: &str, window: OffWindow) -> &[Deployment] {
+    pub(crate) fn made_in(&self, configuration_id: &str, window: OffWindow) -> &[Deployment] {
         let begins = self.deployments.partition_point(|one| place(one) <= (configuration_id, Some(window.from)));
         let ends = self.deployments.partition_point(|one| place(one) < (configuration_id, Some(window.to)));
         self.deployments.get(begins..ends).unwrap_or_default()

@@ -32,12 +32,12 @@ impl Currency {
     }
 
     /// Digits of the minor unit: 2 for EUR, 0 for JPY.
-    pub fn digits(self) -> u32 {
+    pub(crate) fn digits(self) -> u32 {
         self.0.exponent().map_or(2, u32::from)
     }
 
     /// Rounds to the minor unit, half to even; the result always shows all its digits.
-    pub fn round(self, amount: Decimal) -> Decimal {
+    pub(crate) fn round(self, amount: Decimal) -> Decimal {
         let mut rounded = amount.round_dp_with_strategy(self.digits(), RoundingStrategy::MidpointNearestEven);
         rounded.rescale(self.digits());
         rounded
@@ -68,7 +68,6 @@ pub struct Prices {
 pub struct PricePeriod {
     /// First day (UTC) on which they hold.
     pub valid_from: NaiveDate,
-    /// The contract's currency.
     pub currency: Currency,
     /// Price of one capacity unit.
     pub capacity_unit: Decimal,
@@ -80,13 +79,13 @@ pub struct PricePeriod {
 
 impl Prices {
     /// The period in force at `at`.
-    pub fn at(&self, at: DateTime<Utc>) -> Option<&PricePeriod> {
+    pub(crate) fn at(&self, at: DateTime<Utc>) -> Option<&PricePeriod> {
         self.periods.iter().rev().find(|period| period.valid_from <= at.date_naive())
     }
 }
 
 /// Capacity units per node hour of the tenant's own instance types, as its API reports them (`billableUnitsPerHour`).
-pub type InstanceTypes = BTreeMap<String, Decimal>;
+pub(crate) type InstanceTypes = BTreeMap<String, Decimal>;
 
 /// What one hour of a deployment consumes and costs: fixed when it is decided on, and written into the ledger.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,7 +103,6 @@ pub enum Charge {
     Metered {
         /// Capacity units per hour.
         capacity_units: Decimal,
-        /// Price of one capacity unit.
         price: Option<CapacityUnitPrice>,
     },
     /// A plan has no capacity units in the price list nor in the tenant, or more than a deployment can consume.
@@ -115,10 +113,7 @@ pub enum Charge {
     /// By tokens: compute is waived.
     TokenBilled,
     /// Nothing is consumed: not running yet, or no replicas.
-    Nothing {
-        /// Why.
-        reason: &'static str,
-    },
+    Nothing { reason: &'static str },
 }
 
 /// The price of one capacity unit and where it is from.
@@ -126,7 +121,6 @@ pub enum Charge {
 pub struct CapacityUnitPrice {
     /// Amount per capacity unit.
     pub amount: Decimal,
-    /// Its currency.
     pub currency: Currency,
     /// `source` of the price period.
     pub source: Arc<str>,

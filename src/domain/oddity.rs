@@ -6,9 +6,9 @@ use crate::domain::cron::Cron;
 use crate::domain::schedule::{OffWindow, Schedule};
 
 /// A rule that fires more often in a day is probably a mistake.
-pub const OFTEN: usize = 4;
+pub(crate) const OFTEN: usize = 4;
 /// Occurrences of one day are counted so far.
-pub const MOST_COUNTED: usize = 1_500;
+pub(crate) const MOST_COUNTED: usize = 1_500;
 /// A shorter off window avoids next to nothing.
 const SHORTEST: TimeDelta = TimeDelta::minutes(30);
 /// A longer one may cover working hours.
@@ -24,7 +24,7 @@ const WORK: (u32, u32) = (9, 17);
 
 /// `stop` or `until`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub(crate) enum Side {
     /// When the rule fires.
     Stop,
     /// When its off windows end.
@@ -33,7 +33,7 @@ pub enum Side {
 
 impl Side {
     /// The key in a rule.
-    pub fn key(self) -> &'static str {
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Stop => "stop",
             Self::Until => "until",
@@ -43,7 +43,7 @@ impl Side {
 
 /// Something odd about a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Oddity {
+pub(crate) enum Oddity {
     /// It occurs many times on one day.
     Often {
         /// Which of the two.
@@ -59,9 +59,7 @@ pub enum Oddity {
     EitherDay {
         /// Which of the two.
         side: Side,
-        /// The day field.
         day: String,
-        /// The weekday field.
         weekday: String,
         /// What both together are, where that can be said.
         instead: Option<String>,
@@ -69,16 +67,11 @@ pub enum Oddity {
     /// An off window of minutes.
     Short(OffWindow),
     /// An off window over the working hours of a day.
-    OverWork {
-        /// The window.
-        window: OffWindow,
-        /// The day.
-        day: NaiveDate,
-    },
+    OverWork { window: OffWindow, day: NaiveDate },
 }
 
 /// All that is odd about `schedule` after `from`, each kind once.
-pub fn oddities(schedule: &Schedule, from: DateTime<Utc>) -> Vec<Oddity> {
+pub(crate) fn oddities(schedule: &Schedule, from: DateTime<Utc>) -> Vec<Oddity> {
     let sides = [(Side::Stop, Some(&schedule.stop)), (Side::Until, schedule.until.as_ref())];
     let sides = || sides.into_iter().filter_map(|(side, cron)| Some((side, cron?)));
     let mut found: Vec<Oddity> = sides().filter_map(|(side, cron)| often(side, cron, schedule, from)).collect();

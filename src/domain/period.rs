@@ -12,7 +12,6 @@ const LONGEST: i64 = 3660;
 /// What a report covers, as people say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
-    /// From midnight on.
     Today,
     /// The day before.
     Yesterday,
@@ -24,13 +23,11 @@ pub enum Span {
     Month(NaiveDate),
     /// Monday to Sunday of this week.
     ThisWeek,
-    /// This calendar month.
     ThisMonth,
     /// Three months: January to March, and so on.
     ThisQuarter,
     /// The quarter before.
     LastQuarter,
-    /// This calendar year.
     ThisYear,
     /// The calendar year before.
     LastYear,
@@ -41,7 +38,7 @@ pub enum Span {
 }
 
 /// Words for spans, and forms of others, for whoever has to choose one.
-pub const SPANS: [&str; 16] = [
+pub(crate) const SPANS: [&str; 16] = [
     "today",
     "yesterday",
     "this-week",
@@ -68,10 +65,9 @@ pub struct BadSpan(String);
 /// A span as dates: `from` included, `to` not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateRange {
-    /// First day.
-    pub from: NaiveDate,
+    pub(crate) from: NaiveDate,
     /// The day after the last.
-    pub to: NaiveDate,
+    pub(crate) to: NaiveDate,
 }
 
 impl FromStr for Span {
@@ -159,7 +155,7 @@ impl Span {
 
 impl DateRange {
     /// True where they are one calendar month.
-    pub fn is_month(self) -> bool {
+    pub(crate) fn is_month(self) -> bool {
         self.from.day() == 1 && self.from + Months::new(1) == self.to
     }
 
@@ -171,18 +167,18 @@ impl DateRange {
     }
 
     /// True where they are Monday to Sunday.
-    pub fn is_week(self) -> bool {
+    pub(crate) fn is_week(self) -> bool {
         self.from.weekday() == Weekday::Mon && self.from + Days::new(7) == self.to
     }
 
     /// The same days as people say them: `2026-11-01..2026-11-15`, the last one included.
-    pub fn span(self) -> String {
+    pub(crate) fn span(self) -> String {
         format!("{}..{}", self.from, self.to.pred_opt().unwrap_or(self.from))
     }
 
     /// The equally long span right before: as many months before whole months, else as many days.
     #[must_use]
-    pub fn before(self) -> Self {
+    pub(crate) fn before(self) -> Self {
         let from = match self.months() {
             Some(months) => self.from - Months::new(months),
             None => self.from - Days::new((self.to - self.from).num_days().unsigned_abs()),

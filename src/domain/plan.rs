@@ -13,15 +13,13 @@ use crate::domain::selection::Exclusion;
 /// `stop`, or `leave` with the first reason that applies, in the order in which [`DecisionContext::decide`] asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Ask for STOPPED.
     Stop,
-    /// Leave it as it is.
     Leave(Reason),
 }
 
 impl Decision {
     /// `stop` or `leave`.
-    pub fn as_str(&self) -> &'static str {
+    pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::Stop => "stop",
             Self::Leave(_) => "leave",
@@ -29,7 +27,7 @@ impl Decision {
     }
 
     /// Why it is left; none where it is not.
-    pub fn reason(&self) -> Option<&Reason> {
+    pub(crate) fn reason(&self) -> Option<&Reason> {
         match self {
             Self::Stop => None,
             Self::Leave(reason) => Some(reason),
@@ -53,11 +51,9 @@ pub struct Planned {
 /// What a decision is made from, besides the deployment and its group.
 #[derive(Debug, Clone, Copy)]
 pub struct DecisionContext<'a> {
-    /// The rule that asks.
     pub rule: &'a Rule,
     /// `[protect]`.
     pub protect: &'a Exclusion,
-    /// Holds in force.
     pub holds: &'a [Hold],
     /// The firing's scheduled instant.
     pub scheduled: DateTime<Utc>,
@@ -109,18 +105,18 @@ impl DecisionContext<'_> {
     }
 
     /// True where the rule's `[rule.select]` matches `deployment`, whatever leaves it.
-    pub fn selects(&self, group: &Group, deployment: &Deployment) -> bool {
+    pub(crate) fn selects(&self, group: &Group, deployment: &Deployment) -> bool {
         self.rule.select.mismatch(group, deployment).is_none()
     }
 
     /// The hold that keeps `deployment` on, if there is one.
-    pub fn held(&self, deployment: &Deployment) -> Option<Reason> {
+    pub(crate) fn held(&self, deployment: &Deployment) -> Option<Reason> {
         held(self.holds, &self.rule.name, deployment, self.now)
     }
 }
 
 /// The hold that keeps `deployment` on for `rule` at `now`, if there is one. Asked once more right before each stop.
-pub fn held(holds: &[Hold], rule: &RuleName, deployment: &Deployment, now: DateTime<Utc>) -> Option<Reason> {
+pub(crate) fn held(holds: &[Hold], rule: &RuleName, deployment: &Deployment, now: DateTime<Utc>) -> Option<Reason> {
     // Of several the one that lasts longest says until when.
     let hold = holds.iter().filter(|hold| hold.covers(rule, deployment, now)).max_by_key(|hold| hold.until)?;
     Some(Reason::Held(HeldBy::from(hold)))

@@ -8,11 +8,11 @@ use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
 
 /// How far the clock may be behind the newest entry of the ledger.
-pub const BEHIND_LEDGER: TimeDelta = TimeDelta::days(1);
+pub(crate) const BEHIND_LEDGER: TimeDelta = TimeDelta::days(1);
 /// How far it may be ahead of it: after a rest that is longer, a person says that it is right.
-pub const AHEAD_OF_LEDGER: TimeDelta = TimeDelta::days(366);
+pub(crate) const AHEAD_OF_LEDGER: TimeDelta = TimeDelta::days(366);
 /// How far it may be behind the instant up to which a rule has been dealt with: clocks are put right by minutes.
-pub const BEHIND_RULE: TimeDelta = TimeDelta::minutes(10);
+pub(crate) const BEHIND_RULE: TimeDelta = TimeDelta::minutes(10);
 /// Rules that are named in a sentence.
 const MOST_NAMED: usize = 5;
 
@@ -38,7 +38,6 @@ pub enum Implausible {
     BeforeLedger {
         /// What the clock shows.
         now: DateTime<Utc>,
-        /// The newest entry.
         newest: DateTime<Utc>,
     },
     /// Years later.
@@ -49,7 +48,6 @@ pub enum Implausible {
     FarAhead {
         /// What the clock shows.
         now: DateTime<Utc>,
-        /// The newest entry.
         newest: DateTime<Utc>,
     },
     /// Rules were dealt with up to an instant that has not come.
@@ -62,7 +60,6 @@ pub enum Implausible {
         now: DateTime<Utc>,
         /// The latest of the instants.
         until: DateTime<Utc>,
-        /// These rules.
         rules: Vec<RuleName>,
     },
 }
@@ -74,7 +71,7 @@ impl Implausible {
     }
 
     /// The instant that speaks against the clock. It stays the same for as long as the fault lasts.
-    pub fn witness(&self) -> DateTime<Utc> {
+    pub(crate) fn witness(&self) -> DateTime<Utc> {
         match self {
             Self::BeforeBuild { built: instant, .. }
             | Self::BeforeLedger { newest: instant, .. }
@@ -100,7 +97,11 @@ impl fmt::Display for Named<'_> {
 }
 
 /// Checks `now` against the build and the newest entry of the ledger.
-pub fn plausible(now: DateTime<Utc>, built: DateTime<Utc>, newest: Option<DateTime<Utc>>) -> Result<(), Implausible> {
+pub(crate) fn plausible(
+    now: DateTime<Utc>,
+    built: DateTime<Utc>,
+    newest: Option<DateTime<Utc>>,
+) -> Result<(), Implausible> {
     if now < built {
         return Err(Implausible::BeforeBuild { now, built });
     }

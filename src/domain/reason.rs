@@ -36,7 +36,6 @@ words! {
         CreatedUnknown = "created_unknown",
         /// It is younger than `min_age`.
         TooYoung = "too_young",
-        /// It is billed by tokens.
         TokenBilled = "token_billed",
         /// The rule only observes.
         Observed = "observed",
@@ -50,9 +49,7 @@ words! {
         AlreadyOff = "already_off",
         /// Somebody deleted it.
         Deleted = "deleted",
-        /// It runs again.
         CameBack = "came_back",
-        /// It turned DEAD.
         Dead = "dead",
         /// It was not seen STOPPED in time.
         NotConfirmed = "not_confirmed",
@@ -68,7 +65,6 @@ words! {
 /// What reasons are counted by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReasonKind {
-    /// All of one code.
     Plain(ReasonCode),
     /// Told apart by the deployment's status too.
     InStatus(ReasonCode, Status),
@@ -78,7 +74,7 @@ pub enum ReasonKind {
 
 impl ReasonKind {
     /// The code in the ledger and in JSON.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Plain(code) | Self::InStatus(code, _) => code.as_str(),
             Self::Failure(code) => code.as_str(),
@@ -123,9 +119,7 @@ pub enum Reason {
     Protected(String),
     /// By which key of `[rule.exclude]`.
     Excluded(String),
-    /// By which hold.
     Held(HeldBy),
-    /// By which label.
     OptedOut(OptOut),
     /// Which key of `[rule.select]` does not match.
     NotSelected(String),
@@ -165,7 +159,6 @@ pub enum Reason {
     Deleted,
     /// It runs although it was asked to stop.
     CameBack {
-        /// Its status.
         status: Status,
         /// True where an earlier executor of the run asked, so that it is not asked again.
         asked_before: bool,
@@ -183,9 +176,7 @@ pub enum Reason {
     },
     /// An earlier run's stop that has not come true.
     StillStopping {
-        /// Its status.
         status: Status,
-        /// Who asked for it.
         asked: AskedBy,
     },
     /// It was asked to stop, and then nobody looked.
@@ -198,13 +189,10 @@ pub enum Reason {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HeldBy {
     /// Its number; none where an older version did not write it down.
-    pub hold: Option<i64>,
-    /// Who wanted it.
-    pub by: String,
-    /// When it ends.
-    pub until: DateTime<Utc>,
-    /// Why.
-    pub why: String,
+    pub(crate) hold: Option<i64>,
+    pub(crate) by: String,
+    pub(crate) until: DateTime<Utc>,
+    pub(crate) why: String,
 }
 
 impl From<&Hold> for HeldBy {
@@ -217,19 +205,16 @@ impl From<&Hold> for HeldBy {
 /// A run that would have stopped too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocked {
-    /// So many deployments.
-    pub would_stop: usize,
+    pub(crate) would_stop: usize,
     /// The rule's `max_stops`.
-    pub max_stops: u32,
+    pub(crate) max_stops: u32,
 }
 
 /// Which rule asked for a stop before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AskedBy {
-    /// The rule.
-    pub rule: RuleName,
-    /// When.
-    pub at: Option<DateTime<Utc>>,
+    pub(crate) rule: RuleName,
+    pub(crate) at: Option<DateTime<Utc>>,
 }
 
 /// Why nobody looked whether a deployment came off.
@@ -252,7 +237,7 @@ pub enum NotWatched {
 
 impl Reason {
     /// What it is counted by.
-    pub fn kind(&self) -> ReasonKind {
+    pub(crate) fn kind(&self) -> ReasonKind {
         use ReasonKind::{InStatus, Plain};
         match self {
             Self::Protected(_) => Plain(ReasonCode::Protected),
@@ -283,7 +268,7 @@ impl Reason {
     }
 
     /// The number of the hold that it is about.
-    pub fn hold(&self) -> Option<i64> {
+    pub(crate) fn hold(&self) -> Option<i64> {
         match self {
             Self::Held(held) => held.hold,
             _ => None,
@@ -291,7 +276,7 @@ impl Reason {
     }
 
     /// What there is to say besides its kind; empty where the kind says it all.
-    pub fn detail(&self, instant: SayInstant<'_>) -> String {
+    pub(crate) fn detail(&self, instant: SayInstant<'_>) -> String {
         match self {
             Self::Protected(key) | Self::Excluded(key) | Self::NotSelected(key) => key.clone(),
             Self::Held(HeldBy { by, until, why, .. }) => format!("by {by} until {}: {why}", instant(*until)),
@@ -327,8 +312,7 @@ impl Reason {
         }
     }
 
-    /// The whole sentence.
-    pub fn say(&self, instant: SayInstant<'_>) -> String {
+    pub(crate) fn say(&self, instant: SayInstant<'_>) -> String {
         let (kind, detail) = (self.kind(), self.detail(instant));
         match self {
             Self::Sentence(_) => detail,
@@ -343,7 +327,7 @@ impl Reason {
 
 impl Reason {
     /// The sentence beside the word of the outcome, which is not said again.
-    pub fn beside_outcome(&self, instant: SayInstant<'_>) -> String {
+    pub(crate) fn beside_outcome(&self, instant: SayInstant<'_>) -> String {
         match self {
             Self::NotConfirmed { .. } | Self::NotWatched(_) => self.detail(instant),
             _ => self.say(instant),

@@ -38,7 +38,6 @@ pub struct Rule {
     pub mail: MailWhen,
     /// Recipients in addition to `[mail].to`.
     pub to: Vec<String>,
-    /// What it selects.
     pub select: Selection,
     /// What it leaves all the same.
     pub exclude: Exclusion,
@@ -47,7 +46,6 @@ pub struct Rule {
 /// Whether a rule acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It stops deployments.
     Enforce,
     /// It decides and reports, and never sends a stop.
     Observe,
@@ -55,7 +53,7 @@ pub enum Mode {
 
 impl Mode {
     /// The word in TOML, ledger and JSON.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Enforce => "enforce",
             Self::Observe => "observe",
@@ -66,12 +64,10 @@ impl Mode {
 /// Which runs of a rule are mailed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailWhen {
-    /// Every run.
     Always,
     /// Runs that need a person, or did something else than the rule's run before.
     Changes,
     /// Runs that did not end `done`.
     Problems,
-    /// None.
     Never,
 }

@@ -20,7 +20,6 @@ use crate::domain::words::words;
 /// A rule and one scheduled instant: the identity of a run, in the ledger only once for ever.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Firing {
-    /// The rule.
     pub rule: RuleName,
     /// The scheduled instant, in whole seconds.
     pub at: DateTime<Utc>,
@@ -39,7 +38,6 @@ words! {
         Schedule = "schedule",
         /// Its time had come, and was noticed late.
         CatchUp = "catch-up",
-        /// A person.
         Manual = "manual",
     }
 }
@@ -73,7 +71,6 @@ words! {
         AlreadyOff = "already-off",
         /// Deleted by somebody else.
         Gone = "gone",
-        /// Left as it was.
         Left = "left",
         /// Should have stopped and did not.
         Failed = "failed",
@@ -85,9 +82,7 @@ words! {
 /// One firing carried out, or the record of why it was not.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// Its identity.
     pub firing: Firing,
-    /// The tenant.
     pub connection: ConnectionName,
     /// Whether it was allowed to stop anything.
     pub mode: Mode,
@@ -97,7 +92,6 @@ pub struct Run {
     pub started_at: DateTime<Utc>,
     /// When its result was known.
     pub finished_at: DateTime<Utc>,
-    /// How it ended.
     pub result: RunResult,
     /// Why it did not end `done`, and what else a person should know.
     pub reasons: Vec<RunReason>,
@@ -138,19 +132,14 @@ pub type LeftOut = BTreeMap<LeftKind, usize>;
 /// One deployment in one run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeploymentResult {
-    /// Its resource group.
     pub resource_group: ResourceGroup,
-    /// Its id.
     pub id: DeploymentId,
     /// The configuration it was made from.
     pub configuration_id: String,
-    /// That configuration's name.
     pub configuration_name: Option<String>,
-    /// Its scenario.
     pub scenario_id: Option<String>,
     /// True where the rule selects it, whatever left it.
     pub is_selected: bool,
-    /// What became of it.
     pub outcome: Outcome,
     /// Why; none where the outcome says it all.
     pub reason: Option<Reason>,
@@ -182,7 +171,7 @@ impl DeploymentResult {
     }
 
     /// The reason beside the outcome's word, which is not said again.
-    pub fn why(&self, instant: SayInstant<'_>) -> String {
+    pub(crate) fn why(&self, instant: SayInstant<'_>) -> String {
         self.reason.as_ref().map_or_else(String::new, |reason| reason.beside_outcome(instant))
     }
 
@@ -192,25 +181,25 @@ impl DeploymentResult {
     }
 
     /// True where it was on its way off, by a stop that was not this run's: not off yet.
-    pub fn was_stopping(&self) -> bool {
+    pub(crate) fn was_stopping(&self) -> bool {
         self.outcome == Outcome::AlreadyOff
             && matches!(self.reason, Some(Reason::AlreadyOff { status: Status::Stopping, .. }))
     }
 
     /// True where it should be off and nobody knows that it is. A settlement may have found it off later.
-    pub fn is_still_on(&self) -> bool {
+    pub(crate) fn is_still_on(&self) -> bool {
         matches!(self.outcome, Outcome::Failed | Outcome::Unconfirmed)
             && self.confirmed_at.is_none()
             && !self.is_counted_elsewhere()
     }
 
     /// True where it came off after all, by the stop of another run.
-    pub fn is_counted_elsewhere(&self) -> bool {
+    pub(crate) fn is_counted_elsewhere(&self) -> bool {
         self.settlement.as_ref().is_some_and(|settlement| settlement.ended_by == EndedBy::CountedElsewhere)
     }
 
     /// The name people know it by: its configuration's, else its configuration's id.
-    pub fn configuration(&self) -> &str {
+    pub(crate) fn configuration(&self) -> &str {
         self.configuration_name.as_deref().unwrap_or(&self.configuration_id)
     }
 
@@ -221,7 +210,7 @@ impl DeploymentResult {
     }
 
     /// What would have been avoided, had an observing rule stopped it at once. Never part of any real total.
-    pub fn would_avoid(&self, run: &Run) -> Avoided {
+    pub(crate) fn would_avoid(&self, run: &Run) -> Avoided {
         if !self.would_stop() {
             return Avoided::nothing();
         }
@@ -239,9 +228,7 @@ impl DeploymentResult {
 pub struct Settlement {
     /// When the tenant was looked at again.
     pub at: DateTime<Utc>,
-    /// What ended the counting.
     pub ended_by: EndedBy,
-    /// The settled figure.
     pub avoided: Avoided,
     /// What ran again inside the off window.
     pub leak: Option<Leak>,
@@ -266,7 +253,7 @@ pub enum EndedBy {
 
 impl EndedBy {
     /// The word in ledger, JSON and reports.
-    pub fn as_str(&self) -> &'static str {
+    pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::WindowEnd => "window-end",
             Self::Replacement(_) => "replacement",
@@ -281,7 +268,6 @@ impl EndedBy {
 /// A replacement that ran inside the off window: from its creation to the window's end, at the replaced one's rate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leak {
-    /// The replacement.
     pub id: DeploymentId,
     /// What it consumed and cost in the rest of the window.
     pub cost: Avoided,
@@ -294,35 +280,35 @@ impl Run {
     }
 
     /// Its reasons in one line; empty where there are none.
-    pub fn why(&self, instant: SayInstant<'_>) -> String {
+    pub(crate) fn why(&self, instant: SayInstant<'_>) -> String {
         say_all(&self.reasons, instant)
     }
 
     /// How many deployments it left without a row of their own.
-    pub fn without_row(&self) -> usize {
+    pub(crate) fn without_row(&self) -> usize {
         self.left_out.values().sum()
     }
 
     /// True where it met no deployment at all.
-    pub fn met_nothing(&self) -> bool {
+    pub(crate) fn met_nothing(&self) -> bool {
         self.deployments.is_empty() && self.left_out.is_empty()
     }
 
     /// True where a person has to look: what should be off may be on.
-    pub fn needs_action(&self) -> bool {
+    pub(crate) fn needs_action(&self) -> bool {
         self.result.needs_a_person()
     }
 }
 
 impl RunResult {
     /// True where a person has to look: what should be off may be on.
-    pub fn needs_a_person(self) -> bool {
+    pub(crate) fn needs_a_person(self) -> bool {
         !matches!(self, Self::Done | Self::Skipped)
     }
 }
 
 /// The result that follows from what became of each deployment, where the run itself went well.
-pub fn result_of<'a>(
+pub(crate) fn result_of<'a>(
     rows: impl IntoIterator<Item = &'a DeploymentResult>,
     groups_failed: usize,
     groups: usize,

@@ -20,30 +20,14 @@ pub enum RunReason {
     /// Nothing could be looked at or asked for.
     Failure(Failure),
     /// Resource groups that could not be listed.
-    NotListed {
-        /// So many.
-        count: usize,
-        /// Of so many.
-        groups: usize,
-        /// The first one.
-        group: ResourceGroup,
-        /// Why that one.
-        failure: Failure,
-    },
+    NotListed { count: usize, groups: usize, group: ResourceGroup, failure: Failure },
     /// So many deployments were left because the off window was over.
     TooLate(usize),
     /// Deployments that should be off.
-    NotOff {
-        /// Not stopped.
-        failed: usize,
-        /// Not confirmed.
-        unconfirmed: usize,
-    },
+    NotOff { failed: usize, unconfirmed: usize },
     /// Something in a resource group that a later try may do.
     Unfinished {
-        /// Why.
         reason: Box<Reason>,
-        /// In which group.
         group: ResourceGroup,
         /// In so many more.
         others: usize,
@@ -103,15 +87,14 @@ impl RunReason {
     }
 
     /// The failure that it is about, where there is one.
-    pub fn failure(&self) -> Option<&Failure> {
+    pub(crate) fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Failure(failure) | Self::NotListed { failure, .. } => Some(failure),
             _ => None,
         }
     }
 
-    /// The sentence.
-    pub fn say(&self, instant: SayInstant<'_>) -> String {
+    pub(crate) fn say(&self, instant: SayInstant<'_>) -> String {
         match self {
             Self::Blocked(blocked) => format!("blocked: {blocked}"),
             Self::Failure(failure) => failure.to_string(),
@@ -166,6 +149,6 @@ impl fmt::Display for RunReason {
 }
 
 /// All of them in one line; empty where there are none.
-pub fn say_all(reasons: &[RunReason], instant: SayInstant<'_>) -> String {
+pub(crate) fn say_all(reasons: &[RunReason], instant: SayInstant<'_>) -> String {
     reasons.iter().map(|reason| reason.say(instant)).collect::<Vec<_>>().join("; ")
 }

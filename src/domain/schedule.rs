@@ -8,7 +8,7 @@ use crate::domain::cron::Cron;
 use crate::domain::zone::Zone;
 
 /// A firing that starts at most this late still counts as on time.
-pub const ON_TIME: TimeDelta = TimeDelta::seconds(60);
+pub(crate) const ON_TIME: TimeDelta = TimeDelta::seconds(60);
 /// Without `until`, a late firing still runs within this time.
 pub const CATCH_UP_WITHOUT_UNTIL: TimeDelta = TimeDelta::minutes(15);
 /// Instants are whole seconds.
@@ -52,7 +52,6 @@ pub struct Due {
 /// A firing that should run now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueFiring {
-    /// The scheduled instant.
     pub at: DateTime<Utc>,
     /// False where it starts so late that it is a catch-up.
     pub on_time: bool,

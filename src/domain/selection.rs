@@ -34,12 +34,12 @@ impl Glob {
     }
 
     /// True where the whole of `name` fits.
-    pub fn matches(&self, name: &str) -> bool {
+    pub(crate) fn matches(&self, name: &str) -> bool {
         self.pattern.matches(name)
     }
 
     /// The glob that was probably meant, where this one is written like a regular expression.
-    pub fn instead_of_regex(&self) -> Option<String> {
+    pub(crate) fn instead_of_regex(&self) -> Option<String> {
         let looks_like_one = self.text.contains(".*") || self.text.contains(".+") || self.text.contains(['^', '$']);
         if !looks_like_one {
             return None;
@@ -53,12 +53,12 @@ impl Glob {
     }
 
     /// The pattern as written.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// The one resource group it can mean, where it has no wildcard.
-    pub fn literal_group(&self) -> Option<ResourceGroup> {
+    pub(crate) fn literal_group(&self) -> Option<ResourceGroup> {
         if self.text.contains(['*', '?']) { None } else { ResourceGroup::new(self.text.as_str()).ok() }
     }
 }
@@ -86,11 +86,8 @@ pub struct Selection {
     pub resource_groups: Vec<Glob>,
     /// Labels the resource group must carry, all of them.
     pub labels: BTreeMap<String, String>,
-    /// Scenario ids.
     pub scenarios: Vec<Glob>,
-    /// Executable ids.
     pub executables: Vec<Glob>,
-    /// Configuration names.
     pub configurations: Vec<Glob>,
     /// Also stop deployments that are billed by tokens, although that avoids no cost.
     pub include_token_billed: bool,
@@ -100,7 +97,7 @@ pub struct Selection {
 
 impl Selection {
     /// The groups it can mean, where they are all named in full: then no group has to be looked up.
-    pub fn literal_groups(&self) -> Option<BTreeSet<ResourceGroup>> {
+    pub(crate) fn literal_groups(&self) -> Option<BTreeSet<ResourceGroup>> {
         if !self.labels.is_empty() || self.resource_groups.is_empty() {
             return None;
         }
@@ -108,12 +105,12 @@ impl Selection {
     }
 
     /// True where `group` is one whose deployments are looked at.
-    pub fn matches_group(&self, group: &Group) -> bool {
+    pub(crate) fn matches_group(&self, group: &Group) -> bool {
         self.mismatch_group(group).is_none()
     }
 
     /// The first key that does not match, with the value that was found.
-    pub fn mismatch(&self, group: &Group, deployment: &Deployment) -> Option<String> {
+    pub(crate) fn mismatch(&self, group: &Group, deployment: &Deployment) -> Option<String> {
         let named = |key: &str, globs: &[Glob], name: Option<&str>| {
             let fits = globs.is_empty() || first_match(globs, name.unwrap_or("")).is_some();
             (!fits).then(|| format!("{key} `{}`", name.unwrap_or("")))
@@ -142,23 +139,18 @@ impl Selection {
 /// What is kept from being stopped: any key that matches is enough. Serves `[rule.exclude]` and `[protect]`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Exclusion {
-    /// Resource groups.
     pub resource_groups: Vec<Glob>,
     /// Labels of the resource group.
     pub labels: BTreeMap<String, String>,
-    /// Scenario ids.
     pub scenarios: Vec<Glob>,
-    /// Executable ids.
     pub executables: Vec<Glob>,
-    /// Configuration names.
     pub configurations: Vec<Glob>,
-    /// Single deployments.
     pub ids: BTreeSet<DeploymentId>,
 }
 
 impl Exclusion {
     /// The first key that matches, as `key pattern`.
-    pub fn hit(&self, group: &Group, deployment: &Deployment) -> Option<String> {
+    pub(crate) fn hit(&self, group: &Group, deployment: &Deployment) -> Option<String> {
         let named = |key: &str, globs: &[Glob], name: Option<&str>| {
             first_match(globs, name?).map(|glob| format!("{key} `{glob}`"))
         };

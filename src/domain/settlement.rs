@@ -15,20 +15,20 @@ use crate::domain::verification::confirmed_at;
 
 /// What a look at a row's resource group showed.
 #[derive(Debug, Clone, Copy)]
-pub struct Evidence<'a> {
+pub(crate) struct Evidence<'a> {
     /// All deployments of the group.
-    pub listed: &'a Listed,
+    pub(crate) listed: &'a Listed,
     /// When it was looked at.
-    pub now: DateTime<Utc>,
+    pub(crate) now: DateTime<Utc>,
     /// When the row's deployment was seen before, stopped or on its way.
-    pub seen_at: Option<DateTime<Utc>>,
+    pub(crate) seen_at: Option<DateTime<Utc>>,
 }
 
 /// Settles `row` of a run with this off window, where what ended its counting is known by now.
 ///
 /// A replacement is known as soon as it is seen, but what it goes on costing only at the window's end: until then `row`
 /// comes again with its settlement.
-pub fn settle(row: &DeploymentResult, window: OffWindow, evidence: Evidence<'_>) -> Option<Settlement> {
+pub(crate) fn settle(row: &DeploymentResult, window: OffWindow, evidence: Evidence<'_>) -> Option<Settlement> {
     if let Some(earlier) = &row.settlement {
         return follow_leak(earlier, row, window, evidence);
     }
@@ -50,7 +50,7 @@ pub fn settle(row: &DeploymentResult, window: OffWindow, evidence: Evidence<'_>)
 
 /// A stop that was not seen in time and has come true since: from when on it counts, for the first look that saw it. Noted
 /// in the row's `confirmed_at`, it is what later looks go by. What an earlier run had asked for counts in this window only.
-pub fn came_true(row: &DeploymentResult, window: OffWindow, evidence: Evidence<'_>) -> Option<DateTime<Utc>> {
+pub(crate) fn came_true(row: &DeploymentResult, window: OffWindow, evidence: Evidence<'_>) -> Option<DateTime<Utc>> {
     if row.outcome != Outcome::Unconfirmed || row.confirmed_at.is_some() {
         return None;
     }

@@ -5,13 +5,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// A clock that gains more than this on the monotonic one between two looks has jumped.
-pub const JUMP: TimeDelta = TimeDelta::minutes(10);
+pub(crate) const JUMP: TimeDelta = TimeDelta::minutes(10);
 /// A clock that has jumped is steady again when it has gone on from there for so long.
-pub const SETTLED_AFTER: TimeDelta = TimeDelta::seconds(60);
+pub(crate) const SETTLED_AFTER: TimeDelta = TimeDelta::seconds(60);
 
 /// Compares the clock on the wall with one that nobody sets, look by look.
 #[derive(Debug, Clone, Default)]
-pub struct Steady {
+pub(crate) struct Steady {
     /// How far the wall clock is ahead of the monotonic one, as it was last believed; none before the first look.
     believed: Option<TimeDelta>,
     jump: Option<Jump>,
@@ -27,7 +27,7 @@ struct Jump {
 
 /// What a look at the clock showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gait {
+pub(crate) enum Gait {
     /// It goes steadily, as far as is known.
     Steady,
     /// It has just gone ahead by so much.
@@ -39,7 +39,7 @@ pub enum Gait {
 impl Steady {
     /// A look: what the clock on the wall shows, and what the monotonic one has counted from whatever beginning. A clock
     /// that goes back is believed at once: it makes nothing due.
-    pub fn look(&mut self, wall: DateTime<Utc>, monotonic: TimeDelta) -> Gait {
+    pub(crate) fn look(&mut self, wall: DateTime<Utc>, monotonic: TimeDelta) -> Gait {
         let lead = wall - DateTime::UNIX_EPOCH - monotonic;
         if self.believed.is_none_or(|believed| lead - believed <= JUMP) {
             return self.believe(lead);

@@ -12,20 +12,20 @@ pub struct Tally {
     /// Stops that AI Core confirmed; late ones too, once they are known.
     pub stopped: usize,
     /// Off before they were asked, or off by the stop of another run.
-    pub already_off: usize,
+    pub(crate) already_off: usize,
     /// Deleted meanwhile.
-    pub gone: usize,
+    pub(crate) gone: usize,
     /// Left as they were.
     pub left: usize,
     /// Not stopped although they should.
-    pub failed: usize,
+    pub(crate) failed: usize,
     /// Not seen STOPPED.
-    pub unconfirmed: usize,
+    pub(crate) unconfirmed: usize,
 }
 
 impl Tally {
     /// Counts one more row.
-    pub fn add(&mut self, row: &DeploymentResult) {
+    pub(crate) fn add(&mut self, row: &DeploymentResult) {
         *match row.outcome {
             Outcome::Failed if row.is_still_on() => &mut self.failed,
             Outcome::Unconfirmed if row.is_still_on() => &mut self.unconfirmed,
@@ -38,7 +38,7 @@ impl Tally {
     }
 
     /// Adds what others were counted.
-    pub fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.stopped += other.stopped;
         self.already_off += other.already_off;
         self.gone += other.gone;
@@ -58,7 +58,7 @@ impl Tally {
     }
 
     /// Those that should be off.
-    pub fn wanted_off(&self) -> usize {
+    pub(crate) fn wanted_off(&self) -> usize {
         self.stopped + self.off_anyway() + self.not_confirmed()
     }
 }
@@ -68,15 +68,13 @@ impl Tally {
 pub struct Totals {
     /// Node hours, priced or not.
     pub node_hours: Decimal,
-    /// Capacity units.
-    pub capacity_units: Decimal,
+    pub(crate) capacity_units: Decimal,
     /// Money, where anything has a price. A run has one currency.
     pub cost: Option<Money>,
 }
 
 impl Totals {
-    /// Adds one row.
-    pub fn add(&mut self, row: &DeploymentResult) {
+    pub(crate) fn add(&mut self, row: &DeploymentResult) {
         let avoided = row.avoided();
         self.node_hours += avoided.node_hours;
         self.capacity_units += avoided.capacity_units.unwrap_or_default();

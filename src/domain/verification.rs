@@ -9,21 +9,21 @@ use crate::domain::deployment::{Deployment, Status};
 use crate::domain::id::DeploymentId;
 
 /// Pause before the first look. Some stops are over at once, and a person may be waiting for `offhours fire`.
-pub const FIRST_PAUSE: Duration = Duration::from_millis(250);
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Longest pause between two looks.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How far AI Core's clock and ours may differ before its times are not believed.
-pub const PLAUSIBLE_SKEW: TimeDelta = TimeDelta::minutes(2);
+pub(crate) const PLAUSIBLE_SKEW: TimeDelta = TimeDelta::minutes(2);
 
 /// The pause before look number `round` (from 0): each twice as long as the one before, up to [`LONGEST_PAUSE`]. A stop
 /// of two minutes is seen at the tenth look.
-pub fn pause_before(round: u32) -> Duration {
+pub(crate) fn pause_before(round: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(round)).min(LONGEST_PAUSE)
 }
 
 /// What became of a stop that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StopVerdict {
+pub(crate) enum StopVerdict {
     /// AI Core says STOPPED; counted from this instant.
     Stopped(DateTime<Utc>),
     /// It is DEAD: off, but not by an orderly stop.
@@ -34,16 +34,16 @@ pub enum StopVerdict {
 
 /// What one list of a group told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Observation {
+pub(crate) struct Observation {
     /// Deployments whose watch is over.
-    pub verdicts: Vec<(DeploymentId, StopVerdict)>,
+    pub(crate) verdicts: Vec<(DeploymentId, StopVerdict)>,
     /// Watched deployments that were not listed.
-    pub missing: Vec<DeploymentId>,
+    pub(crate) missing: Vec<DeploymentId>,
 }
 
 /// The deployments of one resource group that were asked to stop and are not confirmed yet.
 #[derive(Debug, Clone, Default)]
-pub struct Watch {
+pub(crate) struct Watch {
     open: BTreeMap<DeploymentId, Target>,
 }
 
@@ -56,33 +56,27 @@ struct Target {
 
 impl Watch {
     /// Begins to watch `id`, asked to stop at `requested_at`.
-    pub fn add(&mut self, id: DeploymentId, requested_at: DateTime<Utc>) {
+    pub(crate) fn add(&mut self, id: DeploymentId, requested_at: DateTime<Utc>) {
         self.open.insert(id, Target { requested_at, seen_stopping: false, last_seen: None });
     }
 
     /// True once there is nothing left to confirm.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// What is watched.
-    pub fn ids(&self) -> BTreeSet<DeploymentId> {
+    pub(crate) fn ids(&self) -> BTreeSet<DeploymentId> {
         self.open.keys().cloned().collect()
     }
 
-    /// How many are not confirmed yet.
-    pub fn len(&self) -> usize {
-        self.open.len()
-    }
-
     /// Ends the watch; what is left stays unconfirmed. Each with the status it was last seen in.
-    pub fn into_unconfirmed(self) -> impl Iterator<Item = (DeploymentId, Option<Status>)> {
+    pub(crate) fn into_unconfirmed(self) -> impl Iterator<Item = (DeploymentId, Option<Status>)> {
         self.open.into_iter().map(|(id, target)| (id, target.last_seen))
     }
 
     /// Takes a whole list of the group, seen at `now`. A verdict ends the watch of its deployment. What is missing from
     /// the list is still watched: a look at the deployment itself must tell.
-    pub fn observe(&mut self, listed: &[Deployment], now: DateTime<Utc>) -> Observation {
+    pub(crate) fn observe(&mut self, listed: &[Deployment], now: DateTime<Utc>) -> Observation {
         let by_id: BTreeMap<&DeploymentId, &Deployment> = listed.iter().map(|d| (&d.id, d)).collect();
         let ids: Vec<DeploymentId> = self.open.keys().cloned().collect();
         let mut observation = Observation::default();
@@ -98,14 +92,14 @@ impl Watch {
     }
 
     /// Takes one deployment, seen at `now`. A verdict ends its watch.
-    pub fn observe_one(&mut self, deployment: &Deployment, now: DateTime<Utc>) -> Option<StopVerdict> {
+    pub(crate) fn observe_one(&mut self, deployment: &Deployment, now: DateTime<Utc>) -> Option<StopVerdict> {
         let verdict = self.judge(deployment, now)?;
         self.open.remove(&deployment.id);
         Some(verdict)
     }
 
     /// Ends the watch of a deployment that is gone.
-    pub fn forget(&mut self, id: &DeploymentId) {
+    pub(crate) fn forget(&mut self, id: &DeploymentId) {
         self.open.remove(id);
     }
 
@@ -135,7 +129,11 @@ impl Watch {
 ///
 /// Plausible means: neither before the request nor after the look, give or take the difference of two clocks. It
 /// never moves the confirmation before the request itself.
-pub fn confirmed_at(deployment: &Deployment, requested_at: DateTime<Utc>, seen_at: DateTime<Utc>) -> DateTime<Utc> {
+pub(crate) fn confirmed_at(
+    deployment: &Deployment,
+    requested_at: DateTime<Utc>,
+    seen_at: DateTime<Utc>,
+) -> DateTime<Utc> {
     match deployment.completed_at {
         Some(at) if at >= requested_at - PLAUSIBLE_SKEW && at <= seen_at + PLAUSIBLE_SKEW => {
             at.clamp(requested_at, seen_at.max(requested_at))

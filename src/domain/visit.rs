@@ -13,7 +13,6 @@ pub trait RunVisitor {
         ControlFlow::Continue(())
     }
 
-    /// A deployment of this run.
     fn row(&mut self, run: &Run, row: &DeploymentResult) -> ControlFlow<()>;
 
     /// The run's deployments were all told.
@@ -25,9 +24,9 @@ pub trait RunVisitor {
 
 /// Keeps what it is told, for where that is known to be little.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// The runs that were told whole, with their deployments.
-    pub runs: Vec<Run>,
+    pub(crate) runs: Vec<Run>,
     rows: Vec<DeploymentResult>,
 }
 

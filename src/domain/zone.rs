@@ -34,7 +34,7 @@ impl Local {
     }
 
     /// The instant after which the wall clock does not show this time again.
-    pub fn last(self) -> DateTime<Utc> {
+    pub(crate) fn last(self) -> DateTime<Utc> {
         match self {
             Self::Once(at) | Self::Gap(at) | Self::Twice(_, at) => at,
         }
@@ -48,7 +48,7 @@ impl Zone {
     }
 
     /// UTC, which never changes.
-    pub fn utc() -> Self {
+    pub(crate) fn utc() -> Self {
         Self::new("UTC", TimeZone::UTC)
     }
 
@@ -58,7 +58,7 @@ impl Zone {
     }
 
     /// Seconds east of UTC at `at`.
-    pub fn offset(&self, at: DateTime<Utc>) -> TimeDelta {
+    pub(crate) fn offset(&self, at: DateTime<Utc>) -> TimeDelta {
         TimeDelta::seconds(i64::from(self.rules.to_offset(timestamp(at)).seconds()))
     }
 
@@ -68,12 +68,12 @@ impl Zone {
     }
 
     /// The abbreviation in force at `at`, such as `CEST`; for people only.
-    pub fn abbreviation(&self, at: DateTime<Utc>) -> String {
+    pub(crate) fn abbreviation(&self, at: DateTime<Utc>) -> String {
         self.rules.to_offset_info(timestamp(at)).abbreviation().to_owned()
     }
 
     /// The first instant after `after` from which another UTC offset holds.
-    pub fn next_change(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub(crate) fn next_change(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let mut offset = self.rules.to_offset(timestamp(after));
         // The data also knows changes of name or of law that leave the offset as it is.
         self.rules.following(timestamp(after)).find_map(|change| {

@@ -24,16 +24,16 @@ type Place = (ResourceGroup, DeploymentId);
 #[derive(Debug, Default)]
 pub(super) struct Account {
     /// What was asked for before this try, by an earlier executor or an earlier try, and has not been seen since.
-    pub earlier: BTreeMap<Place, DeploymentResult>,
+    pub(crate) earlier: BTreeMap<Place, DeploymentResult>,
     groups: BTreeMap<ResourceGroup, GroupEnd>,
     /// Rows of what was asked for earlier and is in no list any more.
     unlisted: Vec<DeploymentResult>,
     /// Why nothing could be looked at.
     failed: Option<Setback>,
     /// Why the whole run stopped nothing more.
-    pub blocked: Option<Blocked>,
+    pub(crate) blocked: Option<Blocked>,
     /// Tries that did not come to an end.
-    pub tries: Vec<Try>,
+    pub(crate) tries: Vec<Try>,
     notes: BTreeSet<String>,
     /// Rows that were kept of what was left, by their kind.
     sample: LeftOut,
@@ -42,17 +42,17 @@ pub(super) struct Account {
 /// Why something could not be done.
 #[derive(Debug, Clone)]
 pub(super) struct Setback {
-    pub failure: Failure,
+    pub(crate) failure: Failure,
     /// True where a later try may go better.
-    pub again: bool,
+    pub(crate) again: bool,
 }
 
 impl Setback {
-    pub fn of(error: &Error) -> Self {
+    pub(crate) fn of(error: &Error) -> Self {
         Self { failure: error.failure(), again: error.may_pass() }
     }
 
-    pub fn to_try_again(code: FailureCode, message: impl Into<String>) -> Self {
+    pub(crate) fn to_try_again(code: FailureCode, message: impl Into<String>) -> Self {
         Self { failure: Failure::new(code, message), again: true }
     }
 }
@@ -79,13 +79,13 @@ impl GroupEnd {
 
 impl Account {
     /// Nothing could be looked at.
-    pub fn fail(&mut self, setback: Setback) {
+    pub(crate) fn fail(&mut self, setback: Setback) {
         self.failed = Some(setback);
     }
 
     /// The tenant answers: what was said of earlier tries is no longer true. Of groups that come again only what was asked
     /// for and seen to its end stays.
-    pub fn begin_try(&mut self) {
+    pub(crate) fn begin_try(&mut self) {
         self.failed = None;
         self.notes.clear();
         for group in self.groups.values_mut().filter(|group| !group.is_done) {
@@ -106,23 +106,23 @@ impl Account {
     }
 
     /// True where nothing is left to do in a group.
-    pub fn is_finished(&self, group: &ResourceGroup) -> bool {
+    pub(crate) fn is_finished(&self, group: &ResourceGroup) -> bool {
         self.groups.get(group).is_some_and(|end| end.is_done)
     }
 
     /// True where an earlier try has seen a deployment to its end.
-    pub fn has_settled(&self, group: &ResourceGroup, id: &DeploymentId) -> bool {
+    pub(crate) fn has_settled(&self, group: &ResourceGroup, id: &DeploymentId) -> bool {
         self.groups.get(group).is_some_and(|end| end.rows.contains_key(id))
     }
 
     /// How many deployments were asked for before this try and are not among what it has found.
-    pub fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         let rows = self.groups.values().flat_map(|group| group.rows.values());
         rows.filter(|row| row.requested_at.is_some()).count() + self.earlier.len() + self.unlisted.len()
     }
 
     /// Takes one that is left and hangs on no figure: the first ones with a row, the others as a count.
-    pub fn take_left(&mut self, row: DeploymentResult) {
+    pub(crate) fn take_left(&mut self, row: DeploymentResult) {
         let Some(kind) = kind_of(&row) else { return };
         let kept = self.sample.entry(kind.clone()).or_default();
         // What was asked for before has a row in the ledger, and what became of it belongs there.
@@ -135,13 +135,13 @@ impl Account {
     }
 
     /// Counts some that are left without a row.
-    pub fn leave_out(&mut self, group: &ResourceGroup, kind: LeftKind, count: usize) {
+    pub(crate) fn leave_out(&mut self, group: &ResourceGroup, kind: LeftKind, count: usize) {
         let end = self.groups.entry(group.clone()).or_default();
         *end.left_out.entry(kind).or_default() += count;
     }
 
     /// How many are left.
-    pub fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         let left = |group: &GroupEnd| {
             let rows = group.rows.values().filter(|row| row.outcome == Outcome::Left);
             rows.count() + group.left_out.values().sum::<usize>()
@@ -150,7 +150,7 @@ impl Account {
     }
 
     /// Takes what a survey could not see.
-    pub fn take_gaps(&mut self, gaps: Gaps) {
+    pub(crate) fn take_gaps(&mut self, gaps: Gaps) {
         for (Group { id, .. }, error) in gaps.failed {
             self.groups.entry(id).or_default().unlisted = Some(Setback::of(&error));
         }
@@ -158,12 +158,12 @@ impl Account {
     }
 
     /// True where a group could not be listed in this try.
-    pub fn is_unlisted(&self, group: &ResourceGroup) -> bool {
+    pub(crate) fn is_unlisted(&self, group: &ResourceGroup) -> bool {
         self.groups.get(group).is_some_and(|end| end.unlisted.is_some())
     }
 
     /// Takes a group as it stands at the end of a try. What may still come off at a later one was asked for earlier then.
-    pub fn take(&mut self, group: GroupAttempts, window: OffWindow) {
+    pub(crate) fn take(&mut self, group: GroupAttempts, window: OffWindow) {
         let GroupAttempts { group: Group { id: name, .. }, attempts, .. } = group;
         for (id, attempt) in attempts {
             let again = matches!(&attempt.progress, StopProgress::Over(end) if end.again);
@@ -189,17 +189,17 @@ impl Account {
     }
 
     /// True where something that was asked for has not been seen since.
-    pub fn is_watching(&self) -> bool {
+    pub(crate) fn is_watching(&self) -> bool {
         self.earlier.values().any(|row| row.outcome == Outcome::Unconfirmed)
     }
 
     /// Takes what became of a deployment that was asked for earlier and is in no list any more.
-    pub fn take_unlisted(&mut self, row: DeploymentResult) {
+    pub(crate) fn take_unlisted(&mut self, row: DeploymentResult) {
         self.unlisted.push(row);
     }
 
     /// Why another try would be worth it, if it would.
-    pub fn unfinished(&self) -> Option<RunReason> {
+    pub(crate) fn unfinished(&self) -> Option<RunReason> {
         let whole = self.failed.as_ref().filter(|setback| setback.again);
         let whole = whole.map(|setback| RunReason::Failure(setback.failure.clone()));
         let of_group = || {
@@ -217,7 +217,7 @@ impl Account {
     }
 
     /// What the run has come to, once nothing more is tried.
-    pub fn into_ended(self) -> Ended {
+    pub(crate) fn into_ended(self) -> Ended {
         let (mut rows, mut left_out) = (self.unlisted, LeftOut::new());
         let (mut failed, all) = (Vec::new(), self.groups.len());
         for (name, group) in self.groups {

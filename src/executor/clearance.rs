@@ -23,17 +23,17 @@ pub(super) const LOOK_IS_OLD: TimeDelta = TimeDelta::seconds(30);
 /// The leave that a run has to ask for stops.
 #[derive(Debug, Clone)]
 pub(super) struct Clearance {
-    pub ledger: Ledger,
-    pub clock: Clock,
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: Clock,
     /// Cancelled when offhours is being stopped.
-    pub shutdown: CancellationToken,
-    pub rule: Arc<Rule>,
-    pub window: OffWindow,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) window: OffWindow,
     /// A try asks for nothing after it.
-    pub deadline: DateTime<Utc>,
-    pub run: RunId,
+    pub(crate) deadline: DateTime<Utc>,
+    pub(crate) run: RunId,
     /// The name with which this process has signed the run.
-    pub executor: Arc<str>,
+    pub(crate) executor: Arc<str>,
 }
 
 /// What has come in between.
@@ -55,7 +55,7 @@ pub(super) enum Obstacle {
 
 impl Clearance {
     /// What keeps a stop of any of `deployments` from being asked for at this moment.
-    pub async fn obstacle(&self, deployments: &[Deployment]) -> Option<Obstacle> {
+    pub(crate) async fn obstacle(&self, deployments: &[Deployment]) -> Option<Obstacle> {
         let now = self.clock.now();
         if let Some(obstacle) = self.obstacle_of_time(now) {
             return Some(obstacle);
@@ -73,7 +73,7 @@ impl Clearance {
     }
 
     /// The part of it that a clock tells.
-    pub fn obstacle_of_time(&self, now: DateTime<Utc>) -> Option<Obstacle> {
+    pub(crate) fn obstacle_of_time(&self, now: DateTime<Utc>) -> Option<Obstacle> {
         if self.shutdown.is_cancelled() {
             Some(Obstacle::Interrupted)
         } else if now >= self.window.to {
@@ -88,14 +88,14 @@ impl Clearance {
     }
 
     /// True where what was seen at `seen_at` has to be looked at again; also where the clock was put back since.
-    pub fn is_old(&self, seen_at: DateTime<Utc>) -> bool {
+    pub(crate) fn is_old(&self, seen_at: DateTime<Utc>) -> bool {
         (self.clock.now() - seen_at).abs() >= LOOK_IS_OLD
     }
 }
 
 impl Obstacle {
     /// What becomes of a deployment that meets it; none where that is not ours to say.
-    pub fn end(&self) -> Option<StopEnd> {
+    pub(crate) fn end(&self) -> Option<StopEnd> {
         match self {
             Self::Interrupted => None,
             Self::WindowOver => Some(StopEnd::left(Reason::WindowEnded)),

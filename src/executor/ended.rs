@@ -14,20 +14,20 @@ pub(super) struct Interrupted;
 /// What a run came to.
 #[derive(Debug)]
 pub(super) struct Ended {
-    pub result: RunResult,
-    pub reasons: Vec<RunReason>,
-    pub rows: Vec<DeploymentResult>,
-    pub left_out: LeftOut,
-    pub tries: Vec<Try>,
+    pub(crate) result: RunResult,
+    pub(crate) reasons: Vec<RunReason>,
+    pub(crate) rows: Vec<DeploymentResult>,
+    pub(crate) left_out: LeftOut,
+    pub(crate) tries: Vec<Try>,
 }
 
 impl Ended {
-    pub fn new(result: RunResult, reason: RunReason) -> Self {
+    pub(crate) fn new(result: RunResult, reason: RunReason) -> Self {
         Self { result, reasons: vec![reason], rows: Vec::new(), left_out: LeftOut::new(), tries: Vec::new() }
     }
 
     /// With the rows of what was asked for and never watched to its end.
-    pub fn with_unconfirmed(mut self, rows: Vec<DeploymentResult>, why: &NotWatched) -> Self {
+    pub(crate) fn with_unconfirmed(mut self, rows: Vec<DeploymentResult>, why: &NotWatched) -> Self {
         let unconfirmed = |row: DeploymentResult| match row.reason {
             None if row.outcome == Outcome::Unconfirmed => {
                 DeploymentResult { reason: Some(Reason::NotWatched(why.clone())), ..row }
@@ -39,7 +39,7 @@ impl Ended {
     }
 
     /// The run that this end makes of `open`.
-    pub fn into_run(self, open: &OpenRun, resumed: bool, finished_at: DateTime<Utc>) -> Run {
+    pub(crate) fn into_run(self, open: &OpenRun, resumed: bool, finished_at: DateTime<Utc>) -> Run {
         let Self { result, reasons, rows, left_out, tries } = self;
         Run { resumed, deployments: rows, left_out, tries, ..open.claim.ended(result, reasons, finished_at) }
     }

@@ -21,21 +21,21 @@ const MOST_REFUSALS: u32 = 2;
 /// A deployment as it was last seen.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    pub deployment: Deployment,
-    pub group: Group,
+    pub(crate) deployment: Deployment,
+    pub(crate) group: Group,
     /// Not later than it was seen.
-    pub seen_at: DateTime<Utc>,
+    pub(crate) seen_at: DateTime<Utc>,
 }
 
 /// The requests for one stop in one try.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     /// Those that were prepared, sent or not.
-    pub prepared: u32,
+    pub(crate) prepared: u32,
     /// Those that were sent, or may have been, and not plainly accepted or refused.
     sent: u32,
     /// True where only a look can tell what came of the last one.
-    pub is_open: bool,
+    pub(crate) is_open: bool,
     /// True where any was sent, or may have been.
     was_sent: bool,
     /// What came of the last one that was sent; none where AI Core did not mention the deployment.
@@ -45,21 +45,20 @@ pub(super) struct Requests {
 }
 
 impl Known {
-    pub fn of(deployment: &Deployment, group: &Group, seen_at: DateTime<Utc>) -> Self {
+    pub(crate) fn of(deployment: &Deployment, group: &Group, seen_at: DateTime<Utc>) -> Self {
         Self { deployment: deployment.clone(), group: group.clone(), seen_at }
     }
 }
 
 impl Requests {
     /// One request that was not plainly accepted.
-    pub fn one(error: Option<Error>) -> Self {
+    pub(crate) fn one(error: Option<Error>) -> Self {
         let mut requests = Self::default();
         requests.count(Sent::Open(error));
         requests
     }
 
-    /// Counts one more.
-    pub fn count(&mut self, sent: Sent) {
+    pub(crate) fn count(&mut self, sent: Sent) {
         self.prepared += 1;
         self.is_open = matches!(sent, Sent::Open(_));
         match sent {
@@ -75,7 +74,7 @@ impl Requests {
     }
 
     /// The end of a deployment that meets this end now.
-    pub fn end(&self, end: StopEnd) -> StopAnswer {
+    pub(crate) fn end(&self, end: StopEnd) -> StopAnswer {
         if self.was_sent { StopAnswer::Over(end) } else { StopAnswer::Unsent(end) }
     }
 }

@@ -64,13 +64,9 @@ const PAUSE_BEFORE_REWRITE: Duration = Duration::from_secs(10);
 /// Carries out firings. Clones share everything; a reload makes one with another configuration.
 #[derive(Debug, Clone)]
 pub struct Executor {
-    /// What is configured.
     pub config: Arc<Config>,
-    /// The history.
     pub ledger: Ledger,
-    /// The time.
     pub clock: Clock,
-    /// Open connections.
     pub tenants: Arc<Tenants>,
     /// Cancelled when offhours is being stopped: from then on no stop is asked for.
     pub shutdown: CancellationToken,
@@ -293,7 +289,7 @@ impl Executor {
     }
 
     /// Notes for commands beside this process which configuration it goes by.
-    pub async fn note_in_force(&self) -> Result<(), LedgerError> {
+    pub(crate) async fn note_in_force(&self) -> Result<(), LedgerError> {
         let in_force = InForce { fingerprint: self.config.fingerprint.to_string(), read_at: self.clock.now() };
         self.ledger.write(move |tx| tx.put_in_force(&in_force)).await
     }

@@ -19,7 +19,7 @@ pub enum RunStep {
 }
 
 /// Is told each step.
-pub type Observer = Arc<dyn Fn(&RunStep) + Send + Sync>;
+pub(crate) type Observer = Arc<dyn Fn(&RunStep) + Send + Sync>;
 
 /// Tells nobody.
 pub fn silent() -> Observer {

@@ -16,21 +16,20 @@ use crate::report::{Content, Observed, ReportContext};
 
 /// What the mails of a run tell of.
 #[derive(Debug, Clone, Copy)]
-pub struct Told<'a> {
-    /// The run.
-    pub run: &'a Run,
+pub(crate) struct Told<'a> {
+    pub(crate) run: &'a Run,
     /// What earlier runs say about it.
-    pub precedents: &'a Precedents,
+    pub(crate) precedents: &'a Precedents,
     /// What a rule that has observed for a week would have done in it.
-    pub observed: Option<&'a Observed>,
+    pub(crate) observed: Option<&'a Observed>,
     /// False where the run did what the rule's run before did; asked of rules with `mail = "changes"`.
-    pub is_news: bool,
+    pub(crate) is_news: bool,
     /// How the files compare with the configuration in force.
-    pub on_disk: &'a OnDisk,
+    pub(crate) on_disk: &'a OnDisk,
 }
 
 /// The mails of one run, one per recipient; none where the rule or the configuration wants none.
-pub fn run_mails(config: &Config, rule: Option<&Rule>, told: Told<'_>, now: DateTime<Utc>) -> Vec<NewMail> {
+pub(crate) fn run_mails(config: &Config, rule: Option<&Rule>, told: Told<'_>, now: DateTime<Utc>) -> Vec<NewMail> {
     let Told { run, precedents, observed, on_disk, .. } = told;
     let needs: Vec<String> = not_in_force(on_disk, &config.command).into_iter().collect();
     let wanted = match rule.map_or(MailWhen::Always, |rule| rule.mail) {
@@ -58,7 +57,7 @@ pub fn run_mails(config: &Config, rule: Option<&Rule>, told: Told<'_>, now: Date
 
 /// What is to be done where the files are not what offhours goes by: somebody may have written down there what is to be kept
 /// on.
-pub fn not_in_force(on_disk: &OnDisk, command: &str) -> Option<String> {
+pub(crate) fn not_in_force(on_disk: &OnDisk, command: &str) -> Option<String> {
     let why = match on_disk {
         OnDisk::Same => return None,
         OnDisk::Another(path) => {
@@ -81,7 +80,7 @@ pub fn not_in_force(on_disk: &OnDisk, command: &str) -> Option<String> {
 }
 
 /// The recipients of `[mail]` and those of a rule, each once.
-pub fn recipients(settings: &MailSettings, own: &[String]) -> Vec<Address> {
+pub(crate) fn recipients(settings: &MailSettings, own: &[String]) -> Vec<Address> {
     let own = own.iter().filter_map(|text| Address::parse(text).ok());
     let mut all: Vec<Address> = Vec::new();
     for address in settings.to.iter().cloned().chain(own) {

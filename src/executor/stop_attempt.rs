@@ -17,88 +17,85 @@ use crate::domain::verification::PLAUSIBLE_SKEW;
 
 /// What became of a deployment.
 #[derive(Debug, Clone, PartialEq)]
-pub struct StopEnd {
-    /// In one word.
-    pub outcome: Outcome,
+pub(crate) struct StopEnd {
+    pub(crate) outcome: Outcome,
     /// Why; none where the outcome says it all.
-    pub reason: Option<Reason>,
+    pub(crate) reason: Option<Reason>,
     /// Since when it is off.
-    pub confirmed_at: Option<DateTime<Utc>>,
+    pub(crate) confirmed_at: Option<DateTime<Utc>>,
     /// True where a later try may go better: what was in the way passes by itself.
-    pub again: bool,
+    pub(crate) again: bool,
     /// The status of what was asked to stop before, by whomever.
-    pub found: Option<Status>,
+    pub(crate) found: Option<Status>,
 }
 
 impl StopEnd {
     /// An outcome without a confirmed stop.
-    pub fn new(outcome: Outcome, reason: Reason) -> Self {
+    pub(crate) fn new(outcome: Outcome, reason: Reason) -> Self {
         Self { outcome, reason: Some(reason), confirmed_at: None, again: false, found: None }
     }
 
     /// Failed by something that may have passed at a later try.
-    pub fn to_try_again(code: FailureCode, message: impl Into<String>) -> Self {
+    pub(crate) fn to_try_again(code: FailureCode, message: impl Into<String>) -> Self {
         Self { again: true, ..Self::new(Outcome::Failed, Reason::Failure(Failure::new(code, message))) }
     }
 
     /// Failed by what AI Core answered, or did not.
-    pub fn failed(error: &Error) -> Self {
+    pub(crate) fn failed(error: &Error) -> Self {
         Self::failed_saying(error, error.short())
     }
 
     /// The same, in other words than AI Core's.
-    pub fn failed_saying(error: &Error, message: String) -> Self {
+    pub(crate) fn failed_saying(error: &Error, message: String) -> Self {
         let reason = Reason::Failure(Failure::new(error.code(), message));
         Self { again: error.may_pass(), ..Self::new(Outcome::Failed, reason) }
     }
 
     /// Confirmed STOPPED, asked for by us.
-    pub fn stopped(confirmed_at: DateTime<Utc>) -> Self {
+    pub(crate) fn stopped(confirmed_at: DateTime<Utc>) -> Self {
         let confirmed_at = Some(confirmed_at);
         Self { outcome: Outcome::Stopped, reason: None, confirmed_at, again: false, found: None }
     }
 
     /// Off without our doing.
-    pub fn already_off(deployment: &Deployment) -> Self {
+    pub(crate) fn already_off(deployment: &Deployment) -> Self {
         let status = deployment.status.clone();
         let reason = Reason::AlreadyOff { status: status.clone(), asked: None };
         Self { found: Some(status), ..Self::new(Outcome::AlreadyOff, reason) }
     }
 
     /// Deleted by somebody else.
-    pub fn gone() -> Self {
+    pub(crate) fn gone() -> Self {
         Self::new(Outcome::Gone, Reason::Deleted)
     }
 
     /// Left for a reason of the plan.
-    pub fn left(reason: Reason) -> Self {
+    pub(crate) fn left(reason: Reason) -> Self {
         Self::new(Outcome::Left, reason)
     }
 }
 
 /// A planned deployment and how far it has come.
 #[derive(Debug, Clone)]
-pub struct StopAttempt {
-    /// The plan for it.
-    pub planned: Planned,
+pub(crate) struct StopAttempt {
+    pub(crate) planned: Planned,
     /// How far it has come.
-    pub progress: StopProgress,
+    pub(crate) progress: StopProgress,
     /// When a stop was first asked for, also by the run's earlier executor.
-    pub requested_at: Option<DateTime<Utc>>,
+    pub(crate) requested_at: Option<DateTime<Utc>>,
     /// True where a request for its stop was sent and refused: when that was stays, whatever comes of later ones.
-    pub was_refused: bool,
+    pub(crate) was_refused: bool,
     /// What an earlier executor of the same run wrote down when it asked: rate and nodes of a deployment that ran.
-    pub earlier: Option<Box<DeploymentResult>>,
+    pub(crate) earlier: Option<Box<DeploymentResult>>,
 }
 
 /// How far a deployment has come in a run.
 #[derive(Debug, Clone, PartialEq)]
-pub enum StopProgress {
+pub(crate) enum StopProgress {
     /// Its stop has not been asked for yet.
     ToStop,
     /// Its stop was asked for, or may have been.
     Asked,
-    /// This became of it.
     Over(StopEnd),
 }
 
@@ -106,7 +103,7 @@ impl StopAttempt {
     /// A attempt for a planned deployment; what the plan leaves is over at once.
     ///
     /// `earlier` is what the run's earlier executor wrote down before it asked: what is on its way off now is ours.
-    pub fn new(planned: Planned, earlier: Option<Box<DeploymentResult>>) -> Self {
+    pub(crate) fn new(planned: Planned, earlier: Option<Box<DeploymentResult>>) -> Self {
         let deployment = &planned.deployment;
         let runs_on = deployment.status.can_be_stopped() && !deployment.is_asked_to_stop();
         let progress = match &planned.decision {
@@ -134,18 +131,17 @@ impl StopAttempt {
         }
     }
 
-    /// The deployment.
-    pub fn deployment(&self) -> &Deployment {
+    pub(crate) fn deployment(&self) -> &Deployment {
         &self.planned.deployment
     }
 
     /// The row for the ledger: final where its end is known, else what is known before the request.
-    pub fn row(&self, window: OffWindow) -> DeploymentResult {
+    pub(crate) fn row(&self, window: OffWindow) -> DeploymentResult {
         self.clone().into_row(window)
     }
 
     /// The same, of an attempt that is at its end.
-    pub fn into_row(self, window: OffWindow) -> DeploymentResult {
+    pub(crate) fn into_row(self, window: OffWindow) -> DeploymentResult {
         let Planned { deployment, is_selected, rate, .. } = self.planned;
         let (outcome, reason, confirmed_at) = match self.progress {
             StopProgress::Over(end) => (end.outcome, end.reason, end.confirmed_at),
@@ -192,30 +188,27 @@ fn may_have_come_back(deployment: &Deployment, earlier: &DeploymentResult) -> bo
 
 /// The deployments of one resource group in a run.
 #[derive(Debug, Clone)]
-pub struct GroupAttempts {
-    /// The group.
-    pub group: Group,
+pub(crate) struct GroupAttempts {
+    pub(crate) group: Group,
     /// When it was listed; not later.
-    pub listed_at: DateTime<Utc>,
-    /// Its deployments, by id.
-    pub attempts: BTreeMap<DeploymentId, StopAttempt>,
+    pub(crate) listed_at: DateTime<Utc>,
+    pub(crate) attempts: BTreeMap<DeploymentId, StopAttempt>,
 }
 
 impl GroupAttempts {
     /// Ids of the attempts whose progress is `progress`.
-    pub fn ids(&self, progress: &StopProgress) -> Vec<DeploymentId> {
+    pub(crate) fn ids(&self, progress: &StopProgress) -> Vec<DeploymentId> {
         self.attempts.iter().filter(|(_, attempt)| attempt.progress == *progress).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Ends an attempt.
-    pub fn conclude(&mut self, id: &DeploymentId, end: StopEnd) {
+    pub(crate) fn conclude(&mut self, id: &DeploymentId, end: StopEnd) {
         if let Some(attempt) = self.attempts.get_mut(id) {
             attempt.progress = StopProgress::Over(end);
         }
     }
 
     /// Takes back that a stop was asked for: it was surely refused, or `never_sent`.
-    pub fn reopen(&mut self, id: &DeploymentId, never_sent: bool) {
+    pub(crate) fn reopen(&mut self, id: &DeploymentId, never_sent: bool) {
         if let Some(attempt) = self.attempts.get_mut(id) {
             attempt.progress = StopProgress::ToStop;
             attempt.was_refused |= !never_sent;
@@ -224,7 +217,7 @@ impl GroupAttempts {
     }
 
     /// Ends every attempt whose stop has not been asked for.
-    pub fn conclude_unasked(&mut self, end: &StopEnd) {
+    pub(crate) fn conclude_unasked(&mut self, end: &StopEnd) {
         for attempt in self.attempts.values_mut().filter(|attempt| attempt.progress == StopProgress::ToStop) {
             attempt.progress = StopProgress::Over(end.clone());
         }

@@ -21,15 +21,15 @@ const LABELS_ARE_OLD: TimeDelta = TimeDelta::seconds(5);
 
 /// What all stops of one try share.
 pub(super) struct StopContext<'a> {
-    pub task: &'a Task,
-    pub clearance: Clearance,
-    pub asking: Semaphore,
+    pub(crate) task: &'a Task,
+    pub(crate) clearance: Clearance,
+    pub(crate) asking: Semaphore,
     /// As they were last read for an old list.
     labels: Mutex<Option<(DateTime<Utc>, Option<Labels>)>>,
 }
 
 impl<'a> StopContext<'a> {
-    pub fn new(task: &'a Task) -> Self {
+    pub(crate) fn new(task: &'a Task) -> Self {
         let clearance = Clearance {
             ledger: task.ledger.clone(),
             clock: task.clock.clone(),
@@ -45,7 +45,7 @@ impl<'a> StopContext<'a> {
 
     /// Waits for `request`, but not into the time in which nothing may be asked for: a request can stand long at the
     /// client's gate. None where it was given up, and may or may not have been sent.
-    pub async fn in_time<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn in_time<T>(&self, request: impl Future<Output = T>) -> Option<T> {
         let end = self.task.window().to.min(self.clearance.deadline);
         let left = (end - self.task.clock.now()).to_std().ok().filter(|left| !left.is_zero())?;
         let limited = tokio::time::timeout(left, request);
@@ -53,7 +53,7 @@ impl<'a> StopContext<'a> {
     }
 
     /// A stopper whose requests leave only where nothing stands in the way of `deployments`, as they were seen at `seen_at`.
-    pub fn stopper_of(&self, deployments: Vec<Deployment>, seen_at: DateTime<Utc>) -> Stopper {
+    pub(crate) fn stopper_of(&self, deployments: Vec<Deployment>, seen_at: DateTime<Utc>) -> Stopper {
         let (clearance, deployments) = (self.clearance.clone(), Arc::<[Deployment]>::from(deployments));
         self.task.tenant.stopper.while_wanted(Arc::new(move || {
             let (clearance, deployments) = (clearance.clone(), Arc::clone(&deployments));
@@ -61,8 +61,7 @@ impl<'a> StopContext<'a> {
         }))
     }
 
-    /// The group as it is labelled now.
-    pub async fn labelled_now(&self, group: &Group) -> Result<Group, Error> {
+    pub(crate) async fn labelled_now(&self, group: &Group) -> Result<Group, Error> {
         let (rule, protect) = (&self.task.rule, &self.task.config.protect);
         let asked_at = self.task.clock.now();
         let mut known = self.labels.lock().await;

@@ -25,9 +25,7 @@ const LISTS_AT_ONCE: usize = 32;
 /// What a survey is made with.
 #[derive(Clone, Copy)]
 pub struct Surveyor<'a> {
-    /// Reads the tenant.
     pub reader: &'a Reader,
-    /// The time.
     pub clock: &'a Clock,
     /// What an hour costs.
     pub prices: &'a Prices,
@@ -38,11 +36,9 @@ pub struct Surveyor<'a> {
 /// One resource group, listed and decided on.
 #[derive(Debug)]
 pub struct Surveyed {
-    /// The group.
-    pub group: Group,
+    pub(crate) group: Group,
     /// When it was listed; not later.
-    pub listed_at: DateTime<Utc>,
-    /// Its deployments.
+    pub(crate) listed_at: DateTime<Utc>,
     pub planned: Vec<Planned>,
 }
 
@@ -50,13 +46,13 @@ pub struct Surveyed {
 #[derive(Debug, Default)]
 pub struct Gaps {
     /// Groups that could not be listed, and why.
-    pub failed: Vec<(Group, Error)>,
+    pub(crate) failed: Vec<(Group, Error)>,
     /// What else a reader of the report should know.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// The labels of a tenant's resource groups.
-pub type Labels = BTreeMap<ResourceGroup, BTreeMap<String, String>>;
+pub(crate) type Labels = BTreeMap<ResourceGroup, BTreeMap<String, String>>;
 
 impl Surveyor<'_> {
     /// Looks at every group that the rule means, in the order of their names.
@@ -70,7 +66,7 @@ impl Surveyor<'_> {
     /// The groups that the rule means, with their labels.
     ///
     /// Names written out in full need no look-up, but their labels do: a group may have opted out.
-    pub async fn groups(&self, gaps: &mut Gaps) -> Result<Vec<Group>, Error> {
+    pub(crate) async fn groups(&self, gaps: &mut Gaps) -> Result<Vec<Group>, Error> {
         let DecisionContext { rule, protect, .. } = self.question;
         let known = labels(self.reader, rule, protect).await?;
         let Some(names) = rule.select.literal_groups() else {
@@ -91,7 +87,7 @@ impl Surveyor<'_> {
     }
 
     /// Lists `groups`, decides for each deployment, and hands over one group after the other, in order.
-    pub async fn list(&self, groups: Vec<Group>, gaps: &mut Gaps, mut each: impl FnMut(Surveyed)) {
+    pub(crate) async fn list(&self, groups: Vec<Group>, gaps: &mut Gaps, mut each: impl FnMut(Surveyed)) {
         let mut lists = futures_util::stream::iter(groups)
             .map(|group| async {
                 let listed_at = self.clock.now();
@@ -162,7 +158,7 @@ impl Surveyor<'_> {
 ///
 /// A tenant that refuses to show its groups is believed to have no labels, unless `[protect]` or the rule says what a
 /// label would protect; one that cannot be asked is a doubt.
-pub async fn labels(reader: &Reader, rule: &Rule, protect: &Exclusion) -> Result<Option<Labels>, Error> {
+pub(crate) async fn labels(reader: &Reader, rule: &Rule, protect: &Exclusion) -> Result<Option<Labels>, Error> {
     match reader.groups().await {
         Ok(groups) => Ok(Some(groups.into_iter().map(|group| (group.id, group.labels)).collect())),
         Err(Error::Forbidden { .. } | Error::NotFound { .. })
@@ -175,7 +171,12 @@ pub async fn labels(reader: &Reader, rule: &Rule, protect: &Exclusion) -> Result
 }
 
 /// The group called `id` as it is labelled in `known`. One that is not listed is a doubt where a label could protect it.
-pub fn labelled(id: &ResourceGroup, known: Option<&Labels>, rule: &Rule, protect: &Exclusion) -> Result<Group, Error> {
+pub(crate) fn labelled(
+    id: &ResourceGroup,
+    known: Option<&Labels>,
+    rule: &Rule,
+    protect: &Exclusion,
+) -> Result<Group, Error> {
     match known.and_then(|known| known.get(id)) {
         Some(labels) => Ok(Group { id: id.clone(), labels: labels.clone() }),
         None if labels_protect(rule, protect) => Err(Error::UnknownLabels),

@@ -18,20 +18,20 @@ use crate::ledger::runs::OpenRun;
 
 /// Everything one run needs. The rule and the configuration are those of its start, whatever is reloaded meanwhile.
 pub(super) struct Task {
-    pub config: Arc<Config>,
-    pub rule: Arc<Rule>,
-    pub open: OpenRun,
-    pub tenant: Arc<Tenant>,
-    pub ledger: Ledger,
-    pub clock: Clock,
-    pub shutdown: CancellationToken,
-    pub observer: Observer,
+    pub(crate) config: Arc<Config>,
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) open: OpenRun,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: Clock,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) observer: Observer,
     /// The name with which this process has signed the run.
-    pub executor: Arc<str>,
+    pub(crate) executor: Arc<str>,
     /// How many runs may be at work; one that waits for its next try takes no place.
-    pub slots: Arc<Semaphore>,
+    pub(crate) slots: Arc<Semaphore>,
     /// When this process took the run up.
-    pub begun: DateTime<Utc>,
+    pub(crate) begun: DateTime<Utc>,
 }
 
 impl Task {
@@ -40,13 +40,13 @@ impl Task {
     }
 
     /// What is decided by, but for the holds.
-    pub fn decision_context(&self, now: DateTime<Utc>) -> DecisionContext<'_> {
+    pub(crate) fn decision_context(&self, now: DateTime<Utc>) -> DecisionContext<'_> {
         let Self { rule, config, .. } = self;
         DecisionContext { rule, protect: &config.protect, holds: &[], scheduled: self.window().from, now }
     }
 
     /// True where the run asks for nothing: its rule observes, or did when it was claimed.
-    pub fn observes(&self) -> bool {
+    pub(crate) fn observes(&self) -> bool {
         self.open.claim.mode == Mode::Observe || self.rule.mode == Mode::Observe
     }
 }

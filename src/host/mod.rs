@@ -1,4 +1,4 @@
 //! Floor 1: the machine around the daemon. Signals, and systemd's readiness, status and watchdog.
 
-pub mod signals;
-pub mod systemd;
+pub(crate) mod signals;
+pub(crate) mod systemd;

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
+pub(crate) enum Wish {
     /// SIGHUP: read the configuration again.
     Reload,
     /// SIGTERM or SIGINT: end cleanly.
@@ -14,13 +14,13 @@ pub enum Wish {
 
 /// The signals a long-running command listens to.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     wishes: mpsc::UnboundedReceiver<Wish>,
 }
 
 impl Signals {
     /// Begins to listen; from now on these signals do not end the process by themselves.
-    pub fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> std::io::Result<Self> {
         let (sender, wishes) = mpsc::unbounded_channel();
         let meanings = [
             (SignalKind::hangup(), Wish::Reload),
@@ -36,7 +36,7 @@ impl Signals {
     }
 
     /// Waits for the next wish.
-    pub async fn next(&mut self) -> Wish {
+    pub(crate) async fn next(&mut self) -> Wish {
         match self.wishes.recv().await {
             Some(wish) => wish,
             // The senders live as long as the runtime does.

@@ -3,27 +3,27 @@
 use sd_notify::NotifyState;
 
 /// Tells systemd that the daemon works.
-pub fn ready(status: &str) {
+pub(crate) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// Tells systemd that a reload has begun; [`ready`] ends it.
-pub fn reloading() {
+pub(crate) fn reloading() {
     tell(&[NotifyState::Reloading]);
 }
 
 /// Tells systemd that the daemon is ending.
-pub fn stopping() {
+pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
 /// What `systemctl status` shows.
-pub fn status(text: &str) {
+pub(crate) fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
 /// Feeds the watchdog. Called from the heartbeat only, so that a daemon whose heart stands still is restarted.
-pub fn alive() {
+pub(crate) fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 

@@ -12,11 +12,10 @@ use crate::ledger::tx::Tx;
 use crate::ledger::values::{instant, parsed, to_ms};
 
 /// So often a chore may end the process; then it is put aside.
-pub const MOST_DEATHS: u32 = 2;
+pub(crate) const MOST_DEATHS: u32 = 2;
 
-/// What kind of chore it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChoreKind {
+pub(crate) enum ChoreKind {
     /// A report of the calendar, at its instant.
     Report,
     /// The notice before a firing of a rule, at the firing's instant.
@@ -27,7 +26,7 @@ pub enum ChoreKind {
 
 impl ChoreKind {
     /// The word in ledger, JSON and log.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Report => "report",
             Self::Notice => "notice",
@@ -38,15 +37,13 @@ impl ChoreKind {
 
 /// Something that is done beside the runs, for one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chore {
-    /// Its kind.
-    pub kind: ChoreKind,
+pub(crate) struct Chore {
+    pub(crate) kind: ChoreKind,
     /// Of what: a report, a rule; empty where there is only one of the kind.
-    pub name: String,
-    /// For which instant.
-    pub at: DateTime<Utc>,
+    pub(crate) name: String,
+    pub(crate) at: DateTime<Utc>,
     /// The command that does it by hand.
-    pub by_hand: String,
+    pub(crate) by_hand: String,
 }
 
 impl fmt::Display for Chore {
@@ -58,7 +55,7 @@ impl fmt::Display for Chore {
 
 /// Whether a chore may be begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begun {
+pub(crate) enum Begun {
     /// It is written down as begun.
     Yes,
     /// It has ended the process too often and was put aside just now.
@@ -69,7 +66,7 @@ pub enum Begun {
 
 impl Tx<'_> {
     /// Writes down that a chore is about to be begun; must be on the disk before it is.
-    pub fn begin_chore(&self, chore: &Chore, now: DateTime<Utc>) -> Result<Begun, LedgerError> {
+    pub(crate) fn begin_chore(&self, chore: &Chore, now: DateTime<Utc>) -> Result<Begun, LedgerError> {
         let key = params![chore.kind.as_str(), chore.name, to_ms(chore.at)];
         let found: Option<(u32, bool)> = self
             .0
@@ -96,7 +93,7 @@ impl Tx<'_> {
     }
 
     /// The process has outlived the chore, whatever came of it.
-    pub fn end_chore(&self, chore: &Chore) -> Result<(), LedgerError> {
+    pub(crate) fn end_chore(&self, chore: &Chore) -> Result<(), LedgerError> {
         self.0
             .prepare_cached("DELETE FROM chore WHERE kind = ?1 AND name = ?2 AND at = ?3 AND NOT aside")?
             .execute(params![chore.kind.as_str(), chore.name, to_ms(chore.at)])?;
@@ -104,7 +101,7 @@ impl Tx<'_> {
     }
 
     /// What was put aside and last begun since `since`, oldest first.
-    pub fn chores_put_aside(&self, since: DateTime<Utc>) -> Result<Vec<Chore>, LedgerError> {
+    pub(crate) fn chores_put_aside(&self, since: DateTime<Utc>) -> Result<Vec<Chore>, LedgerError> {
         let mut statement =
             self.0.prepare_cached("SELECT * FROM chore WHERE aside AND begun_at >= ?1 ORDER BY at, kind, name")?;
         let mut found = statement.query([to_ms(since)])?;

@@ -15,24 +15,24 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::days(1);
 
 /// What a ledger holds ahead of the clock.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Ahead {
+pub(crate) struct Ahead {
     /// Rules, and up to when each was dealt with: until then they do not fire.
-    pub rules: Vec<(RuleName, DateTime<Utc>)>,
+    pub(crate) rules: Vec<(RuleName, DateTime<Utc>)>,
     /// Firings recorded as missed or skipped whose time has not come.
-    pub not_come: u32,
+    pub(crate) not_come: u32,
     /// Firings that were carried out before their time.
-    pub carried_out: Vec<Firing>,
+    pub(crate) carried_out: Vec<Firing>,
     /// Reports that count as sent.
-    pub reports: u32,
+    pub(crate) reports: u32,
     /// Holds that are not in force yet, or that are although somebody ended them.
-    pub holds: u32,
+    pub(crate) holds: u32,
     /// Mails that wait for it.
-    pub mails: u32,
+    pub(crate) mails: u32,
 }
 
 impl Ahead {
     /// True where there is nothing of it.
-    pub fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -56,7 +56,7 @@ impl Tx<'_> {
     }
 
     /// What lies ahead of `now`. Notices are not in it: they are made ahead of their firing.
-    pub fn ahead_of(&self, now: DateTime<Utc>) -> Result<Ahead, LedgerError> {
+    pub(crate) fn ahead_of(&self, now: DateTime<Utc>) -> Result<Ahead, LedgerError> {
         let at = to_ms(now);
         let count = |query: &str| self.0.query_row(query, [at], |row| row.get(0));
         let cursors = self.cursors()?.into_iter().map(|(rule, cursor)| (rule, cursor.after));
@@ -118,7 +118,7 @@ impl Tx<'_> {
     }
 
     /// Forgets that firings of `rule` after `next`, its next one, were announced: no notice is made so far ahead.
-    pub fn forget_notices(&self, rule: &RuleName, next: DateTime<Utc>) -> Result<(), LedgerError> {
+    pub(crate) fn forget_notices(&self, rule: &RuleName, next: DateTime<Utc>) -> Result<(), LedgerError> {
         self.0.execute(
             "DELETE FROM announced WHERE kind = 'notice' AND name = ?1 AND at > ?2",
             params![rule.as_str(), to_ms(next)],

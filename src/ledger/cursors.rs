@@ -47,7 +47,7 @@ impl Tx<'_> {
     }
 
     /// Forgets a rule that is no longer configured.
-    pub fn drop_cursor(&self, rule: &RuleName) -> Result<(), LedgerError> {
+    pub(crate) fn drop_cursor(&self, rule: &RuleName) -> Result<(), LedgerError> {
         self.0.execute("DELETE FROM cursor WHERE rule = ?1", [rule.as_str()])?;
         Ok(())
     }

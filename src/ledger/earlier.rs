@@ -37,7 +37,7 @@ const OBSERVES_SINCE: &str = "SELECT min(scheduled_at) FROM run
 impl Tx<'_> {
     /// The newest stop of a deployment that any other run than `run` asked for. By whatever name it knows the tenant: an id
     /// is given out only once.
-    pub fn last_asked(
+    pub(crate) fn last_asked(
         &self,
         run: RunId,
         group: &ResourceGroup,
@@ -59,7 +59,7 @@ impl Tx<'_> {
 
     /// What earlier runs say about those deployments of `run` that were off before or did not come off, and about the run
     /// itself where it did not end well.
-    pub fn precedents(&self, id: RunId, run: &Run) -> Result<Precedents, LedgerError> {
+    pub(crate) fn precedents(&self, id: RunId, run: &Run) -> Result<Precedents, LedgerError> {
         let (rule, at) = (&run.firing.rule, run.firing.at);
         let bad_runs = if run.needs_action() { 1 + self.bad_runs_before(rule, at)? } else { 0 };
         let mut precedents = Precedents { bad_runs, ..Precedents::default() };
@@ -79,7 +79,11 @@ impl Tx<'_> {
     }
 
     /// Since when `rule` only observes: its first run after the newest that enforced. None where it has not observed yet.
-    pub fn observes_since(&self, rule: &RuleName, at: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, LedgerError> {
+    pub(crate) fn observes_since(
+        &self,
+        rule: &RuleName,
+        at: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, LedgerError> {
         let since: Option<i64> = self
             .0
             .prepare_cached(OBSERVES_SINCE)?

@@ -9,12 +9,7 @@ use crate::domain::plausible::Implausible;
 pub enum LedgerError {
     /// The state directory cannot be used.
     #[error("cannot use the state directory `{}`: it must belong to the user that runs offhours and be writable", path.display())]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Directory { path: PathBuf, source: std::io::Error },
     /// Nothing more can be written.
     #[error("the disk is full: nothing can be written in the state directory `{}`, and nothing is stopped until there is room on it", .0.display())]
     Full(PathBuf),
@@ -30,21 +25,14 @@ pub enum LedgerError {
     /// Somebody else's: what lies there may lead anywhere, and what is written there is theirs.
     #[error("the state directory `{}` belongs to user {owner}, and this is user {user}", path.display())]
     Foreign {
-        /// The directory.
         path: PathBuf,
         /// Whose it is, as a number.
         owner: u32,
-        /// Who we are.
         user: u32,
     },
     /// A file whose name is ours and which is not.
     #[error("`{}` is {what}, and offhours made none: see where it comes from, then remove it", path.display())]
-    NotOurs {
-        /// The file.
-        path: PathBuf,
-        /// What it is.
-        what: &'static str,
-    },
+    NotOurs { path: PathBuf, what: &'static str },
     /// The file was taken away under a process that uses it. What is written to it now, nobody will find.
     #[error("`{}` was moved, replaced or removed while offhours ran, so nothing is written or stopped any more: restart offhours", .0.display())]
     Replaced(PathBuf),
@@ -54,49 +42,30 @@ pub enum LedgerError {
     /// Another instance has it.
     #[error("another offhours ({holder}) holds the state directory `{}`", path.display())]
     Held {
-        /// The directory.
         path: PathBuf,
         /// Who, as far as the lock file says.
         holder: String,
     },
     /// Not a ledger, or damaged.
     #[error("the ledger `{}` is damaged and was left as it is: restore a backup, or move it away to begin a new one", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite says.
-        source: rusqlite::Error,
-    },
+    Damaged { path: PathBuf, source: rusqlite::Error },
     /// Written by a later version.
     #[error("the ledger `{}` has format {found}, this offhours knows formats up to {known}: install the newer version", path.display())]
     Newer {
-        /// The file.
         path: PathBuf,
-        /// Its format.
         found: i64,
         /// The newest format known here.
         known: i64,
     },
     /// A copy that cannot be written.
     #[error("cannot write the backup `{}`", path.display())]
-    Backup {
-        /// The copy.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Backup { path: PathBuf, source: std::io::Error },
     /// A backup that cannot be put in the ledger's place.
     #[error("cannot restore the ledger from `{}`; nothing was changed", path.display())]
-    Restore {
-        /// The backup.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Restore { path: PathBuf, source: std::io::Error },
     /// A backup that promises what it does not keep.
     #[error("`{}` is not whole, so it was not restored: {}", path.display(), faults.join("; "))]
     Unsound {
-        /// The backup.
         path: PathBuf,
         /// What is wrong with it.
         faults: Vec<String>,
@@ -112,12 +81,7 @@ pub enum LedgerError {
     Clock(#[from] Implausible),
     /// A value that no version of offhours writes.
     #[error("the ledger holds `{value}` where {wanted} belongs")]
-    Value {
-        /// What stands there.
-        value: String,
-        /// What should.
-        wanted: &'static str,
-    },
+    Value { value: String, wanted: &'static str },
     /// A read or write failed.
     #[error("the ledger could not be read or written")]
     Sqlite(#[from] rusqlite::Error),
@@ -128,7 +92,7 @@ pub enum LedgerError {
 
 impl LedgerError {
     /// The directory that is another user's to open, where that is what is wrong.
-    pub fn somebody_elses(&self) -> Option<&Path> {
+    pub(crate) fn somebody_elses(&self) -> Option<&Path> {
         match self {
             Self::Closed(path) | Self::Foreign { path, .. } => Some(path),
             _ => None,
@@ -163,7 +127,7 @@ impl LedgerError {
 
     /// True where the file itself failed (disk full, I/O error): the connection must be opened anew, because after a
     /// failed sync nobody knows what is on the disk.
-    pub fn distrusts_connection(&self) -> bool {
+    pub(crate) fn distrusts_connection(&self) -> bool {
         use rusqlite::ErrorCode::{CannotOpen, DiskFull, NotADatabase, SystemIoFailure};
         let code = match self {
             Self::Sqlite(error) => error.sqlite_error_code(),

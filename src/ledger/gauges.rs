@@ -9,7 +9,7 @@ use crate::ledger::values::{from_ms, to_ms};
 
 impl Tx<'_> {
     /// How many deployments should be off at `now` and were not seen STOPPED, by the newest run that asked for each.
-    pub fn still_on(&self, now: DateTime<Utc>) -> Result<u32, LedgerError> {
+    pub(crate) fn still_on(&self, now: DateTime<Utc>) -> Result<u32, LedgerError> {
         let count = self
             .0
             .prepare_cached(
@@ -27,7 +27,7 @@ impl Tx<'_> {
     }
 
     /// When the oldest mail that waits was put into the outbox.
-    pub fn oldest_waiting_mail(&self) -> Result<Option<DateTime<Utc>>, LedgerError> {
+    pub(crate) fn oldest_waiting_mail(&self) -> Result<Option<DateTime<Utc>>, LedgerError> {
         let oldest: Option<i64> = self
             .0
             .prepare_cached("SELECT min(created_at) FROM mail WHERE state = ?1")?

@@ -60,7 +60,7 @@ impl Ledger {
 
     /// Opens the ledger in `directory`, where there is one: a command that only adds to what a daemon works on makes none
     /// of its own, which no daemon would read.
-    pub fn open_existing(directory: &Path) -> Result<Self, LedgerError> {
+    pub(crate) fn open_existing(directory: &Path) -> Result<Self, LedgerError> {
         let missing = || LedgerError::Missing(directory.to_owned());
         let place = place::look(directory)?.ok_or_else(missing)?;
         if place::has(&place.join(FILE))? { Self::open(directory) } else { Err(missing()) }

@@ -15,7 +15,7 @@ use crate::ledger::values::{instant, optional_instant, parsed, to_ms};
 
 impl Tx<'_> {
     /// Tells the concluded and interrupted runs that `filter` asks for, oldest first. One row is in memory at a time.
-    pub fn each_run(&self, filter: &RunFilter, visitor: &mut impl RunVisitor) -> Result<(), LedgerError> {
+    pub(crate) fn each_run(&self, filter: &RunFilter, visitor: &mut impl RunVisitor) -> Result<(), LedgerError> {
         let mut statement = self.0.prepare_cached(
             "SELECT * FROM run
              WHERE result IS NOT NULL AND scheduled_at >= :since AND scheduled_at < :before ORDER BY scheduled_at, id",
@@ -50,7 +50,7 @@ impl Tx<'_> {
     }
 
     /// Tells the newest firing of `rule` scheduled at or before `at`. False where there is none.
-    pub fn run_before(
+    pub(crate) fn run_before(
         &self,
         rule: &RuleName,
         at: DateTime<Utc>,

@@ -29,7 +29,7 @@ impl Tx<'_> {
     }
 
     /// Puts a whole hold into a ledger that has none of its number: another ledger's, for a rehearsal.
-    pub fn put_hold(&self, hold: &Hold) -> Result<(), LedgerError> {
+    pub(crate) fn put_hold(&self, hold: &Hold) -> Result<(), LedgerError> {
         self.0.execute(
             "INSERT INTO hold (id, kind, name, created_at, until, reason, by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
@@ -55,7 +55,11 @@ impl Tx<'_> {
     }
 
     /// Names of the same kind as `target`'s that runs have met since `since`, and its own where any run has met it.
-    pub fn names_like(&self, target: &HoldTarget, since: DateTime<Utc>) -> Result<BTreeSet<String>, LedgerError> {
+    pub(crate) fn names_like(
+        &self,
+        target: &HoldTarget,
+        since: DateTime<Utc>,
+    ) -> Result<BTreeSet<String>, LedgerError> {
         let columns: &[&str] = match target {
             HoldTarget::Deployment(_) => &["d.id"],
             HoldTarget::ResourceGroup(_) => &["d.resource_group"],

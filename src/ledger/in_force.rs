@@ -9,16 +9,16 @@ use crate::ledger::values::{from_ms, to_ms};
 
 /// What the daemon has read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InForce {
+pub(crate) struct InForce {
     /// The digest of the files' text.
-    pub fingerprint: String,
+    pub(crate) fingerprint: String,
     /// When it was read.
-    pub read_at: DateTime<Utc>,
+    pub(crate) read_at: DateTime<Utc>,
 }
 
 impl Tx<'_> {
     /// Notes what the daemon goes by from now on.
-    pub fn put_in_force(&self, in_force: &InForce) -> Result<(), LedgerError> {
+    pub(crate) fn put_in_force(&self, in_force: &InForce) -> Result<(), LedgerError> {
         self.0.execute(
             "INSERT INTO in_force (id, fingerprint, read_at) VALUES (1, ?1, ?2)
              ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, read_at = excluded.read_at",
@@ -28,7 +28,7 @@ impl Tx<'_> {
     }
 
     /// What the last daemon went by; none where none of this version has run.
-    pub fn in_force(&self) -> Result<Option<InForce>, LedgerError> {
+    pub(crate) fn in_force(&self) -> Result<Option<InForce>, LedgerError> {
         let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let found = self.0.query_row("SELECT fingerprint, read_at FROM in_force", [], columns).optional()?;
         found.map(|(fingerprint, read_at)| Ok(InForce { fingerprint, read_at: from_ms(read_at)? })).transpose()

@@ -13,9 +13,7 @@ use crate::ledger::values::{to_ms, wrong};
 /// A run that counted what it left, instead of keeping a row of each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counted {
-    /// The run's firing.
     pub firing: Firing,
-    /// Its counts.
     pub left_out: LeftOut,
 }
 
@@ -33,7 +31,7 @@ impl Tx<'_> {
     }
 
     /// What a run left without a row of its own.
-    pub fn left_out(&self, run: RunId) -> Result<LeftOut, LedgerError> {
+    pub(crate) fn left_out(&self, run: RunId) -> Result<LeftOut, LedgerError> {
         let mut statement =
             self.0.prepare_cached("SELECT reason_code, status, selected, count FROM left_out WHERE run = ?1")?;
         let mut found = statement.query([run.0])?;

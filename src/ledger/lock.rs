@@ -38,7 +38,7 @@ impl DaemonLock {
     }
 
     /// Takes it for a daemon that goes by the configuration at `config`: whoever meets the lock should know which.
-    pub fn take_for(directory: &Path, config: &Path) -> Result<Self, LedgerError> {
+    pub(crate) fn take_for(directory: &Path, config: &Path) -> Result<Self, LedgerError> {
         let lock = Self::take(directory)?;
         let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
         let unusable = |source| LedgerError::Directory { path: directory.to_owned(), source }.or_full(directory);
@@ -84,7 +84,7 @@ impl ExecutorLock {
     }
 
     /// What must stay where it is, or others take this process for dead and its runs for theirs.
-    pub fn anchor(&self) -> Anchor {
+    pub(crate) fn anchor(&self) -> Anchor {
         self.held.anchor.clone()
     }
 
@@ -105,7 +105,7 @@ impl Drop for ExecutorLock {
 
 /// True where the process that signed as `name` still lives. Whatever keeps us from knowing counts as alive: a run that
 /// is carried out twice is worse than one that waits.
-pub fn is_alive(directory: &Path, name: &str) -> bool {
+pub(crate) fn is_alive(directory: &Path, name: &str) -> bool {
     match place::options().read(true).open(lock_path(directory, name)) {
         Ok(file) => !matches!(file.try_lock_shared(), Ok(())),
         Err(error) => error.kind() != ErrorKind::NotFound,
@@ -114,11 +114,10 @@ pub fn is_alive(directory: &Path, name: &str) -> bool {
 
 /// A process that holds a lock, as far as the lock's file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Holder {
-    /// Its number.
-    pub pid: Option<u32>,
+pub(crate) struct Holder {
+    pub(crate) pid: Option<u32>,
     /// The configuration that it goes by, where it is a daemon of this version.
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
 }
 
 impl fmt::Display for Holder {
@@ -132,7 +131,7 @@ impl fmt::Display for Holder {
 }
 
 /// The daemon of a state directory; none where none lives.
-pub fn daemon(directory: &Path) -> Option<Holder> {
+pub(crate) fn daemon(directory: &Path) -> Option<Holder> {
     is_alive(directory, DAEMON).then(|| holder(directory, DAEMON))
 }
 

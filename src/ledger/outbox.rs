@@ -18,13 +18,11 @@ const DROPPED_AT_ONCE: u32 = 10;
 pub struct NewMail {
     /// For lists and logs; the letter carries it too.
     pub subject: String,
-    /// One address.
     pub recipient: String,
     /// Fixed for ever: a mail that arrives twice can be told by it.
     pub message_id: String,
     /// The message's first lines, which name the recipient.
     pub head: Vec<u8>,
-    /// The rest of it.
     pub letter: Letter,
     /// From when on it must not be sent any more; none where it is worth reading at any time.
     pub useless_from: Option<DateTime<Utc>>,
@@ -53,7 +51,6 @@ pub enum MailState {
     Queued,
     /// Accepted by the server.
     Sent,
-    /// Given up.
     Dead,
 }
 
@@ -71,17 +68,12 @@ impl MailState {
 /// A mail in the outbox, without its bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueuedMail {
-    /// Its number.
     pub id: i64,
-    /// Its subject.
     pub subject: String,
-    /// Its one recipient.
     pub recipient: String,
-    /// Its Message-ID.
     pub message_id: String,
     /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// How it stands.
     pub state: MailState,
     /// How often it was tried.
     pub attempts: u32,
@@ -92,7 +84,7 @@ pub struct QueuedMail {
     /// When it was sent or given up.
     pub done_at: Option<DateTime<Utc>>,
     /// From when on it must not be sent any more.
-    pub useless_from: Option<DateTime<Utc>>,
+    pub(crate) useless_from: Option<DateTime<Utc>>,
 }
 
 impl Tx<'_> {
@@ -167,7 +159,7 @@ impl Tx<'_> {
     }
 
     /// It is given up without an attempt: nobody needs it any more.
-    pub fn mail_useless(&self, id: i64, why: &str, now: DateTime<Utc>) -> Result<(), LedgerError> {
+    pub(crate) fn mail_useless(&self, id: i64, why: &str, now: DateTime<Utc>) -> Result<(), LedgerError> {
         self.0.execute(
             "UPDATE mail SET state = 'dead', last_error = ?2, done_at = ?3 WHERE id = ?1",
             params![id, why, to_ms(now)],
@@ -194,7 +186,7 @@ impl Tx<'_> {
     }
 
     /// Whether mails that came to their end before `before` still have their words.
-    pub fn has_old_words(&self, before: DateTime<Utc>) -> Result<bool, LedgerError> {
+    pub(crate) fn has_old_words(&self, before: DateTime<Utc>) -> Result<bool, LedgerError> {
         let mut statement = self.0.prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM mail WHERE done_at < ?1 AND done_at IS NOT NULL AND length(bytes) > 0)",
         )?;
@@ -203,7 +195,7 @@ impl Tx<'_> {
 
     /// Drops the words of mails that came to their end before `before`, the oldest first, of a few at a time, and the
     /// letters that no mail needs any more. What is said of the mails elsewhere stays.
-    pub fn drop_old_words(&self, before: DateTime<Utc>) -> Result<(), LedgerError> {
+    pub(crate) fn drop_old_words(&self, before: DateTime<Utc>) -> Result<(), LedgerError> {
         self.0.execute(
             "UPDATE mail SET bytes = x'', letter = NULL WHERE id IN
              (SELECT id FROM mail WHERE done_at < ?1 AND done_at IS NOT NULL AND length(bytes) > 0

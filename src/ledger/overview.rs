@@ -13,46 +13,45 @@ use crate::ledger::tx::Tx;
 use crate::ledger::values::{from_ms, instant, optional_instant, parsed, to_ms};
 
 /// Mails that were given up longer ago, and problems that are older, are history.
-pub const RECENT: TimeDelta = TimeDelta::days(7);
+pub(crate) const RECENT: TimeDelta = TimeDelta::days(7);
 
 /// No mail is tried for longer than this (five days, and the last pause).
 const LONGEST_ATTEMPTS: TimeDelta = TimeDelta::days(7);
 
 /// A run without its deployments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunHead {
-    /// Its identity.
-    pub firing: Firing,
+pub(crate) struct RunHead {
+    pub(crate) firing: Firing,
     /// Whether it was allowed to stop anything.
-    pub mode: Mode,
+    pub(crate) mode: Mode,
     /// What set it off.
-    pub trigger: Trigger,
+    pub(crate) trigger: Trigger,
     /// How it ended; none while it is going on.
-    pub result: Option<RunResult>,
+    pub(crate) result: Option<RunResult>,
     /// Why it did not end `done`, or what it waits for.
-    pub reasons: Vec<RunReason>,
+    pub(crate) reasons: Vec<RunReason>,
     /// When its result was known.
-    pub finished_at: Option<DateTime<Utc>>,
+    pub(crate) finished_at: Option<DateTime<Utc>>,
 }
 
 /// The outbox in numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct MailCounts {
+pub(crate) struct MailCounts {
     /// Waiting for their next attempt.
-    pub waiting: u32,
+    pub(crate) waiting: u32,
     /// Given up within [`RECENT`].
-    pub given_up: u32,
+    pub(crate) given_up: u32,
     /// What the last attempt for one that waits came to.
-    pub last_error: Option<String>,
+    pub(crate) last_error: Option<String>,
 }
 
 /// What the runs of a rule saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Matches {
     /// Runs that looked at all that the rule means.
-    pub runs: u32,
+    pub(crate) runs: u32,
     /// Whether any of them met a deployment that the rule selects.
-    pub any: bool,
+    pub(crate) any: bool,
 }
 
 impl Matches {
@@ -64,7 +63,7 @@ impl Matches {
 
 impl Tx<'_> {
     /// The runs that are at work, oldest first.
-    pub fn under_way(&self) -> Result<Vec<RunHead>, LedgerError> {
+    pub(crate) fn under_way(&self) -> Result<Vec<RunHead>, LedgerError> {
         let mut statement =
             self.0.prepare_cached("SELECT * FROM run WHERE open AND result IS NULL ORDER BY +scheduled_at, id")?;
         let mut found = statement.query([])?;
@@ -77,7 +76,7 @@ impl Tx<'_> {
 
     /// The run of `rule` that is not over, or else the newest by its scheduled instant: what was skipped because of an open
     /// run says less than that run.
-    pub fn last_run(&self, rule: &RuleName) -> Result<Option<RunHead>, LedgerError> {
+    pub(crate) fn last_run(&self, rule: &RuleName) -> Result<Option<RunHead>, LedgerError> {
         let open = self
             .0
             .prepare_cached("SELECT * FROM run WHERE open AND rule = ?1")?
@@ -95,7 +94,7 @@ impl Tx<'_> {
     }
 
     /// The newest run scheduled since `since` at which a person has to look.
-    pub fn last_problem(&self, since: DateTime<Utc>) -> Result<Option<RunHead>, LedgerError> {
+    pub(crate) fn last_problem(&self, since: DateTime<Utc>) -> Result<Option<RunHead>, LedgerError> {
         self.0
             .prepare_cached(
                 "SELECT * FROM run
@@ -126,7 +125,7 @@ impl Tx<'_> {
     }
 
     /// True where a run of `rule` has come to its end, observing or enforcing.
-    pub fn has_been_tried(&self, rule: &RuleName) -> Result<bool, LedgerError> {
+    pub(crate) fn has_been_tried(&self, rule: &RuleName) -> Result<bool, LedgerError> {
         let mut query = self
             .0
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM run WHERE rule = ?1 AND result IN ('done', 'partial'))")?;
@@ -134,7 +133,7 @@ impl Tx<'_> {
     }
 
     /// When the newest run of `rule` that was carried out ended.
-    pub fn last_end(&self, rule: &RuleName) -> Result<Option<DateTime<Utc>>, LedgerError> {
+    pub(crate) fn last_end(&self, rule: &RuleName) -> Result<Option<DateTime<Utc>>, LedgerError> {
         let ended: Option<i64> = self
             .0
             .prepare_cached(
@@ -148,7 +147,7 @@ impl Tx<'_> {
     }
 
     /// The outbox in numbers, as of `now`.
-    pub fn mail_counts(&self, now: DateTime<Utc>) -> Result<MailCounts, LedgerError> {
+    pub(crate) fn mail_counts(&self, now: DateTime<Utc>) -> Result<MailCounts, LedgerError> {
         let waiting = self.0.query_row("SELECT count(*) FROM mail WHERE state = 'queued'", [], |row| row.get(0))?;
         let last_error = self
             .0

@@ -170,7 +170,6 @@ impl Anchor {
         Self { path: path.to_owned(), device: found.dev(), inode: found.ino() }
     }
 
-    /// Its name.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params_from_iter};
 use crate::ledger::migrations::MIGRATIONS;
 
 /// Fails where one of `questions` walks through a whole table.
-pub fn assert_no_table_is_walked(questions: &[&str]) {
+pub(crate) fn assert_no_table_is_walked(questions: &[&str]) {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(&MIGRATIONS.concat()).unwrap();
     for question in questions {

@@ -116,7 +116,7 @@ impl Tx<'_> {
     }
 
     /// The rows of a run, ordered by group and id. One that was asked for and never concluded is unconfirmed.
-    pub fn rows(&self, run: RunId) -> Result<Vec<DeploymentResult>, LedgerError> {
+    pub(crate) fn rows(&self, run: RunId) -> Result<Vec<DeploymentResult>, LedgerError> {
         let mut rows = Vec::new();
         let _ = self.each_row(run, |row| {
             rows.push(row);

@@ -20,9 +20,7 @@ pub struct RunId(pub i64);
 /// A firing about to be claimed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRun {
-    /// Its identity.
     pub firing: Firing,
-    /// The tenant.
     pub connection: ConnectionName,
     /// Whether it may stop anything.
     pub mode: Mode,
@@ -30,7 +28,6 @@ pub struct NewRun {
     pub trigger: Trigger,
     /// The time in which its deployments should not run.
     pub off_window: OffWindow,
-    /// Now.
     pub started_at: DateTime<Utc>,
     /// Name of the lock of the process that carries it out.
     pub executor: String,
@@ -71,9 +68,7 @@ pub enum Claim {
 /// A run that was claimed and has not been concluded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenRun {
-    /// Its number.
     pub id: RunId,
-    /// What was claimed.
     pub claim: NewRun,
 }
 
@@ -84,7 +79,6 @@ pub struct RunFilter {
     pub since: Option<DateTime<Utc>>,
     /// Scheduled before this instant.
     pub before: Option<DateTime<Utc>>,
-    /// Of this rule.
     pub rule: Option<RuleName>,
 }
 

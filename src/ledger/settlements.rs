@@ -39,10 +39,8 @@ pub(super) const NOT_LISTED: &str = "SELECT count(*) FROM run r JOIN deployment 
 /// A resource group of a tenant in which something is not settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsettledGroup {
-    /// The tenant.
-    pub connection: ConnectionName,
-    /// The group.
-    pub resource_group: ResourceGroup,
+    pub(crate) connection: ConnectionName,
+    pub(crate) resource_group: ResourceGroup,
     /// How many windows have ended.
     pub overdue: u32,
     /// The newest entry; what comes later is not in a list that was read before.
@@ -53,25 +51,20 @@ pub struct UnsettledGroup {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unsettled {
     /// Its place on the list.
-    pub number: i64,
-    /// Its run.
-    pub run: RunId,
-    /// The run's off window.
-    pub off_window: OffWindow,
+    pub(crate) number: i64,
+    pub(crate) run: RunId,
+    pub(crate) off_window: OffWindow,
     /// When the deployment was last seen.
-    pub seen_at: Option<DateTime<Utc>>,
-    /// The deployment.
-    pub row: DeploymentResult,
+    pub(crate) seen_at: Option<DateTime<Utc>>,
+    pub(crate) row: DeploymentResult,
 }
 
 /// Whether another run counts the stop of a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Elsewhere {
-    /// None does.
+pub(crate) enum Elsewhere {
     Not,
     /// One is still watching it.
     Undecided,
-    /// One does.
     Counted,
 }
 
@@ -163,7 +156,7 @@ impl Tx<'_> {
     }
 
     /// What other runs make of a deployment's stop. By whatever name they know its tenant: an id is given out only once.
-    pub fn counted_elsewhere(&self, unsettled: &Unsettled) -> Result<Elsewhere, LedgerError> {
+    pub(crate) fn counted_elsewhere(&self, unsettled: &Unsettled) -> Result<Elsewhere, LedgerError> {
         let DeploymentResult { resource_group, id, .. } = &unsettled.row;
         let (counted, open): (bool, bool) = self
             .0
@@ -179,7 +172,11 @@ impl Tx<'_> {
     }
 
     /// True where what `replacement` went on costing is counted already, for a sibling that it may have replaced as well.
-    pub fn leak_is_counted(&self, unsettled: &Unsettled, replacement: &DeploymentId) -> Result<bool, LedgerError> {
+    pub(crate) fn leak_is_counted(
+        &self,
+        unsettled: &Unsettled,
+        replacement: &DeploymentId,
+    ) -> Result<bool, LedgerError> {
         let DeploymentResult { resource_group, id, .. } = &unsettled.row;
         let from = to_ms(unsettled.off_window.from);
         let values = params![replacement.as_str(), resource_group.as_str(), from, unsettled.run.0, id.as_str()];
@@ -187,7 +184,7 @@ impl Tx<'_> {
     }
 
     /// Notes that a stop that nobody saw in time has come true, and since when it counts.
-    pub fn came_true(&self, unsettled: &Unsettled, since: DateTime<Utc>) -> Result<(), LedgerError> {
+    pub(crate) fn came_true(&self, unsettled: &Unsettled, since: DateTime<Utc>) -> Result<(), LedgerError> {
         let DeploymentResult { resource_group, id, .. } = &unsettled.row;
         self.0
             .prepare_cached(
@@ -199,7 +196,7 @@ impl Tx<'_> {
     }
 
     /// Notes that a deployment was there at `at`.
-    pub fn saw(&self, unsettled: &Unsettled, at: DateTime<Utc>) -> Result<(), LedgerError> {
+    pub(crate) fn saw(&self, unsettled: &Unsettled, at: DateTime<Utc>) -> Result<(), LedgerError> {
         self.0
             .prepare_cached("UPDATE deployment SET seen_at = ?4 WHERE run = ?1 AND resource_group = ?2 AND id = ?3")?
             .execute(params![

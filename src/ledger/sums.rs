@@ -11,7 +11,11 @@ use crate::ledger::values::{from_ms, to_ms, wrong};
 
 impl Tx<'_> {
     /// The first firing in `from` to `to` whose run has come to a result.
-    pub fn first_firing(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, LedgerError> {
+    pub(crate) fn first_firing(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, LedgerError> {
         let first: Option<i64> = self
             .0
             .prepare_cached(

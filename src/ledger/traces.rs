@@ -13,17 +13,16 @@ use crate::ledger::values::{instant, parsed, to_ms};
 /// A deployment in one run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
-    /// The run's firing.
-    pub firing: Firing,
+    pub(crate) firing: Firing,
     /// How the run ended.
-    pub result: RunResult,
+    pub(crate) result: RunResult,
     /// What became of the deployment.
-    pub row: DeploymentResult,
+    pub(crate) row: DeploymentResult,
 }
 
 impl Tx<'_> {
     /// The deployments with this id, or of a configuration with this name, that runs up to `at` saw: the newest first.
-    pub fn ids_of(&self, wanted: &str, at: DateTime<Utc>, most: u32) -> Result<Vec<DeploymentId>, LedgerError> {
+    pub(crate) fn ids_of(&self, wanted: &str, at: DateTime<Utc>, most: u32) -> Result<Vec<DeploymentId>, LedgerError> {
         let mut statement = self.0.prepare_cached(
             "SELECT d.id FROM deployment d JOIN run r ON r.id = d.run
              WHERE (d.id = ?1 OR d.configuration_name = ?1) AND r.scheduled_at <= ?2

@@ -13,7 +13,7 @@ use crate::ledger::values::{instant, to_ms};
 impl Tx<'_> {
     /// Keeps the tries of `run`, oldest first; those that are there already stay as they are. While it is under way, its
     /// reason says what it waits for.
-    pub fn put_tries(&self, run: RunId, tries: &[Try]) -> Result<(), LedgerError> {
+    pub(crate) fn put_tries(&self, run: RunId, tries: &[Try]) -> Result<(), LedgerError> {
         let mut insert = self.0.prepare_cached(
             "INSERT INTO try (run, number, at, reason, cause) VALUES (?1, ?2, ?3, '', ?4) ON CONFLICT DO NOTHING",
         )?;
@@ -30,7 +30,7 @@ impl Tx<'_> {
     }
 
     /// The tries of `run` that did not come to an end, oldest first.
-    pub fn tries(&self, run: RunId) -> Result<Vec<Try>, LedgerError> {
+    pub(crate) fn tries(&self, run: RunId) -> Result<Vec<Try>, LedgerError> {
         let mut statement = self.0.prepare_cached("SELECT at, cause FROM try WHERE run = ?1 ORDER BY number")?;
         let mut found = statement.query([run.0])?;
         let mut tries = Vec::new();
@@ -41,7 +41,7 @@ impl Tx<'_> {
     }
 
     /// True where `run` is under way and `executor` has it: nobody has taken it over or concluded it.
-    pub fn is_held_by(&self, run: RunId, executor: &str) -> Result<bool, LedgerError> {
+    pub(crate) fn is_held_by(&self, run: RunId, executor: &str) -> Result<bool, LedgerError> {
         let query = "SELECT EXISTS (SELECT 1 FROM run WHERE id = ?1 AND executor = ?2 AND open)";
         Ok(self.0.prepare_cached(query)?.query_row(params![run.0, executor], |columns| columns.get(0))?)
     }

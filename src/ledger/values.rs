@@ -14,20 +14,20 @@ use crate::ledger::error::LedgerError;
 /// The charges that are written down without a reason of their own.
 const NOTHING: &str = "nothing was running";
 
-pub fn to_ms(at: DateTime<Utc>) -> i64 {
+pub(crate) fn to_ms(at: DateTime<Utc>) -> i64 {
     at.timestamp_millis()
 }
 
-pub fn from_ms(ms: i64) -> Result<DateTime<Utc>, LedgerError> {
+pub(crate) fn from_ms(ms: i64) -> Result<DateTime<Utc>, LedgerError> {
     DateTime::from_timestamp_millis(ms).ok_or_else(|| wrong(ms, "an instant"))
 }
 
-pub fn wrong(value: impl std::fmt::Display, wanted: &'static str) -> LedgerError {
+pub(crate) fn wrong(value: impl std::fmt::Display, wanted: &'static str) -> LedgerError {
     LedgerError::Value { value: value.to_string().chars().take(80).collect(), wanted }
 }
 
 /// Reads a column through a parser of the domain.
-pub fn parsed<T, E>(
+pub(crate) fn parsed<T, E>(
     columns: &impl NamedColumns,
     name: &str,
     wanted: &'static str,
@@ -37,15 +37,15 @@ pub fn parsed<T, E>(
     parse(&text).map_err(|_| wrong(text, wanted))
 }
 
-pub fn instant(columns: &impl NamedColumns, name: &str) -> Result<DateTime<Utc>, LedgerError> {
+pub(crate) fn instant(columns: &impl NamedColumns, name: &str) -> Result<DateTime<Utc>, LedgerError> {
     from_ms(columns.get(name)?)
 }
 
-pub fn optional_instant(columns: &impl NamedColumns, name: &str) -> Result<Option<DateTime<Utc>>, LedgerError> {
+pub(crate) fn optional_instant(columns: &impl NamedColumns, name: &str) -> Result<Option<DateTime<Utc>>, LedgerError> {
     columns.get::<Option<i64>>(name)?.map(from_ms).transpose()
 }
 
-pub fn decimal(columns: &impl NamedColumns, name: &str) -> Result<Option<Decimal>, LedgerError> {
+pub(crate) fn decimal(columns: &impl NamedColumns, name: &str) -> Result<Option<Decimal>, LedgerError> {
     let text: Option<String> = columns.get(name)?;
     text.map(|text| text.parse().map_err(|_| wrong(text, "a decimal"))).transpose()
 }
@@ -55,7 +55,7 @@ fn currency(columns: &impl NamedColumns) -> Result<Option<Currency>, LedgerError
     code.map(|code| Currency::from_code(&code).ok_or_else(|| wrong(code, "a currency"))).transpose()
 }
 
-pub fn state(word: &str) -> Result<AvoidedState, LedgerError> {
+pub(crate) fn state(word: &str) -> Result<AvoidedState, LedgerError> {
     [
         AvoidedState::Projected,
         AvoidedState::Settled,
@@ -69,7 +69,7 @@ pub fn state(word: &str) -> Result<AvoidedState, LedgerError> {
 }
 
 /// Columns of an hourly rate: charge, note, capacity units per hour.
-pub fn charge_columns(charge: &Charge) -> (&'static str, Option<&str>, Option<String>) {
+pub(crate) fn charge_columns(charge: &Charge) -> (&'static str, Option<&str>, Option<String>) {
     match charge {
         Charge::Metered { capacity_units, .. } => ("metered", None, Some(capacity_units.to_string())),
         Charge::Unpriced { plan } => ("unpriced", Some(plan), None),
@@ -79,7 +79,7 @@ pub fn charge_columns(charge: &Charge) -> (&'static str, Option<&str>, Option<St
 }
 
 /// The price of a charge, where it has one.
-pub fn price_of(charge: &Charge) -> Option<&CapacityUnitPrice> {
+pub(crate) fn price_of(charge: &Charge) -> Option<&CapacityUnitPrice> {
     match charge {
         Charge::Metered { price, .. } => price.as_ref(),
         _ => None,
@@ -87,7 +87,7 @@ pub fn price_of(charge: &Charge) -> Option<&CapacityUnitPrice> {
 }
 
 /// The hourly rate of a row of `deployment`.
-pub fn rate(columns: &impl NamedColumns) -> Result<HourlyRate, LedgerError> {
+pub(crate) fn rate(columns: &impl NamedColumns) -> Result<HourlyRate, LedgerError> {
     let charge: String = columns.get("charge")?;
     let charge = match charge.as_str() {
         "metered" => Charge::Metered {
@@ -113,7 +113,7 @@ fn price(columns: &impl NamedColumns) -> Result<Option<CapacityUnitPrice>, Ledge
 }
 
 /// An avoided cost from columns with a common prefix: none (projected), `s_` (settled) or `leak_`.
-pub fn avoided(columns: &impl NamedColumns, names: &AvoidedColumns) -> Result<Avoided, LedgerError> {
+pub(crate) fn avoided(columns: &impl NamedColumns, names: &AvoidedColumns) -> Result<Avoided, LedgerError> {
     let cost = match (decimal(columns, names.cost)?, currency(columns)?) {
         (Some(amount), Some(currency)) => Some(Money { amount: currency.round(amount), currency }),
         _ => None,
@@ -130,16 +130,16 @@ pub fn avoided(columns: &impl NamedColumns, names: &AvoidedColumns) -> Result<Av
 
 /// Names of the columns of an avoided cost.
 #[derive(Debug)]
-pub struct AvoidedColumns {
-    pub from: &'static str,
-    pub to: &'static str,
-    pub node_hours: &'static str,
-    pub capacity_units: &'static str,
-    pub cost: &'static str,
-    pub state: &'static str,
+pub(crate) struct AvoidedColumns {
+    pub(crate) from: &'static str,
+    pub(crate) to: &'static str,
+    pub(crate) node_hours: &'static str,
+    pub(crate) capacity_units: &'static str,
+    pub(crate) cost: &'static str,
+    pub(crate) state: &'static str,
 }
 
-pub const PROJECTED: AvoidedColumns = AvoidedColumns {
+pub(crate) const PROJECTED: AvoidedColumns = AvoidedColumns {
     from: "avoided_from",
     to: "avoided_to",
     node_hours: "node_hours",
@@ -147,7 +147,7 @@ pub const PROJECTED: AvoidedColumns = AvoidedColumns {
     cost: "cost",
     state: "state",
 };
-pub const SETTLED: AvoidedColumns = AvoidedColumns {
+pub(crate) const SETTLED: AvoidedColumns = AvoidedColumns {
     from: "s_from",
     to: "s_to",
     node_hours: "s_node_hours",
@@ -155,7 +155,7 @@ pub const SETTLED: AvoidedColumns = AvoidedColumns {
     cost: "s_cost",
     state: "s_state",
 };
-pub const LEAK: AvoidedColumns = AvoidedColumns {
+pub(crate) const LEAK: AvoidedColumns = AvoidedColumns {
     from: "leak_from",
     to: "leak_to",
     node_hours: "leak_node_hours",

@@ -20,11 +20,8 @@ use crate::ledger::tx::Tx;
 /// What a ledger holds, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LedgerVerdict {
-    /// Firings.
     pub runs: i64,
-    /// Deployments in runs.
-    pub deployments: i64,
-    /// Mails.
+    pub(crate) deployments: i64,
     pub mails: i64,
     /// Sentences, one for each fault; none where it is whole.
     pub faults: Vec<String>,
@@ -65,7 +62,7 @@ const INVARIANTS: [(&str, &str); 8] = [
 ];
 
 /// Looks at the ledger in `directory` and changes nothing.
-pub fn verify_in(directory: &Path) -> Result<LedgerVerdict, LedgerError> {
+pub(crate) fn verify_in(directory: &Path) -> Result<LedgerVerdict, LedgerError> {
     let missing = || LedgerError::Missing(directory.to_owned());
     let place = place::look(directory)?.ok_or_else(missing)?;
     if !place::has(&place.join(FILE))? {

@@ -20,20 +20,10 @@ const LONGEST_TEXT: usize = 300;
 pub enum DeliveryError {
     /// The server said "later", or was not ready for any mail at all.
     #[error("the server said {code}: {text}")]
-    Transient {
-        /// The reply's code.
-        code: u16,
-        /// The reply's text.
-        text: String,
-    },
+    Transient { code: u16, text: String },
     /// The server refused this mail or this recipient for good.
     #[error("refused for good with {code}: {text}")]
-    Permanent {
-        /// The reply's code.
-        code: u16,
-        /// The reply's text.
-        text: String,
-    },
+    Permanent { code: u16, text: String },
     /// The login was refused, is missing, or offers no way we know.
     #[error("{0}")]
     Auth(LoginFailure),
@@ -41,12 +31,7 @@ pub enum DeliveryError {
     #[error(
         "the server refuses the name that this machine gives itself ({code}: {text}): set `hello` in `[mail]` to its full name"
     )]
-    Hello {
-        /// The reply's code.
-        code: u16,
-        /// The reply's text.
-        text: String,
-    },
+    Hello { code: u16, text: String },
     /// The password cannot be read.
     #[error("the mail password cannot be read")]
     Password(#[source] SecretError),
@@ -67,12 +52,7 @@ pub enum DeliveryError {
     Address(#[from] BadAddress),
     /// The directory cannot be written.
     #[error("cannot write `{}`", path.display())]
-    Directory {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Directory { path: PathBuf, source: io::Error },
     /// offhours itself failed.
     #[error("the attempt ended by a panic, which is a fault of offhours")]
     Panic,
@@ -85,7 +65,6 @@ pub enum Phase {
     Greeting,
     /// Login, sender, recipient.
     Command,
-    /// The mail itself.
     Data,
     /// The answer after the mail's last dot. The server may have taken it.
     FinalReply,
@@ -111,7 +90,6 @@ pub(super) enum SmtpStep {
 }
 
 impl DeliveryError {
-    /// Reads lettre's error.
     pub(super) fn of(error: &SmtpError, step: SmtpStep) -> Self {
         if let Some(code) = error.status() {
             return Self::refused(code.into(), &text_of(error), step);

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// An enhanced status code (RFC 3463): `5.7.139`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Enhanced(pub u16, pub u16, pub u16);
+pub struct Enhanced(pub(crate) u16, pub u16, pub u16);
 
 impl Enhanced {
     /// The one at the beginning of a server's text.

@@ -20,7 +20,6 @@ pub struct MailBody<'a> {
     pub subject: &'a str,
     /// The plain-text part.
     pub text: &'a str,
-    /// The HTML part.
     pub html: &'a str,
     /// Files that go with it.
     pub attachments: &'a [Attachment<'a>],
@@ -29,11 +28,9 @@ pub struct MailBody<'a> {
 /// A file that goes with a mail.
 #[derive(Debug, Clone, Copy)]
 pub struct Attachment<'a> {
-    /// Its name.
     pub name: &'a str,
     /// Its media type, such as `text/csv; charset=utf-8`.
     pub content_type: &'a str,
-    /// What is in it.
     pub bytes: &'a [u8],
 }
 

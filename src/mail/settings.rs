@@ -9,9 +9,7 @@ use crate::secret::SecretSource;
 /// `[mail]`, resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MailSettings {
-    /// Where mails go.
     pub delivery: Delivery,
-    /// The sender.
     pub from: Address,
     /// Recipients of every mail.
     pub to: Vec<Address>,
@@ -22,7 +20,6 @@ pub struct MailSettings {
 /// How a mail leaves.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delivery {
-    /// By SMTP.
     Smtp(Smtp),
     /// As `.eml` files in this directory.
     Directory(PathBuf),
@@ -57,9 +54,7 @@ pub enum Security {
 /// A login; its password is read at each connection, so that a changed one is picked up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Login {
-    /// The user.
     pub username: String,
-    /// Where the password is.
     pub password: SecretSource,
 }
 

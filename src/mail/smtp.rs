@@ -36,7 +36,7 @@ const QUIT_LIMIT: Duration = Duration::from_secs(5);
 const PIECE: usize = 16 * 1024;
 
 /// An open conversation. It carries any number of mails, one after the other.
-pub struct SmtpSession {
+pub(crate) struct SmtpSession {
     connection: AsyncSmtpConnection,
     /// False after the conversation broke, or the server announced its end.
     usable: bool,
@@ -47,7 +47,7 @@ pub struct SmtpSession {
 impl SmtpSession {
     /// Connects, protects the connection as `smtp` says, and logs in. Nothing goes over the wire in clear but to the
     /// loopback.
-    pub async fn open(smtp: &Smtp) -> Result<Self, DeliveryError> {
+    pub(crate) async fn open(smtp: &Smtp) -> Result<Self, DeliveryError> {
         let connection =
             timeout(GREETING_LIMIT, connect(smtp)).await.map_err(|_| DeliveryError::Timeout(Phase::Greeting))??;
         let mut session = Self { connection, usable: true, begun: false };
@@ -77,7 +77,7 @@ impl SmtpSession {
     }
 
     /// Sends `bytes` as they are to one recipient.
-    pub async fn send(&mut self, from: &Address, to: &Address, bytes: &[u8]) -> Result<Receipt, DeliveryError> {
+    pub(crate) async fn send(&mut self, from: &Address, to: &Address, bytes: &[u8]) -> Result<Receipt, DeliveryError> {
         let (from, to) = (from.mailbox()?.email, to.mailbox()?.email);
         if self.begun {
             self.command(Rset, COMMAND_LIMIT, Phase::Command).await?;
@@ -99,12 +99,12 @@ impl SmtpSession {
     }
 
     /// True where another mail may follow.
-    pub fn is_usable(&self) -> bool {
+    pub(crate) fn is_usable(&self) -> bool {
         self.usable
     }
 
     /// Ends the conversation politely, where it still goes on.
-    pub async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         if self.usable {
             // The mails are delivered; what the server says to this changes nothing.
             let _ = timeout(QUIT_LIMIT, self.connection.quit()).await;

@@ -5,9 +5,9 @@ use crate::mail::settings::{Address, Delivery, MailSettings};
 use crate::mail::smtp;
 
 pub use crate::mail::delivery_error::{DeliveryError, Phase};
-pub use crate::mail::login_failure::{Enhanced, LoginFailure, Offered};
+pub use crate::mail::login_failure::LoginFailure;
 pub use crate::mail::receipt::Receipt;
-pub use crate::mail::smtp::SmtpSession;
+pub(crate) use crate::mail::smtp::SmtpSession;
 
 /// Delivers `bytes`, a head and a letter of [`crate::mail::message`], to `recipient`.
 pub async fn deliver(settings: &MailSettings, recipient: &Address, bytes: &[u8]) -> Result<Receipt, DeliveryError> {

@@ -24,7 +24,6 @@ pub struct LedgerGauges {
     pub results: BTreeMap<RuleName, RunResult>,
     /// How many mails have not arrived.
     pub mails: Mails,
-    /// Holds in force.
     pub holds: usize,
     /// Deployments that should be off now and were not seen STOPPED.
     pub still_on: u32,
@@ -46,7 +45,6 @@ pub struct Mails {
 /// An estimate, as the reports have it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct AvoidedThisMonth {
-    /// Nodes × hours.
     pub node_hours: Decimal,
     /// In the currency of the prices in force.
     pub cost: Option<(Decimal, Currency)>,

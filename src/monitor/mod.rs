@@ -20,7 +20,6 @@ pub mod vitals;
 /// `[monitoring]`: who is told, and where it can be asked for. Without it, nobody and nowhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MonitoringSettings {
-    /// The heartbeat's URL.
     pub heartbeat: Option<PingTarget>,
     /// Where `/healthz` and `/metrics` are served; always a loopback address.
     pub listen: Option<SocketAddr>,

@@ -24,7 +24,6 @@ const FAIL: &str = "fail";
 /// What a ping says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PingStatus {
-    /// All is well.
     Well,
     /// A run ended badly, or rules cannot fire.
     Unwell,
@@ -37,7 +36,6 @@ pub struct PingUrl(SecretString);
 /// Why a text is no such URL. Never shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPingUrl {
-    /// Not a URL.
     #[error("is no URL")]
     NoUrl,
     /// Not a scheme that protects it.

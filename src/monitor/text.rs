@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 
 use crate::monitor::vitals::{VitalSigns, Vitals};
 
-/// The type of what [`metrics`] gives.
+/// The content type of the metrics page.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 impl Vitals {

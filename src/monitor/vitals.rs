@@ -15,7 +15,7 @@ use crate::monitor::ledger_gauges::LedgerGauges;
 use crate::monitor::ping::PingStatus;
 
 /// A heart that has not beaten for so long stands still. It beats once a second.
-pub const STANDSTILL: Duration = Duration::from_secs(10);
+pub(crate) const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// A handle on the vitals; clones share them.
 #[derive(Debug, Clone)]
@@ -41,7 +41,6 @@ pub(super) struct VitalSigns {
 /// What came of reading the configuration again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reload {
-    /// It is in force.
     Accepted,
     /// The old one stays in force.
     Rejected,
@@ -106,7 +105,7 @@ impl Vitals {
     }
 
     /// When the last run of each rule ended, as the ledger knows it; of no other rule anything is known any more.
-    pub fn last_runs(&self, ends: BTreeMap<RuleName, DateTime<Utc>>) {
+    pub(crate) fn last_runs(&self, ends: BTreeMap<RuleName, DateTime<Utc>>) {
         self.state().last_runs = ends;
     }
 
@@ -136,7 +135,7 @@ impl Vitals {
     }
 
     /// What a ping says of it.
-    pub fn sign(&self) -> PingStatus {
+    pub(crate) fn sign(&self) -> PingStatus {
         if self.health().is_ok() { PingStatus::Well } else { PingStatus::Unwell }
     }
 
@@ -153,7 +152,7 @@ impl Vitals {
 
 impl Reload {
     /// The word in metrics.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
             Self::Rejected => "rejected",

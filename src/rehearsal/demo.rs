@@ -30,7 +30,7 @@ const KEY: &str = r#"{"clientid":"demo","clientsecret":"demo","url":"http://127.
 
 /// Why the demo could not be prepared.
 #[derive(Debug, thiserror::Error)]
-pub enum DemoError {
+pub(crate) enum DemoError {
     /// Something of somebody's own is there.
     #[error("`{}` holds a configuration or a ledger that is not the demo's: name another directory with `--output`", .0.display())]
     Occupied(PathBuf),
@@ -51,13 +51,12 @@ pub enum DemoError {
     Week(#[from] chrono::ParseError),
 }
 
-/// The built-in fleet.
-pub fn fleet() -> Result<Fleet, FleetError> {
+pub(crate) fn fleet() -> Result<Fleet, FleetError> {
     Fleet::parse(include_str!("demo/fleet.toml"))
 }
 
 /// Writes the demo's files into `output`, in place of those of an earlier demo, and prepares its week.
-pub fn prepare(output: &Path) -> Result<Rehearsal, DemoError> {
+pub(crate) fn prepare(output: &Path) -> Result<Rehearsal, DemoError> {
     forget_earlier(output)?;
     for (name, text) in FILES {
         let path = output.join(name);

@@ -46,7 +46,6 @@ const STATE: &str = "state";
 
 /// What is rehearsed.
 pub struct Rehearsal {
-    /// The user's configuration.
     pub config: Config,
     /// What each connection's tenant looks like at the start.
     pub fleets: BTreeMap<ConnectionName, Fleet>,
@@ -65,32 +64,25 @@ pub struct Rehearsed {
     /// Its ledger, to report from.
     pub ledger: Ledger,
     /// The configuration it ran by.
-    pub config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
     /// When virtual time ended.
-    pub ended_at: DateTime<Utc>,
+    pub(crate) ended_at: DateTime<Utc>,
     /// How many mails were written.
-    pub mails: usize,
+    pub(crate) mails: usize,
     /// What the report should mention about the tenants.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// Why a rehearsal could not be held.
 #[derive(Debug, thiserror::Error)]
 pub enum RehearsalError {
-    /// Its ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// Its claims.
     #[error(transparent)]
     Beat(#[from] BeatError),
     /// Its files or sockets.
     #[error("{what}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// Why it failed.
-        source: std::io::Error,
-    },
+    Io { what: String, source: std::io::Error },
 }
 
 fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> RehearsalError {

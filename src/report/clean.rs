@@ -5,12 +5,12 @@
 pub const LONGEST: usize = 200;
 
 /// One line without control characters, line ends and marks that turn the direction of writing; cut at [`LONGEST`].
-pub fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     shorten(text, LONGEST)
 }
 
 /// The same, cut at `longest` letters, with an ellipsis where something is missing.
-pub fn shorten(text: &str, longest: usize) -> String {
+pub(crate) fn shorten(text: &str, longest: usize) -> String {
     // Letters that are dropped must not be read for ever either.
     let mut kept = String::new();
     let mut count = 0;
@@ -43,7 +43,7 @@ pub fn shorten(text: &str, longest: usize) -> String {
 }
 
 /// A cell of a CSV file: cleaned, and never taken for a formula by a spreadsheet.
-pub fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     let starts_formula = |c: char| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '＝' | '＋' | '－' | '＠');
     // Judged before cleaning too, which takes a leading tab away.
     let formula = text.starts_with(starts_formula);

@@ -17,7 +17,6 @@ pub struct Content {
     pub subject: String,
     /// The plain-text part, 72 columns wide.
     pub text: String,
-    /// The HTML part.
     pub html: String,
     /// Files that go with it.
     pub attachments: Vec<AttachedFile>,
@@ -26,11 +25,8 @@ pub struct Content {
 /// A file that goes with a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachedFile {
-    /// Its name.
     pub name: String,
-    /// Its media type.
     pub content_type: String,
-    /// What is in it.
     pub bytes: Vec<u8>,
 }
 

@@ -15,7 +15,6 @@ pub struct ReportContext<'a> {
     pub locale: Locale,
     /// Whose wall clock is shown.
     pub zone: &'a Zone,
-    /// Now.
     pub now: DateTime<Utc>,
     /// Said above everything else: that this is a rehearsal, for instance.
     pub banner: Option<&'a str>,
@@ -48,7 +47,7 @@ impl<'a> ReportContext<'a> {
     }
 
     /// How values are written for this reader.
-    pub fn form(&self) -> Form<'a> {
+    pub(crate) fn form(&self) -> Form<'a> {
         Form { locale: self.locale, zone: self.zone }
     }
 }

@@ -12,7 +12,7 @@ use crate::report::sum::Sum;
 use crate::report::table::{left_without_row, outcome_tone, result_tone, would_line, would_of};
 
 /// Everything that the ledger knows of a run.
-pub fn run_detail(run: &Run, context: &ReportContext<'_>, screen: Screen) -> String {
+pub(crate) fn run_detail(run: &Run, context: &ReportContext<'_>, screen: Screen) -> String {
     let form = context.form();
     let mut text = String::new();
     let result = screen.paint(run.result.as_str(), result_tone(run.result, run.mode));

@@ -66,9 +66,7 @@ pub struct Digest {
 /// Runs as lines of a table.
 #[derive(Debug, Default)]
 pub(super) struct RunLines {
-    /// The first of them.
     pub(super) first: Vec<RunLine>,
-    /// All.
     pub(super) count: usize,
 }
 
@@ -91,28 +89,27 @@ struct Current {
 }
 
 impl Digest {
-    /// What was avoided.
-    pub fn avoided(&self) -> &Sum {
+    pub(crate) fn avoided(&self) -> &Sum {
         &self.sum
     }
 
     /// What rules in observe mode would have avoided. The hours that several windows share are in it once.
-    pub fn would_have_avoided(&self) -> &Sum {
+    pub(crate) fn would_have_avoided(&self) -> &Sum {
         &self.would
     }
 
     /// When a run last ended or a cost was last settled.
-    pub fn newest_change(&self) -> Option<DateTime<Utc>> {
+    pub(crate) fn newest_change(&self) -> Option<DateTime<Utc>> {
         self.newest_change
     }
 
     /// One more run of this time has not ended.
-    pub fn meet_under_way(&mut self) {
+    pub(crate) fn meet_under_way(&mut self) {
         self.under_way += 1;
     }
 
     /// True where no run was told.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.newest_change.is_none()
     }
 

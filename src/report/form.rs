@@ -15,7 +15,6 @@ const WEEKDAYS_DE: [&str; 7] = ["Mo", "Di", "Mi", "Do", "Fr", "Sa", "So"];
 /// How a reader wants to see values.
 #[derive(Debug, Clone, Copy)]
 pub struct Form<'a> {
-    /// Signs and orders.
     pub locale: Locale,
     /// Whose wall clock is shown.
     pub zone: &'a Zone,
@@ -23,7 +22,7 @@ pub struct Form<'a> {
 
 impl Form<'_> {
     /// A decimal with all its digits: `1,234.50`, `1.234,50`.
-    pub fn decimal(&self, value: Decimal) -> String {
+    pub(crate) fn decimal(&self, value: Decimal) -> String {
         let (group, point) = match self.locale {
             Locale::En => (',', '.'),
             Locale::De => ('.', ','),
@@ -46,12 +45,11 @@ impl Form<'_> {
     }
 
     /// Hours or capacity units: at most three places, none that say nothing.
-    pub fn quantity(&self, value: Decimal) -> String {
+    pub(crate) fn quantity(&self, value: Decimal) -> String {
         self.decimal(value.round_dp_with_strategy(PLACES, RoundingStrategy::MidpointNearestEven).normalize())
     }
 
-    /// A count.
-    pub fn count(&self, value: usize) -> String {
+    pub(crate) fn count(&self, value: usize) -> String {
         self.decimal(Decimal::from(value))
     }
 
@@ -61,24 +59,24 @@ impl Form<'_> {
     }
 
     /// `Mon 23 Nov 2026, 19:00 CET`; `Mo 23.11.2026, 19:00 CET`.
-    pub fn instant(&self, at: DateTime<Utc>) -> String {
+    pub(crate) fn instant(&self, at: DateTime<Utc>) -> String {
         format!("{}, {}", self.date(at), self.time(at))
     }
 
     /// The same, for sentences that have instants in them.
-    pub fn instants(&self) -> impl Fn(DateTime<Utc>) -> String {
+    pub(crate) fn instants(&self) -> impl Fn(DateTime<Utc>) -> String {
         |at| self.instant(at)
     }
 
     /// `19:00 CET`; seconds only where there are any.
-    pub fn time(&self, at: DateTime<Utc>) -> String {
+    pub(crate) fn time(&self, at: DateTime<Utc>) -> String {
         let wall = self.zone.wall_clock(at);
         let clock = if wall.format("%S").to_string() == "00" { "%H:%M" } else { "%H:%M:%S" };
         format!("{} {}", wall.format(clock), self.zone.abbreviation(at))
     }
 
     /// `Mon 23 Nov 2026`; `Mo 23.11.2026`.
-    pub fn date(&self, at: DateTime<Utc>) -> String {
+    pub(crate) fn date(&self, at: DateTime<Utc>) -> String {
         let wall = self.zone.wall_clock(at);
         match self.locale {
             Locale::En => wall.format("%a %-d %b %Y").to_string(),
@@ -87,12 +85,12 @@ impl Form<'_> {
     }
 
     /// A line's worth: `Mon 23 Nov 19:00`, without the zone.
-    pub fn stamp(&self, at: DateTime<Utc>) -> String {
+    pub(crate) fn stamp(&self, at: DateTime<Utc>) -> String {
         format!("{} {}", self.short_date(at), self.zone.wall_clock(at).format("%H:%M"))
     }
 
     /// A day, without the year: `Mon 23 Nov`; `Mo 23.11.`.
-    pub fn short_date(&self, at: DateTime<Utc>) -> String {
+    pub(crate) fn short_date(&self, at: DateTime<Utc>) -> String {
         let wall = self.zone.wall_clock(at);
         match self.locale {
             Locale::En => wall.format("%a %-d %b").to_string(),
@@ -101,7 +99,7 @@ impl Form<'_> {
     }
 
     /// `1 Jan 2026`; `01.01.2026`.
-    pub fn day(&self, day: chrono::NaiveDate) -> String {
+    pub(crate) fn day(&self, day: chrono::NaiveDate) -> String {
         match self.locale {
             Locale::En => day.format("%-d %b %Y").to_string(),
             Locale::De => day.format("%d.%m.%Y").to_string(),
@@ -109,7 +107,7 @@ impl Form<'_> {
     }
 
     /// The days of a period, its last one included; instants where it does not run from midnight to midnight.
-    pub fn days(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> String {
+    pub(crate) fn days(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> String {
         let midnight = |at| self.zone.wall_clock(at).time() == NaiveTime::MIN;
         if !(midnight(from) && midnight(to) && from < to) {
             return self.span(from, to);
@@ -119,7 +117,7 @@ impl Form<'_> {
     }
 
     /// From one instant to another, without saying the day twice.
-    pub fn span(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> String {
+    pub(crate) fn span(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> String {
         if self.zone.wall_clock(from).date() == self.zone.wall_clock(to).date() {
             format!("{} to {}", self.instant(from), self.time(to))
         } else {
@@ -133,12 +131,12 @@ fn weekday_de(wall: NaiveDateTime) -> &'static str {
 }
 
 /// `1 deployment`, `2 deployments`.
-pub fn plural(count: usize, shown: &str, noun: &str) -> String {
+pub(crate) fn plural(count: usize, shown: &str, noun: &str) -> String {
     if count == 1 { format!("{shown} {noun}") } else { format!("{shown} {noun}s") }
 }
 
 /// `2nd`, `11th`, `23rd`.
-pub fn ordinal(number: u32) -> String {
+pub(crate) fn ordinal(number: u32) -> String {
     let ending = match (number % 10, number % 100) {
         (_, 11..=13) => "th",
         (1, _) => "st",

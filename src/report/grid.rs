@@ -6,7 +6,6 @@ use anstyle::{AnsiColor, Style};
 
 use crate::report::text::wrapped;
 
-/// Between two columns.
 const GAP: usize = 2;
 /// Before the first one.
 const INDENT: usize = 1;
@@ -19,9 +18,9 @@ const JOINTS: [char; 7] = ['-', '_', '.', '/', '@', ':', ','];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
     /// Columns of the terminal; none in a pipe or a file, where no line is broken.
-    pub columns: Option<usize>,
+    pub(crate) columns: Option<usize>,
     /// Whether colours are wanted.
-    pub has_colour: bool,
+    pub(crate) has_colour: bool,
 }
 
 impl Screen {
@@ -31,7 +30,7 @@ impl Screen {
     pub const NARROW: Self = Self { columns: Some(80), has_colour: false };
 
     /// A sentence as lines that fit.
-    pub fn lines(self, sentence: &str) -> Vec<String> {
+    pub(crate) fn lines(self, sentence: &str) -> Vec<String> {
         match self.columns {
             Some(columns) => wrapped(sentence, columns),
             None => vec![sentence.to_owned()],
@@ -39,7 +38,7 @@ impl Screen {
     }
 
     /// `text` in the colour of `tone`, where colours are wanted.
-    pub fn paint(self, text: &str, tone: Tone) -> String {
+    pub(crate) fn paint(self, text: &str, tone: Tone) -> String {
         match tone.style() {
             Some(style) if self.has_colour => format!("{style}{text}{style:#}"),
             _ => text.to_owned(),
@@ -49,7 +48,7 @@ impl Screen {
 
 /// What a reader should see at a glance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Tone {
+pub(crate) enum Tone {
     /// Like everything else.
     #[default]
     Plain,
@@ -59,7 +58,6 @@ pub enum Tone {
     Change,
     /// Needs a person.
     Bad,
-    /// Of less interest.
     Faint,
     /// The head of a column.
     Head,
@@ -81,14 +79,14 @@ impl Tone {
 
 /// One field of a grid.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GridCell {
+pub(crate) struct GridCell {
     text: String,
     tone: Tone,
 }
 
 impl GridCell {
     /// A field with a colour.
-    pub fn new(text: impl Into<String>, tone: Tone) -> Self {
+    pub(crate) fn new(text: impl Into<String>, tone: Tone) -> Self {
         Self { text: text.into(), tone }
     }
 }
@@ -107,7 +105,7 @@ impl From<&str> for GridCell {
 
 /// Rows of fields below their heads.
 #[derive(Debug, Default)]
-pub struct Grid {
+pub(crate) struct Grid {
     heads: Vec<&'static str>,
     rows: Vec<Vec<GridCell>>,
     right: BTreeSet<usize>,
@@ -116,32 +114,32 @@ pub struct Grid {
 
 impl Grid {
     /// A grid without rows.
-    pub fn new(heads: &[&'static str]) -> Self {
+    pub(crate) fn new(heads: &[&'static str]) -> Self {
         Self { heads: heads.to_vec(), ..Self::default() }
     }
 
     /// Adds a row, with a field for each head.
-    pub fn add_row<F: Into<GridCell>>(&mut self, fields: impl IntoIterator<Item = F>) {
+    pub(crate) fn add_row<F: Into<GridCell>>(&mut self, fields: impl IntoIterator<Item = F>) {
         self.rows.push(fields.into_iter().map(Into::into).collect());
     }
 
     /// True where it has no rows.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// These columns stand at the right, as numbers do.
-    pub fn align_right(&mut self, columns: &[usize]) {
+    pub(crate) fn align_right(&mut self, columns: &[usize]) {
         self.right.extend(columns);
     }
 
     /// These columns are always shown and never broken; the others share what is left of the line.
-    pub fn keep_whole(&mut self, columns: &[usize]) {
+    pub(crate) fn keep_whole(&mut self, columns: &[usize]) {
         self.whole.extend(columns);
     }
 
     /// The grid as lines. A column that says the same in every row is said once, above.
-    pub fn draw(&self, screen: Screen) -> String {
+    pub(crate) fn draw(&self, screen: Screen) -> String {
         let (columns, same) = self.columns();
         let mut text = String::new();
         if !same.is_empty() {

@@ -4,7 +4,7 @@
 //! [`CsvWriter`], [`JsonWriter`] and [`HistoryTable`] write each row when it is told, so that a year of them takes no more
 //! memory than a day.
 //!
-//! Every figure comes from [`Row::avoided`](crate::domain::run::Row::avoided), rounded once; every total is a
+//! Every figure comes from [`DeploymentResult::avoided`](crate::domain::run::DeploymentResult::avoided), rounded once; every total is a
 //! [`sum::Sum`] of such figures. Text and HTML are two renderings of one page, so that they cannot differ. What a rule in
 //! observe mode would have done is shown by itself and never part of a total.
 //!
@@ -48,15 +48,18 @@ mod unpriced;
 pub use crate::report::content::{AttachedFile, Content};
 pub use crate::report::context::ReportContext;
 pub use crate::report::csv::{CSV, CsvForm, CsvWriter};
-pub use crate::report::detail::run_detail;
+pub(crate) use crate::report::detail::run_detail;
 pub use crate::report::digest::Digest;
 pub use crate::report::history::HistoryTable;
 pub use crate::report::json::JsonWriter;
 pub use crate::report::notice::notice;
-pub use crate::report::observed::{LONG_ENOUGH, Observed};
-pub use crate::report::parcel::{LARGEST_ATTACHMENTS, Parcel};
+pub(crate) use crate::report::observed::LONG_ENOUGH;
+pub use crate::report::observed::Observed;
+pub use crate::report::parcel::LARGEST_ATTACHMENTS;
+pub(crate) use crate::report::parcel::Parcel;
 pub use crate::report::parts::amount;
 pub use crate::report::period::{Period, PeriodReport, period_report};
-pub use crate::report::run::{headline, run_report};
+pub(crate) use crate::report::run::headline;
+pub use crate::report::run::run_report;
 pub use crate::report::table::run_summary;
 pub use crate::report::trend::{Trend, TrendPoint};

@@ -13,7 +13,7 @@ use crate::report::parts::{amount, table};
 use crate::report::sum::Sum;
 
 /// A rule that has observed for so long has seen each day of a week. Two hours less: clocks are changed, runs take time.
-pub const LONG_ENOUGH: TimeDelta = TimeDelta::hours(7 * 24 - 2);
+pub(crate) const LONG_ENOUGH: TimeDelta = TimeDelta::hours(7 * 24 - 2);
 /// More runs than these in a week are a rule that fires all day; the last of them are shown.
 const MOST_RUNS: usize = 20;
 

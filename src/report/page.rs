@@ -3,7 +3,6 @@
 
 use serde::Serialize;
 
-/// One mail.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Page {
     pub(super) subject: String,
@@ -15,7 +14,6 @@ pub(super) struct Page {
     pub(super) conditional: bool,
     /// What the mail is about: a rule, a period.
     pub(super) about: String,
-    /// When it happened.
     pub(super) when: String,
     /// Said above everything else, such as that this is a rehearsal.
     pub(super) banner: Option<String>,
@@ -57,7 +55,6 @@ pub(super) struct ReportSection {
     pub(super) body: SectionBody,
 }
 
-/// What a section holds.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(super) enum SectionBody {

@@ -17,7 +17,7 @@ const AT_ONCE: usize = 64 * 1024;
 
 /// A file that is being written, of limited size.
 #[derive(Debug)]
-pub struct Parcel {
+pub(crate) struct Parcel {
     limit: usize,
     content: Content,
 }
@@ -31,12 +31,12 @@ enum Content {
 
 impl Parcel {
     /// An empty one that may come to hold `limit` bytes.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { limit, content: Content::Plain(Vec::new()) }
     }
 
     /// The attachment called `name`, compressed where it had to be; none where it is too large all the same.
-    pub fn close(self, name: &str, content_type: &str) -> Option<AttachedFile> {
+    pub(crate) fn close(self, name: &str, content_type: &str) -> Option<AttachedFile> {
         match self.content {
             Content::Plain(bytes) => {
                 Some(AttachedFile { name: name.to_owned(), content_type: content_type.to_owned(), bytes })

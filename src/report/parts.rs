@@ -77,7 +77,7 @@ pub(super) fn percent(part: Decimal, whole: Decimal) -> u32 {
     (part * Decimal::ONE_HUNDRED / whole).round().to_u32().unwrap_or(100).clamp(1, 100)
 }
 
-/// A table of at most `most` rows, with how many more of `all` there are. `rows` are the first of them, [`MOST_ROWS`](super::MOST_ROWS) at
+/// A table of at most `most` rows, with how many more of `all` there are. `rows` are the first of them, [`MOST_ROWS`](crate::report::content::MOST_ROWS) at
 /// least where there are so many.
 pub(super) fn table(heads: Vec<&'static str>, rows: impl Iterator<Item = Vec<Cell>>, all: usize, most: usize) -> Table {
     let left_out = all.saturating_sub(most);

@@ -29,7 +29,6 @@ const MOST_RUNS: usize = 20;
 pub struct Period {
     /// `last week (16 to 22 Nov 2026)`, for instance.
     pub label: String,
-    /// Its first instant.
     pub from: DateTime<Utc>,
     /// Its end, not included.
     pub to: DateTime<Utc>,
@@ -46,7 +45,6 @@ impl Period {
 /// What a report over a period is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct PeriodReport<'a> {
-    /// The period.
     pub period: &'a Period,
     /// What the runs come to whose off window starts in it.
     pub digest: &'a Digest,

@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-/// An open document.
 pub(super) struct Pieces<W> {
     out: W,
     form: PrettyFormatter<'static>,
@@ -26,14 +25,12 @@ impl<W: Write> Pieces<W> {
         Self { out, form: PrettyFormatter::new(), open: Vec::new() }
     }
 
-    /// Opens a list.
     pub(super) fn list(&mut self) -> io::Result<()> {
         self.before_value()?;
         self.open.push(Open::List { is_empty: true });
         self.form.begin_array(&mut self.out)
     }
 
-    /// Opens an object.
     pub(super) fn object(&mut self) -> io::Result<()> {
         self.before_value()?;
         self.open.push(Open::Object { is_empty: true });
@@ -55,7 +52,6 @@ impl<W: Write> Pieces<W> {
         self.value(value)
     }
 
-    /// A whole value.
     pub(super) fn value(&mut self, value: &impl Serialize) -> io::Result<()> {
         self.before_value()?;
         value.serialize(&mut Serializer::with_formatter(&mut self.out, Lent(&mut self.form)))?;

@@ -61,7 +61,7 @@ fn csv_of(run: &Run) -> Option<AttachedFile> {
 }
 
 /// What happened, in one sentence.
-pub fn headline(run: &Run, context: &ReportContext<'_>) -> String {
+pub(crate) fn headline(run: &Run, context: &ReportContext<'_>) -> String {
     headline_of(&Facts::of(run, context))
 }
 

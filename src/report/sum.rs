@@ -14,13 +14,13 @@ use crate::domain::schedule::OffWindow;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sum {
     /// How many rows were added.
-    pub rows: usize,
+    pub(crate) rows: usize,
     /// Node hours, priced or not.
-    pub node_hours: Decimal,
+    pub(crate) node_hours: Decimal,
     /// Capacity units, as far as they are known.
-    pub capacity_units: Decimal,
+    pub(crate) capacity_units: Decimal,
     /// Node hours that have no price.
-    pub unpriced_hours: Decimal,
+    pub(crate) unpriced_hours: Decimal,
     settled: Amounts,
     projected: Amounts,
 }
@@ -30,7 +30,7 @@ type Amounts = BTreeMap<&'static str, Money>;
 
 impl Sum {
     /// Adds up the figures that count.
-    pub fn of<'a>(rows: impl IntoIterator<Item = &'a DeploymentResult>) -> Self {
+    pub(crate) fn of<'a>(rows: impl IntoIterator<Item = &'a DeploymentResult>) -> Self {
         let mut sum = Self::default();
         for row in rows {
             sum.add(row.avoided());
@@ -38,8 +38,7 @@ impl Sum {
         sum
     }
 
-    /// The sum of sums.
-    pub fn total<'a>(sums: impl IntoIterator<Item = &'a Self>) -> Self {
+    pub(crate) fn total<'a>(sums: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut total = Self::default();
         for sum in sums {
             total.merge(sum);
@@ -47,8 +46,7 @@ impl Sum {
         total
     }
 
-    /// Adds one figure.
-    pub fn add(&mut self, avoided: &Avoided) {
+    pub(crate) fn add(&mut self, avoided: &Avoided) {
         self.rows += 1;
         self.node_hours += avoided.node_hours;
         self.capacity_units += avoided.capacity_units.unwrap_or_default();
@@ -60,8 +58,7 @@ impl Sum {
         }
     }
 
-    /// Adds another sum.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.rows += other.rows;
         self.node_hours += other.node_hours;
         self.capacity_units += other.capacity_units;
@@ -71,24 +68,24 @@ impl Sum {
     }
 
     /// The amounts, one for each currency, ordered by its code. Empty where nothing has a price.
-    pub fn money(&self) -> Vec<Money> {
+    pub(crate) fn money(&self) -> Vec<Money> {
         let mut all = self.settled.clone();
         add_all(&mut all, &self.projected);
         all.into_values().collect()
     }
 
     /// The settled part of them.
-    pub fn settled(&self) -> Vec<Money> {
+    pub(crate) fn settled(&self) -> Vec<Money> {
         self.settled.values().copied().collect()
     }
 
     /// The part that is projected yet.
-    pub fn projected(&self) -> Vec<Money> {
+    pub(crate) fn projected(&self) -> Vec<Money> {
         self.projected.values().copied().collect()
     }
 
     /// The amount, where there is exactly one currency.
-    pub fn only_money(&self) -> Option<Money> {
+    pub(crate) fn only_money(&self) -> Option<Money> {
         match self.money().as_slice() {
             [money] => Some(*money),
             _ => None,
@@ -107,12 +104,12 @@ fn add_to(amounts: &mut Amounts, money: Money) {
 }
 
 /// What `rate` costs from `since` to `until`, rounded to the cent; none where it has no price.
-pub fn cost_between(rate: &HourlyRate, since: DateTime<Utc>, until: DateTime<Utc>) -> Option<Money> {
+pub(crate) fn cost_between(rate: &HourlyRate, since: DateTime<Utc>, until: DateTime<Utc>) -> Option<Money> {
     let window = OffWindow { from: since, to: until };
     Avoided::count(rate, window, since, until, Basis::Projected).cost
 }
 
 /// What an hour of `row` costs, rounded to the cent; none where it has no price.
-pub fn cost_per_hour(row: &DeploymentResult) -> Option<Money> {
+pub(crate) fn cost_per_hour(row: &DeploymentResult) -> Option<Money> {
     row.rate.cost().map(|(amount, currency)| Money { amount: currency.round(amount), currency })
 }

@@ -98,7 +98,7 @@ pub(super) fn would_line(would: &Sum, form: &Form<'_>) -> String {
 }
 
 /// The colour of an outcome.
-pub fn outcome_tone(outcome: Outcome) -> Tone {
+pub(crate) fn outcome_tone(outcome: Outcome) -> Tone {
     match outcome {
         Outcome::Stopped => Tone::Good,
         Outcome::Failed | Outcome::Unconfirmed => Tone::Bad,
@@ -107,7 +107,7 @@ pub fn outcome_tone(outcome: Outcome) -> Tone {
 }
 
 /// The colour of a result.
-pub fn result_tone(result: RunResult, mode: Mode) -> Tone {
+pub(crate) fn result_tone(result: RunResult, mode: Mode) -> Tone {
     match result {
         RunResult::Done if mode == Mode::Observe => Tone::Faint,
         RunResult::Done => Tone::Good,
@@ -119,7 +119,7 @@ pub fn result_tone(result: RunResult, mode: Mode) -> Tone {
 }
 
 /// What a run left without a row, in one line; none where it left nothing so.
-pub fn left_without_row(left_out: &LeftOut, form: &Form<'_>) -> Option<String> {
+pub(crate) fn left_without_row(left_out: &LeftOut, form: &Form<'_>) -> Option<String> {
     let mut left = Left::default();
     left.add_counts(left_out);
     (left.without_row() > 0).then(|| format!("and left without a row each: {}", left.line(form)))

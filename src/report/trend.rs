@@ -42,7 +42,7 @@ impl TrendPoint {
     }
 
     /// The point of a period's sum, in `currency` where there is one.
-    pub fn of(label: impl Into<String>, sum: &Sum, currency: Option<Currency>) -> Self {
+    pub(crate) fn of(label: impl Into<String>, sum: &Sum, currency: Option<Currency>) -> Self {
         let amount = match currency {
             None => sum.node_hours,
             Some(currency) => {

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-/// What is answered.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -15,17 +14,15 @@ pub(super) struct Answer {
 /// What one request came to for one deployment.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ChangeResult {
-    /// The deployment.
     pub id: String,
     /// Its status when the request came; none where it is not there.
     pub before: Option<String>,
     /// What was asked for: `STOPPED`, `DELETED`, or a configuration.
-    pub asked: String,
+    pub(crate) asked: String,
     /// The code of the error with which it was refused; none where it was done.
     pub refused: Option<String>,
 }
 
-/// An error of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiError {
     pub(super) status: u16,
@@ -57,7 +54,6 @@ impl ApiError {
         Self { status: 404, code: "01010052", message: message.into(), breaks: false }
     }
 
-    /// No such deployment.
     pub(super) fn no_deployment(id: &str) -> Self {
         Self::not_found(format!("Deployment ID {id} not found"))
     }
@@ -78,7 +74,6 @@ impl ApiError {
         json!({"code": self.code, "message": self.message, "requestId": request_id, "target": target})
     }
 
-    /// The whole answer.
     pub(super) fn answer(&self, request_id: &str, target: &str) -> Answer {
         Answer::json(self.status, json!({"error": self.body(request_id, target)}))
     }

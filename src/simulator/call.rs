@@ -131,7 +131,7 @@ fn modify(received: &Received, id: String) -> Result<GroupCall, ApiError> {
         (Some(_), Some(_)) => Err(ApiError::malformed("targetStatus and configurationId exclude each other")),
         (Some(status), None) if status == "STOPPED" => Ok(GroupCall::Stop(id)),
         (Some(_), None) => Err(ApiError::malformed("targetStatus must be STOPPED")),
-        (None, Some(Value::String(other))) => Ok(GroupCall::Reconfigure { id, configuration_id: checked(&other)? }),
+        (None, Some(Value::String(other))) => Ok(GroupCall::Reconfigure { id, configuration_id: checked(other)? }),
         _ => Err(ApiError::malformed("targetStatus or configurationId is required")),
     }
 }

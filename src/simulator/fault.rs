@@ -44,7 +44,6 @@ pub(super) enum Trick {
     Drop,
     /// It is done; the connection is closed without an answer.
     DoneThenDrop,
-    /// It is done, and this is answered.
     DoneThenAnswer(Canned),
     /// It is done; the answer ends in its middle.
     Truncate,
@@ -76,7 +75,6 @@ impl fmt::Debug for Trick {
     }
 }
 
-/// For which requests.
 impl Fault {
     /// Requests with this method whose path ends like this. `*` is any method; an empty path is any path.
     pub fn on(method: &str, path_suffix: &str) -> Self {
@@ -126,7 +124,6 @@ impl Fault {
     }
 }
 
-/// What happens.
 impl Fault {
     /// This status, with an error in the API's shape; nothing is done.
     #[must_use]

@@ -17,11 +17,8 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60 - 1);
 /// A tenant and its deployments.
 #[derive(Debug, Clone)]
 pub struct Fleet {
-    /// The tenant itself.
     pub tenant: TenantSpec,
-    /// Its resource groups.
-    pub groups: Vec<FleetGroup>,
-    /// Its deployments.
+    pub(crate) groups: Vec<FleetGroup>,
     pub deployments: Vec<Spec>,
     /// The deployments to which the sentences that follow apply.
     pub(super) last: Range<usize>,
@@ -31,15 +28,15 @@ pub struct Fleet {
 #[derive(Debug, Clone)]
 pub struct TenantSpec {
     /// Whether many deployments can be changed by one request.
-    pub bulk: Bulk,
+    pub(crate) bulk: Bulk,
     /// The status with which a bulk request is refused.
-    pub bulk_refusal: u16,
+    pub(crate) bulk_refusal: u16,
     /// Whether there is a `/lm/meta`.
-    pub meta: bool,
+    pub(crate) meta: bool,
     /// How long a token is good.
-    pub token_lifetime: Duration,
+    pub(crate) token_lifetime: Duration,
     /// How long each answer takes.
-    pub latency: Duration,
+    pub(crate) latency: Duration,
     /// The machines it offers.
     pub instance_types: BTreeMap<String, InstanceType>,
     /// People delete what has been off for so long; without it, what is off stays.
@@ -50,7 +47,7 @@ pub struct TenantSpec {
 
 /// Whether a tenant takes bulk requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bulk {
+pub(crate) enum Bulk {
     /// It says so and does.
     Yes,
     /// It says no and does not.
@@ -64,30 +61,25 @@ pub enum Bulk {
 pub struct InstanceType {
     /// Such as `16Gi`.
     pub memory: String,
-    /// Cores.
     pub cpu: u32,
-    /// Graphics processors.
     pub gpu: u32,
     /// Capacity units per node hour.
     pub billable_units_per_hour: Decimal,
 }
 
-/// A resource group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FleetGroup {
-    /// Its id.
-    pub id: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
+pub(crate) struct FleetGroup {
+    pub(crate) id: String,
+    pub(crate) labels: BTreeMap<String, String>,
     /// False: every request for it is answered with 403.
-    pub accessible: bool,
+    pub(crate) accessible: bool,
     /// PROVISIONED, PROVISIONING or ERROR.
-    pub status: String,
+    pub(crate) status: String,
 }
 
 impl FleetGroup {
     /// A group without labels.
-    pub fn new(id: &str) -> Self {
+    pub(crate) fn new(id: &str) -> Self {
         Self { id: id.to_owned(), labels: BTreeMap::new(), accessible: true, status: "PROVISIONED".to_owned() }
     }
 }
@@ -116,7 +108,7 @@ impl Fleet {
     }
 
     /// People deploy the configuration of `id` again, after it was stopped, at the first instant of any `when`.
-    pub fn redeploy(&mut self, group: &str, id: &str, when: &Redeployed) {
+    pub(crate) fn redeploy(&mut self, group: &str, id: &str, when: &Redeployed) {
         let named = |spec: &&mut Spec| spec.group == group && spec.id == id;
         self.deployments.iter_mut().filter(named).for_each(|spec| spec.redeployed.push(when.clone()));
     }

@@ -25,18 +25,18 @@ const MOST_PER_TABLE: usize = 20_000;
 /// Why a text is no fleet file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: {message}")]
-pub struct FleetError {
+pub(crate) struct FleetError {
     /// Line, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// Column, from 1.
-    pub column: usize,
+    pub(crate) column: usize,
     /// What is wrong there.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl Fleet {
     /// Reads a fleet file.
-    pub fn parse(text: &str) -> Result<Self, FleetError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, FleetError> {
         parse(text)
     }
 }

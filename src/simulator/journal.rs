@@ -14,7 +14,6 @@ const MOST_TEXT: usize = 1_000;
 /// One request and what came of it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Entry {
-    /// When it came.
     pub at: DateTime<Utc>,
     /// `GET`, `PATCH`, …
     pub method: String,
@@ -23,11 +22,11 @@ pub struct Entry {
     /// The header `AI-Resource-Group`.
     pub resource_group: Option<String>,
     /// The content type with its parameters.
-    pub content_type: Option<String>,
+    pub(crate) content_type: Option<String>,
     /// The header `AI-Client-Type`.
     pub client_type: Option<String>,
     /// The body; a string where it is not JSON, none where there is none or it holds a secret.
-    pub body: Option<Value>,
+    pub(crate) body: Option<Value>,
     /// The status answered; none where the client got no whole answer.
     pub status: Option<u16>,
     /// What it did, deployment by deployment, whatever was answered.
@@ -39,11 +38,9 @@ pub struct Entry {
 /// A request that nobody should have sent.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Violation {
-    /// When it came.
-    pub at: DateTime<Utc>,
+    pub(crate) at: DateTime<Utc>,
     /// Method, path and query.
-    pub request: String,
-    /// Why.
+    pub(crate) request: String,
     pub reason: String,
 }
 

@@ -17,7 +17,6 @@ pub(super) struct TenantListener {
     pub(super) listener: TcpListener,
 }
 
-/// One connection.
 pub(super) struct TenantConnection {
     stream: TcpStream,
     scissors: ConnectionCutter,

@@ -13,7 +13,6 @@ const DELETED_AFTER: TimeDelta = TimeDelta::seconds(5);
 /// The platform deletes DEAD deployments after this time.
 const DEAD_FOR: TimeDelta = TimeDelta::days(7);
 
-/// One deployment now.
 #[derive(Debug, Clone)]
 pub(super) struct Live {
     pub(super) spec: Spec,

@@ -38,11 +38,11 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use self::answer::ChangeResult;
 pub use self::fault::Fault;
-pub use self::fleet::{Bulk, Fleet, FleetGroup, InstanceType, TenantSpec};
-pub use self::fleet_file::FleetError;
-pub use self::journal::{Entry, Violation};
+pub use self::fleet::{Fleet, InstanceType};
+pub(crate) use self::fleet_file::FleetError;
+pub use self::journal::Entry;
+pub(crate) use self::journal::Violation;
 pub use self::spec::{Behaviour, Component, DetailsSpelling, Model, Moment, Redeployed, Spec};
 
 use self::line::{ConnectionCutter, TenantListener};
@@ -64,9 +64,7 @@ pub struct Simulator {
 /// One deployment at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
-    /// Its status.
     pub status: Status,
-    /// Its configuration.
     pub configuration_id: String,
     /// All of it, as the API writes it.
     pub json: serde_json::Value,
@@ -133,11 +131,6 @@ impl Simulator {
     /// Takes all faults away.
     pub fn heal(&self) {
         self.shared.state().faults.clear();
-    }
-
-    /// Every token given so far stops being good.
-    pub fn revoke_tokens(&self) {
-        self.shared.state().tokens.revoke();
     }
 
     /// One deployment as it is now; none where the API shows none.

@@ -27,7 +27,6 @@ pub(super) struct DeploymentFilter {
     executable_ids: Option<BTreeSet<String>>,
 }
 
-/// A list request.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct List {
     pub(super) filter: DeploymentFilter,

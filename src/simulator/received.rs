@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use crate::simulator::answer::ApiError;
 
-/// A request as received.
 #[derive(Debug, Clone)]
 pub(super) struct Received {
     pub(super) method: Method,
@@ -28,7 +27,6 @@ impl Received {
         Some(value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase())
     }
 
-    /// Path and query.
     pub(super) fn target(&self) -> String {
         match &self.query {
             Some(query) => format!("{}?{query}", self.path),

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rust_decimal::Decimal;
 
 use crate::domain::deployment::Status;
-use crate::simulator::fleet::{Bulk, Fleet, FleetGroup, InstanceType, configuration_id, usual_spelling};
+use crate::simulator::fleet::{Bulk, Fleet, FleetGroup, configuration_id, usual_spelling};
 use crate::simulator::spec::{Behaviour, Component, DetailsSpelling, Model, Moment, Redeployed, SLOW_STOP_AFTER, Spec};
 
-/// The tenant.
 impl Fleet {
     /// It says that it takes no bulk requests, and takes none.
     #[must_use]
@@ -43,14 +41,6 @@ impl Fleet {
     #[must_use]
     pub fn latency(mut self, latency: Duration) -> Self {
         self.tenant.latency = latency;
-        self
-    }
-
-    /// It offers this instance type.
-    #[must_use]
-    pub fn instance_type(mut self, name: &str, billable_units_per_hour: Decimal) -> Self {
-        let offer = InstanceType { memory: "16Gi".to_owned(), cpu: 4, gpu: 1, billable_units_per_hour };
-        self.tenant.instance_types.insert(name.to_owned(), offer);
         self
     }
 }

@@ -52,7 +52,6 @@ impl Shared {
     }
 }
 
-/// Answers one request.
 pub(super) async fn answer(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(scissors): ConnectInfo<ConnectionCutter>,

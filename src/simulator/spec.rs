@@ -10,28 +10,21 @@ use crate::domain::deployment::Status;
 use crate::domain::zone::Zone;
 
 /// How long a deployment stays STOPPING, unless its fleet says otherwise.
-pub const STOP_AFTER: TimeDelta = TimeDelta::seconds(40);
+pub(crate) const STOP_AFTER: TimeDelta = TimeDelta::seconds(40);
 /// How long a slow one does.
-pub const SLOW_STOP_AFTER: TimeDelta = TimeDelta::minutes(20);
+pub(crate) const SLOW_STOP_AFTER: TimeDelta = TimeDelta::minutes(20);
 /// How long a new deployment takes from UNKNOWN to RUNNING.
-pub const START_AFTER: TimeDelta = TimeDelta::minutes(2);
+pub(crate) const START_AFTER: TimeDelta = TimeDelta::minutes(2);
 
 /// One deployment as its fleet describes it. Texts are not checked: a test may want hostile ones.
 #[derive(Debug, Clone)]
 pub struct Spec {
-    /// Its resource group.
     pub group: String,
-    /// Its id.
     pub id: String,
-    /// Its configuration.
     pub configuration_id: String,
-    /// The configuration's name.
     pub configuration_name: Option<String>,
-    /// The scenario.
     pub scenario_id: Option<String>,
-    /// The executable.
     pub executable_id: Option<String>,
-    /// Its machines.
     pub components: Vec<Component>,
     /// The model it serves, where it is a generative-AI deployment.
     pub model: Option<Model>,
@@ -60,13 +53,10 @@ pub struct Spec {
 /// One component of a deployment, such as `predictor`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
-    /// Its name.
     pub name: String,
     /// Resource plan or instance type.
     pub plan: String,
-    /// Fewest replicas.
     pub min: u32,
-    /// Most replicas.
     pub max: u32,
     /// Replicas while it is RUNNING.
     pub running: u32,
@@ -84,7 +74,6 @@ pub struct Model {
 /// An instant, or one told from the start of the simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// This instant.
     At(DateTime<Utc>),
     /// So long before the start.
     Before(TimeDelta),
@@ -94,7 +83,7 @@ pub enum Moment {
 
 impl Moment {
     /// The instant, for a simulation that started at `start`.
-    pub fn from(self, start: DateTime<Utc>) -> DateTime<Utc> {
+    pub(crate) fn from(self, start: DateTime<Utc>) -> DateTime<Utc> {
         match self {
             Self::At(at) => at,
             Self::Before(age) => start - age,
@@ -107,7 +96,6 @@ impl Moment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Behaviour {
-    /// STOPPING, then STOPPED.
     #[default]
     Normal,
     /// The same, but slowly.
@@ -118,7 +106,6 @@ pub enum Behaviour {
     Forbidden,
     /// Stays STOPPING for ever.
     Stuck,
-    /// STOPPING, then DEAD.
     Dies,
     /// STOPPING, then not there any more.
     Vanishes,
@@ -146,11 +133,10 @@ pub enum DetailsSpelling {
 #[derive(Debug, Clone)]
 pub struct Redeployed {
     /// The instants at which they do.
-    pub cron: Cron,
-    /// Where they live.
-    pub zone: Zone,
+    pub(crate) cron: Cron,
+    pub(crate) zone: Zone,
     /// Local dates on which they do not.
-    pub except: BTreeSet<NaiveDate>,
+    pub(crate) except: BTreeSet<NaiveDate>,
 }
 
 impl Redeployed {

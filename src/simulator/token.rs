@@ -79,11 +79,6 @@ impl IssuedTokens {
         }
     }
 
-    /// Every token given so far stops being good.
-    pub(super) fn revoke(&mut self) {
-        self.given.clear();
-    }
-
     fn check(&self, received: &Received) -> Result<(), (u16, &'static str, &'static str)> {
         if received.content_type().as_deref() != Some("application/x-www-form-urlencoded") {
             return Err((400, "invalid_request", "the body must be a form"));

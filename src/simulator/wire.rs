@@ -66,7 +66,6 @@ pub(super) fn deployment_url(id: &str, base_url: &str) -> String {
     format!("{base_url}/v2/inference/deployments/{id}")
 }
 
-/// A resource group.
 pub(super) fn group(group: &FleetGroup, created: DateTime<Utc>) -> Value {
     let labels: Vec<Value> = group.labels.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
     json!({

@@ -13,7 +13,6 @@ use crate::simulator::spec::Spec;
 /// The how many-th deployment of the simulation.
 type Place = u64;
 
-/// A tenant now.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) tenant: TenantSpec,

@@ -4,9 +4,9 @@ use chrono::TimeDelta;
 use offhours::simulator::{Fault, Fleet};
 use serde_json::Value;
 
-use crate::bench::{Bench, MAIL_TO_FILES, PASSWORD, Said, fleet, idle_rule, mail_to, now};
-use crate::given::PRICES;
-use crate::smtp::{Act, Sink};
+use crate::process::bench::{Bench, MAIL_TO_FILES, PASSWORD, Said, fleet, idle_rule, mail_to, now};
+use crate::support::given::PRICES;
+use crate::support::smtp::{Act, Sink};
 
 const OFFHOURS: &str = "ext.ai.sap.com/offhours";
 

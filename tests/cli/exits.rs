@@ -6,8 +6,8 @@ use std::process::Stdio;
 use offhours::ledger::lock::DaemonLock;
 use offhours::simulator::{Behaviour, Fault};
 
-use crate::bench::{Bench, fleet, idle_rule};
-use crate::smtp::Sink;
+use crate::process::bench::{Bench, fleet, idle_rule};
+use crate::support::smtp::Sink;
 
 #[test]
 fn zero_where_all_is_well_and_one_where_a_run_is_not() {
@@ -95,7 +95,7 @@ fn four_with_one_sentence_that_says_what_to_do_where_the_secret_is_wrong() {
         assert!(all.contains("service key"), "what to do is not said: {all}");
         assert!(!all.contains("canary"), "{all}");
     }
-    insta::assert_snapshot!("wrong_secret", crate::said::masked(&bench.transcript(&["plan"])));
+    insta::assert_snapshot!("wrong_secret", crate::cli::said::masked(&bench.transcript(&["plan"])));
     assert!(bench.asked().is_empty());
 }
 

@@ -6,9 +6,9 @@ use chrono::TimeDelta;
 use insta::assert_snapshot;
 use offhours::simulator::{Fault, Fleet};
 
-use crate::bench::{Bench, Daemon, MAIL_TO_FILES, fires_at, fires_soon, fleet, idle_rule, names, now, rule};
-use crate::given::PRICES;
-use crate::said::{flowing, masked};
+use crate::cli::said::{flowing, masked};
+use crate::process::bench::{Bench, Daemon, MAIL_TO_FILES, fires_at, fires_soon, fleet, idle_rule, names, now, rule};
+use crate::support::given::PRICES;
 
 fn hold<'a>(target: [&'a str; 2], until: &'a str) -> Vec<&'a str> {
     vec!["hold", "add", target[0], target[1], "--until", until, "--reason", "training night"]
@@ -274,14 +274,14 @@ fn u28_what_a_notice_prints_holds_from_any_directory() {
         &fires_at("evening", now() + TimeDelta::hours(2)).replace("[rule.select]", "notice = \"3h\"\n[rule.select]"),
     );
     let daemon = bench.daemon();
-    crate::bench::waits_until("a notice", || !bench.outbox().is_empty());
+    crate::process::bench::waits_until("a notice", || !bench.outbox().is_empty());
     let notice = bench.outbox().concat().replace("=\r\n", "").replace("=3D", "=");
     let command = notice.lines().find(|line| line.contains("hold add --deployment d001")).unwrap().trim().to_owned();
     let elsewhere = tempfile::tempdir().unwrap();
     let words = shlex::split(&command.replace("WHY", "training")).unwrap();
     assert_eq!(words[0], "offhours");
     let mut held = bench.command(&words[1..].iter().map(String::as_str).collect::<Vec<_>>());
-    let held = crate::bench::Said::of(held.current_dir(elsewhere.path()).output().unwrap()).ends(0);
+    let held = crate::process::bench::Said::of(held.current_dir(elsewhere.path()).output().unwrap()).ends(0);
     assert!(held.out.contains("keeps on   1 deployment"), "{}", held.out);
     assert_eq!(names(elsewhere.path()), Vec::<String>::new());
     assert!(daemon.ends().success());

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use offhours::simulator::Fleet;
 
-use crate::bench::{Bench, idle_rule};
+use crate::process::bench::{Bench, idle_rule};
 
 /// A tenant with a group of each kind, in a directory with nothing but its service key.
 fn bench() -> Bench {

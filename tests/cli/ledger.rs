@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 
 use offhours::ledger::lock::DaemonLock;
 
-use crate::bench::{Bench, fleet, idle_rule, names};
+use crate::process::bench::{Bench, fleet, idle_rule, names};
 
 fn bench() -> Bench {
     let bench = Bench::new(fleet(1), &idle_rule("evening"));

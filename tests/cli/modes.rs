@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::bench::{Bench, MAIL_TO_FILES, Said, fleet, idle_rule};
+use crate::process::bench::{Bench, MAIL_TO_FILES, Said, fleet, idle_rule};
 
 /// Runs a command with a umask that takes nothing away.
 fn unmasked(bench: &Bench, arguments: &[&str]) -> Said {

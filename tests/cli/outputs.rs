@@ -5,9 +5,9 @@ use insta::assert_snapshot;
 use offhours::simulator::Fleet;
 use serde_json::Value;
 
-use crate::bench::{Bench, MAIL_TO_FILES, Said, names, now, waits_until};
-use crate::given::PRICES;
-use crate::said::{flowing, masked};
+use crate::cli::said::{flowing, masked};
+use crate::process::bench::{Bench, MAIL_TO_FILES, Said, names, now, waits_until};
+use crate::support::given::PRICES;
 
 /// A tenant with something of everything a plan can say.
 fn tenant() -> Fleet {
@@ -132,7 +132,8 @@ fn plan_says_what_it_would_stop_and_why_it_leaves_the_rest_and_sends_no_change()
 #[test]
 fn u01_in_a_pipe_no_name_is_broken_or_cut() {
     let name = "a-configuration-with-a-name-that-is-so-long-that-no-terminal-of-eighty-columns-has-room-for-it";
-    let fleet = crate::bench::fleet(2).each(|spec| spec.configuration_name = Some(format!("{name}-{}", spec.id)));
+    let fleet =
+        crate::process::bench::fleet(2).each(|spec| spec.configuration_name = Some(format!("{name}-{}", spec.id)));
     let bench = Bench::new(fleet, RULES);
     for command in [&["plan", "evenings"][..], &["fire", "evenings"], &["history", "evenings"]] {
         let out = bench.run(command).ends(0).out;
@@ -244,7 +245,7 @@ fn fire_and_what_it_leaves_behind() {
     assert!(masked(&text).contains("# sent a@example.com offhours: # stopped, EUR #"), "{text}");
 
     // Observed: exits well, stops nothing.
-    waits_until("another second", || crate::bench::now().timestamp_subsec_millis() < 100);
+    waits_until("another second", || crate::process::bench::now().timestamp_subsec_millis() < 100);
     let observed = bench.run(&["fire", "watch", "--json"]).ends(0).json();
     assert_eq!((&observed["result"], &observed["totals"]["stopped"]), (&"done".into(), &0.into()));
 

@@ -5,7 +5,7 @@ use std::fs;
 use chrono::{Datelike, Days, NaiveDate, NaiveTime, Weekday};
 use serde_json::Value;
 
-use crate::bench::{Bench, fleet, now};
+use crate::process::bench::{Bench, fleet, now};
 
 const DAILY: &str = "[[report]]\nname = \"daily\"\ncron = \"0 8 * * *\"\nperiod = \"yesterday\"\n";
 

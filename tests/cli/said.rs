@@ -1,6 +1,6 @@
 //! What a command says, made comparable: what depends on the hour of the test is masked.
 
-use crate::bench::Bench;
+use crate::process::bench::Bench;
 
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

@@ -6,8 +6,8 @@ use std::process::Command;
 use chrono::TimeDelta;
 use offhours::simulator::Fault;
 
-use crate::bench::{Bench, PASSWORD, fires_soon, fleet, idle_rule, mail_to};
-use crate::smtp::{Act, Sink};
+use crate::process::bench::{Bench, PASSWORD, fires_soon, fleet, idle_rule, mail_to};
+use crate::support::smtp::{Act, Sink};
 
 fn traced(bench: &Bench, arguments: &[&str]) -> Command {
     let mut command = bench.command(arguments);

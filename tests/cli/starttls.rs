@@ -1,8 +1,8 @@
 //! TLS to a mail server, with somebody between it and offhours who adds answers in clear. What the server itself says
 //! inside TLS decides.
 
-use crate::bench::{Bench, Said, fleet, idle_rule};
-use crate::smtp::{Act, FLOOD, Sink, certificate};
+use crate::process::bench::{Bench, Said, fleet, idle_rule};
+use crate::support::smtp::{Act, FLOOD, Sink, certificate};
 
 /// Yes to everything that a mail needs: EHLO, MAIL, RCPT, DATA, the mail.
 macro_rules! forged {

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use offhours::simulator::Fleet;
 
-use crate::bench::{Bench, Said, fleet, idle_rule};
-use crate::said::fits;
+use crate::cli::said::fits;
+use crate::process::bench::{Bench, Said, fleet, idle_rule};
 
 /// Runs a command on a terminal of so many columns; `typed` is what the person types.
 fn on_terminal(bench: &Bench, columns: u32, arguments: &str, typed: &str) -> Said {

@@ -12,7 +12,7 @@ use offhours::monitor::MonitoringSettings;
 use offhours::monitor::ping::PingTarget;
 use offhours::secret::SecretSource;
 
-use crate::files::*;
+use crate::config_faults::files::*;
 
 fn accepted(edits: &[Edit]) -> Config {
     Files::with(edits).load().unwrap_or_else(|faults| panic!("{faults}")).0

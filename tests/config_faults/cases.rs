@@ -1,7 +1,7 @@
 //! Faults by their rows (see `tests/FAULTS.md`), each with the text that is printed. Not formatted: a case reads best as its
 //! name, what is done, and below it what is said.
 
-use crate::files::*;
+use crate::config_faults::files::*;
 
 /// A configuration with a fault.
 pub struct Case {

@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use crate::cases;
-use crate::files::{CANARY, Files};
+use crate::config_faults::cases;
+use crate::config_faults::files::{CANARY, Files};
 
 /// Loads every case whose name begins with `row` and compares what is said.
 #[track_caller]

@@ -11,7 +11,7 @@ use offhours::ledger::{FILE, Ledger};
 use offhours::simulator::{Fault, Fleet};
 use rusqlite::{Connection, params};
 
-use crate::bench::{Bench, MAIL_TO_FILES, Said, fires_soon, fleet, idle_rule, now, waits_until};
+use crate::process::bench::{Bench, MAIL_TO_FILES, Said, fires_soon, fleet, idle_rule, now, waits_until};
 
 /// What a process may allocate. The program, idle, needs a fifth of it; a row in memory takes more than a kilobyte.
 const KIBIBYTES: usize = 40 * 1024;

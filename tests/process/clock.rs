@@ -10,7 +10,7 @@ use offhours::domain::run::RunResult;
 use offhours::ledger::Ledger;
 use offhours::ledger::cursors::Cursor;
 
-use crate::bench::{Bench, MAIL_TO_FILES, fleet, now, rule, waits_until};
+use crate::process::bench::{Bench, MAIL_TO_FILES, fleet, now, rule, waits_until};
 
 /// The daemon looks once a minute, and the machine may be busy.
 const MINUTES: Duration = Duration::from_secs(240);

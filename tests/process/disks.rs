@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use offhours::domain::run::RunResult;
 use offhours::ledger::{FILE, Ledger};
 
-use crate::bench::{Bench, Said, fires_soon, fleet, idle_rule, waits_until};
+use crate::process::bench::{Bench, Said, fires_soon, fleet, idle_rule, waits_until};
 
 /// A small file system at `path`; none where this machine lets nobody mount.
 pub struct SmallDisk(PathBuf);

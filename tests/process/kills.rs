@@ -7,7 +7,7 @@ use chrono::{SubsecRound, TimeDelta};
 use offhours::domain::run::RunResult;
 use offhours::simulator::Fault;
 
-use crate::bench::{Bench, another_second, fires_at, fires_soon, fleet, idle_rule, now};
+use crate::process::bench::{Bench, another_second, fires_at, fires_soon, fleet, idle_rule, now};
 
 /// Starts the daemon again and expects the one run to come out whole.
 fn comes_out_whole(bench: &Bench, stopped: usize) {
@@ -144,7 +144,7 @@ fn p03_killed_while_waiting_for_the_confirmation() {
         bench.simulator.journal().iter().filter(|e| e.method == "GET" && e.target.contains("/lm/deployments")).count()
     };
     let before = lists(&bench);
-    crate::bench::waits_until("a look after the stop", || lists(&bench) > before);
+    crate::process::bench::waits_until("a look after the stop", || lists(&bench) > before);
     daemon.kill();
     comes_out_whole(&bench, 2);
     assert_eq!(bench.asked(), ["d001", "d002"]);

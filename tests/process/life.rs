@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use offhours::domain::run::{RunResult, Trigger};
 use offhours::simulator::Fault;
 
-use crate::bench::{Bench, another_second, fires_at, fires_soon, fleet, idle_rule, now};
+use crate::process::bench::{Bench, another_second, fires_at, fires_soon, fleet, idle_rule, now};
 
 #[test]
 fn it_fires_when_its_time_comes_stops_what_it_should_and_mails_once() {
@@ -146,7 +146,7 @@ fn p01_a_firing_that_came_due_while_nobody_was_there_is_caught_up_once() {
     let at = now() + TimeDelta::seconds(2);
     let bench = Bench::new(fleet(1), &fires_at("evening", at));
     bench.daemon().kill();
-    crate::bench::waits_until("the firing's instant", || now() > at + TimeDelta::milliseconds(200));
+    crate::process::bench::waits_until("the firing's instant", || now() > at + TimeDelta::milliseconds(200));
     let _daemon = bench.daemon();
     assert_eq!(bench.waits_for_run().result, RunResult::Done);
     assert_eq!(bench.asked(), ["d001"]);

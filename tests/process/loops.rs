@@ -15,8 +15,8 @@ use offhours::domain::run::RunResult;
 use offhours::ledger::{FILE, verify::verify};
 use offhours::simulator::{Entry, Fault, Fleet, Spec};
 
-use crate::bench::{Bench, PASSWORD, mail_to, rule, waits_until};
-use crate::smtp::Sink;
+use crate::process::bench::{Bench, PASSWORD, mail_to, rule, waits_until};
+use crate::support::smtp::Sink;
 
 /// Kills where `KILLS` does not say otherwise.
 const KILLS: usize = 150;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::bench::{AUTH_PLAIN, Bench, PASSWORD, fires_soon, fleet, idle_rule, mail_to, waits_until};
-use crate::disks::SmallDisk;
-use crate::smtp::{Act, Sink};
+use crate::process::bench::{AUTH_PLAIN, Bench, PASSWORD, fires_soon, fleet, idle_rule, mail_to, waits_until};
+use crate::process::disks::SmallDisk;
+use crate::support::smtp::{Act, Sink};
 
 /// A bench whose mails go to a server that follows `script`.
 fn with_server(script: impl Fn(usize, &str) -> Option<Act> + Send + Sync + 'static) -> (Bench, Sink) {

@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::bench::{Bench, PASSWORD, fires_soon, fleet, mail_to};
-use crate::smtp::Sink;
+use crate::process::bench::{Bench, PASSWORD, fires_soon, fleet, mail_to};
+use crate::support::smtp::Sink;
 
 /// The daemon's calls, in the order of their ends for syncs and of their beginnings for sends.
 struct Calls(Vec<String>);

@@ -11,9 +11,9 @@ use offhours::ledger::runs::RunFilter;
 use offhours::rehearsal::Rehearsal;
 use offhours::simulator::{Behaviour, Fleet};
 
-use crate::fired::words;
-use crate::scenario::{EVENINGS, Scenario};
-use crate::stage::Stage;
+use crate::scenario::builder::{EVENINGS, Scenario};
+use crate::scenario::fired::words;
+use crate::scenario::stage::Stage;
 
 /// One of each reason, and some to stop.
 fn fleet() -> Fleet {

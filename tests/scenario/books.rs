@@ -20,8 +20,8 @@ use offhours::report::{CsvForm, ReportContext, period_report};
 use offhours::simulator::{Behaviour, Fleet, Redeployed};
 use rust_decimal::Decimal;
 
-use crate::scenario::{Scenario, instant};
-use crate::stage::Stage;
+use crate::scenario::builder::{Scenario, instant};
+use crate::scenario::stage::Stage;
 
 /// A rule that begins later and overlaps the evenings, one for the weekend, and one that only looks.
 pub const OTHERS: [&str; 3] = [

@@ -9,8 +9,8 @@ use offhours::domain::run::Outcome;
 use offhours::executor::progress::silent;
 use offhours::simulator::{Fault, Fleet};
 
-use crate::fired::Fired;
-use crate::scenario::{EVENINGS, Scenario};
+use crate::scenario::builder::{EVENINGS, Scenario};
+use crate::scenario::fired::Fired;
 
 /// Sixty deployments behind a tenant whose every answer takes seconds.
 fn slow_fleet() -> Fleet {

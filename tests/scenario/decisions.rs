@@ -6,8 +6,8 @@ use offhours::domain::hold::HoldTarget;
 use offhours::domain::id::{DeploymentId, ResourceGroup, RuleName};
 use offhours::simulator::{Fault, Fleet, Moment};
 
-use crate::fired::{row, words};
-use crate::scenario::{EVENINGS, LEAD, Scenario, instant};
+use crate::scenario::builder::{EVENINGS, LEAD, Scenario, instant};
+use crate::scenario::fired::{row, words};
 
 const OPT_OUT: &str = "ext.ai.sap.com/offhours";
 const HOLD_UNTIL: &str = "ext.ai.sap.com/offhours-hold-until";
@@ -307,7 +307,7 @@ fn a_hold_set_before_a_repeat_is_honoured() {
 }
 
 /// Fires, and holds the group so long after the instant.
-fn fire_and_hold(mut stage: crate::stage::Stage, after: TimeDelta) -> crate::fired::Fired {
+fn fire_and_hold(mut stage: crate::scenario::stage::Stage, after: TimeDelta) -> crate::scenario::fired::Fired {
     let claimed = stage.claim();
     let (executor, until) = (stage.executor(), stage.at + TimeDelta::hours(12));
     let runs = stage.block_on(async {
@@ -320,7 +320,7 @@ fn fire_and_hold(mut stage: crate::stage::Stage, after: TimeDelta) -> crate::fir
         };
         tokio::join!(futures_util::future::join_all(work), hold).0
     });
-    crate::fired::Fired { stage, runs }
+    crate::scenario::fired::Fired { stage, runs }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use chrono::TimeDelta;
 use offhours::domain::hold::HoldTarget;
 use offhours::domain::id::{DeploymentId, RuleName};
+use offhours::domain::locale::Locale;
 use offhours::domain::period::Span;
 use offhours::domain::visit::RunVisitor;
 use offhours::report::grid::Screen;
@@ -12,9 +13,9 @@ use offhours::report::{HistoryTable, JsonWriter, ReportContext, period_report};
 use offhours::simulator::{Behaviour, Fleet};
 use serde_json::Value;
 
-use crate::books::with_books;
-use crate::scenario::{EVENINGS, Scenario, instant};
-use crate::stage::Stage;
+use crate::scenario::books::with_books;
+use crate::scenario::builder::{EVENINGS, Scenario, instant};
+use crate::scenario::stage::Stage;
 
 fn deployment(id: &str) -> HoldTarget {
     HoldTarget::Deployment(DeploymentId::new(id).unwrap())
@@ -33,7 +34,7 @@ fn p26_two_holds_with_the_same_words_are_two_holds() {
     stage.wait_until(instant("2026-03-30T08:00:00+02:00"));
     let zone = stage.config.zone.clone().unwrap();
     let text = with_books(&stage, Span::LastWeek, move |books| {
-        let context = ReportContext::new(Default::default(), &zone, instant("2026-03-30T08:00:00+02:00"));
+        let context = ReportContext::new(Locale::default(), &zone, instant("2026-03-30T08:00:00+02:00"));
         period_report(&books.report(), &context).text
     });
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -65,7 +66,7 @@ fn table_of(stage: &Stage) -> String {
     let zone = stage.config.zone.clone().unwrap();
     let mut out = Vec::new();
     let mut table =
-        HistoryTable::new(&mut out, ReportContext::new(Default::default(), &zone, stage.now()), Screen::NARROW);
+        HistoryTable::new(&mut out, ReportContext::new(Locale::default(), &zone, stage.now()), Screen::NARROW);
     tell(stage, &mut table);
     table.finish().unwrap();
     String::from_utf8(out).unwrap()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use offhours::domain::run::{DeploymentResult, Outcome, Run};
 
-use crate::stage::Stage;
+use crate::scenario::stage::Stage;
 
 /// A stage after its firing, and the runs that it became.
 pub struct Fired {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use offhours::domain::run::Outcome;
 use offhours::simulator::{Behaviour, Entry, Fleet};
 
-use crate::fired::{Fired, row};
-use crate::scenario::Scenario;
+use crate::scenario::builder::Scenario;
+use crate::scenario::fired::{Fired, row};
 
 /// 250 running deployments in three groups.
 fn fleet_of_250() -> Fleet {

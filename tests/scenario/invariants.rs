@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use offhours::domain::rule::MailWhen;
 use rusqlite::Connection;
 
-use crate::stage::{Stage, is_a_persons};
+use crate::scenario::stage::{Stage, is_a_persons};
 
 /// Deployments whose ids begin like this must never be asked to stop.
 pub const KEEP: &str = "keep";

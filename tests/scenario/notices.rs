@@ -6,8 +6,8 @@ use chrono::DateTime;
 use offhours::ledger::outbox::{MailState, QueuedMail};
 use offhours::simulator::{Fault, Fleet};
 
-use crate::scenario::{Scenario, instant};
-use crate::stage::Stage;
+use crate::scenario::builder::{Scenario, instant};
+use crate::scenario::stage::Stage;
 
 fn evening() -> Scenario {
     let fleet = Fleet::new().group("dev-a").running("d001", "infer.s");

@@ -15,10 +15,10 @@ use offhours::simulator::{Entry, Fleet};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use crate::books::{runs_of, with_books};
-use crate::fired::words;
-use crate::scenario::{Scenario, instant};
-use crate::stage::Stage;
+use crate::scenario::books::{runs_of, with_books};
+use crate::scenario::builder::{Scenario, instant};
+use crate::scenario::fired::words;
+use crate::scenario::stage::Stage;
 
 fn stage() -> Stage {
     let fleet = Fleet::new().group("dev-a").running_many("d", 20, "infer.s").without_bulk();

@@ -9,8 +9,8 @@ use offhours::executor::progress::silent;
 use offhours::simulator::{Fault, Fleet};
 use serde_json::{Value, json};
 
-use crate::fired::Fired;
-use crate::scenario::Scenario;
+use crate::scenario::builder::Scenario;
+use crate::scenario::fired::Fired;
 
 /// What was said may be overtaken by stops that were prepared so short a while before.
 const GRACE: TimeDelta = TimeDelta::seconds(30 + 8);

@@ -8,9 +8,9 @@ use offhours::domain::run::{Outcome, RunResult};
 use offhours::executor::progress::silent;
 use offhours::simulator::{Entry, Fault, Fleet};
 
-use crate::fired::{Fired, words};
-use crate::scenario::Scenario;
-use crate::stage::Stage;
+use crate::scenario::builder::Scenario;
+use crate::scenario::fired::{Fired, words};
+use crate::scenario::stage::Stage;
 
 fn three_groups() -> Fleet {
     ["a", "b", "c"].into_iter().fold(Fleet::new(), |fleet, name| {

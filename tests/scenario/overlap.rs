@@ -7,8 +7,8 @@ use offhours::domain::run::{EndedBy, Outcome, Run};
 use offhours::simulator::{Behaviour, Fault, Fleet, Redeployed};
 use rust_decimal::Decimal;
 
-use crate::fired::{row, words};
-use crate::scenario::{EVENINGS, Scenario, instant};
+use crate::scenario::builder::{EVENINGS, Scenario, instant};
+use crate::scenario::fired::{row, words};
 
 /// Like the evenings rule, and three hours later.
 const NIGHTS: &str = r#"

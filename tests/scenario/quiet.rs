@@ -2,9 +2,9 @@
 
 use offhours::simulator::{Behaviour, Fleet, Moment, Redeployed};
 
-use crate::books::every_morning;
-use crate::scenario::{Scenario, instant};
-use crate::stage::Stage;
+use crate::scenario::books::every_morning;
+use crate::scenario::builder::{Scenario, instant};
+use crate::scenario::stage::Stage;
 
 fn morning() -> Redeployed {
     every_morning("0 8 * * MON-FRI")

@@ -8,9 +8,9 @@ use offhours::simulator::{Behaviour, Fault, Fleet, Moment};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use crate::books::{OTHERS, every_form_shows_one_total, every_morning, nothing_is_counted_that_must_not_be};
-use crate::scenario::{EVENINGS, Scenario, instant};
-use crate::stage::Stage;
+use crate::scenario::books::{OTHERS, every_form_shows_one_total, every_morning, nothing_is_counted_that_must_not_be};
+use crate::scenario::builder::{EVENINGS, Scenario, instant};
+use crate::scenario::stage::Stage;
 
 /// One deployment of a random fleet.
 #[derive(Debug, Clone)]

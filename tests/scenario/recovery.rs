@@ -11,9 +11,9 @@ use offhours::executor::progress::silent;
 use offhours::ledger::lock::ExecutorLock;
 use offhours::simulator::{Behaviour, Entry, Fault, Fleet, Simulator};
 
-use crate::fired::{row, words};
-use crate::scenario::{LEAD, Scenario};
-use crate::stage::Stage;
+use crate::scenario::builder::{LEAD, Scenario};
+use crate::scenario::fired::{row, words};
+use crate::scenario::stage::Stage;
 
 /// Two groups: one with bulk stops enough for several batches would take long; a handful shows the same.
 fn fleet() -> Fleet {

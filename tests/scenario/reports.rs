@@ -9,9 +9,9 @@ use offhours::ledger::LedgerError;
 use offhours::simulator::{Fleet, Redeployed};
 use rust_decimal::Decimal;
 
-use crate::books::{every_morning, runs_of, with_books};
-use crate::scenario::{Scenario, instant};
-use crate::stage::Stage;
+use crate::scenario::books::{every_morning, runs_of, with_books};
+use crate::scenario::builder::{Scenario, instant};
+use crate::scenario::stage::Stage;
 
 const TWO_WEEKLIES: &str = r#"
 [[report]]

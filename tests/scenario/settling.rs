@@ -7,9 +7,9 @@ use offhours::domain::run::{DeploymentResult, EndedBy};
 use offhours::simulator::{Behaviour, Fault, Fleet, Moment, Redeployed};
 use rust_decimal::Decimal;
 
-use crate::fired::row;
-use crate::scenario::{LEAD, Scenario, instant};
-use crate::stage::Stage;
+use crate::scenario::builder::{LEAD, Scenario, instant};
+use crate::scenario::fired::row;
+use crate::scenario::stage::Stage;
 
 const WINDOW_END: &str = "2026-03-30T07:00:00+02:00";
 /// A rule that looks again on the afternoon inside that window.

@@ -33,9 +33,9 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use crate::fired::Fired;
-use crate::invariants;
-use crate::scenario::{LEAD, Scenario};
+use crate::scenario::builder::{LEAD, Scenario};
+use crate::scenario::fired::Fired;
+use crate::scenario::invariants;
 
 /// Where a scenario is played.
 pub struct Stage {

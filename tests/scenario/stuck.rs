@@ -9,9 +9,9 @@ use offhours::executor::progress::silent;
 use offhours::simulator::{Behaviour, Fleet};
 use rust_decimal::Decimal;
 
-use crate::fired::row;
-use crate::scenario::{EVENINGS, Scenario, instant};
-use crate::stage::Stage;
+use crate::scenario::builder::{EVENINGS, Scenario, instant};
+use crate::scenario::fired::row;
+use crate::scenario::stage::Stage;
 
 fn one() -> Fleet {
     Fleet::new().group("dev-a").running("d001", "infer.s")

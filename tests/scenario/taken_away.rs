@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use chrono::TimeDelta;
 use offhours::simulator::{Fault, Fleet};
 
-use crate::fired::row;
-use crate::scenario::Scenario;
-use crate::stage::Stage;
+use crate::scenario::builder::Scenario;
+use crate::scenario::fired::row;
+use crate::scenario::stage::Stage;
 
 fn one() -> Fleet {
     Fleet::new().group("dev-a").running("d001", "infer.s")

@@ -8,8 +8,8 @@ use offhours::domain::hold::HoldTarget;
 use offhours::executor::progress::{RunStep, silent};
 use offhours::simulator::{Behaviour, Fault, Fleet};
 
-use crate::fired::{Fired, words};
-use crate::scenario::{EVENINGS, Scenario, instant};
+use crate::scenario::builder::{EVENINGS, Scenario, instant};
+use crate::scenario::fired::{Fired, words};
 
 fn one() -> Fleet {
     Fleet::new().group("dev-a").running("d001", "infer.s")

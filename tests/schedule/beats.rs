@@ -10,8 +10,8 @@ use offhours::domain::rule::Rule;
 use offhours::domain::schedule::{CATCH_UP_WITHOUT_UNTIL, MOST_MISSED, Schedule};
 use proptest::prelude::*;
 
-use crate::given::rule;
-use crate::reference::{Spec, place, spec, zone};
+use crate::schedule::reference::{Spec, place, spec, zone};
+use crate::support::given::rule;
 
 /// What happens between two looks at the agenda.
 #[derive(Debug, Clone)]

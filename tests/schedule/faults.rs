@@ -25,8 +25,8 @@ use offhours::ledger::runs::{OpenRun, RunFilter};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::given::rule;
-use crate::reference::{utc, wall, zone};
+use crate::schedule::reference::{utc, wall, zone};
+use crate::support::given::rule;
 
 fn schedule(stop: &str, until: Option<&str>, place: &str) -> Schedule {
     Schedule {

@@ -7,7 +7,7 @@ use offhours::domain::cron::Cron;
 use offhours::domain::schedule::Schedule;
 use proptest::prelude::*;
 
-use crate::reference::{CHANGES, Spec, ZONES, place, spec, wall, zone};
+use crate::schedule::reference::{CHANGES, Spec, ZONES, place, spec, wall, zone};
 
 fn schedule(stop: &Spec, until: Option<&Spec>, place: &str, skip: &BTreeSet<NaiveDate>) -> Schedule {
     let cron = |spec: &Spec| Cron::parse(&spec.text).unwrap();

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use offhours::domain::cron::Cron;
 use offhours::domain::schedule::{MOST_MISSED, Schedule};
 
-use crate::reference::{utc, zone};
+use crate::schedule::reference::{utc, zone};
 
 /// All dates from `first` to `last`, both included.
 fn dates(first: &str, last: &str) -> BTreeSet<NaiveDate> {

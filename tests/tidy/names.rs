@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, ExprMethodCall, Item, ItemMod, ItemUse, Path, UseTree, Visibility};
+use syn::{Attribute, Expr, ExprMethodCall, ImplItemFn, Item, ItemMod, ItemUse, Path, UseTree, Visibility};
 
-use crate::{File, files, report};
+use crate::tidy::{File, files, report};
 
 /// The only files that read facts out of sentences: those of earlier ledgers.
 const READS_SENTENCES: [&str; 1] = ["src/ledger/sentences.rs"];
@@ -46,7 +46,7 @@ fn is_test(attributes: &[Attribute]) -> bool {
 impl Names {
     fn of(file: &File) -> Self {
         let mut module: Vec<String> = file.name.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
-        module[0] = "crate".to_owned();
+        "crate".clone_into(&mut module[0]);
         if module.len() > 1 && ["mod", "lib", "main"].contains(&module[module.len() - 1].as_str()) {
             module.pop();
         }
@@ -56,7 +56,7 @@ impl Names {
     }
 
     /// A path from the root; none where it begins with neither `crate` nor a neighbour.
-    fn from_root(&self, path: &[String]) -> Option<Vec<String>> {
+    fn rooted(&self, path: &[String]) -> Option<Vec<String>> {
         match path[0].as_str() {
             "crate" => Some(path.to_vec()),
             "self" => Some([&self.module, &path[1..]].concat()),
@@ -66,7 +66,7 @@ impl Names {
     }
 
     fn name(&mut self, path: &[String]) {
-        let path = self.from_root(path).unwrap_or_else(|| [&self.module, path].concat());
+        let path = self.rooted(path).unwrap_or_else(|| [&self.module, path].concat());
         self.paths.insert(path);
     }
 
@@ -76,14 +76,14 @@ impl Names {
             UseTree::Path(path) => self.import(&path.tree, &with(&path.ident), is_public),
             UseTree::Group(group) => group.items.iter().for_each(|tree| self.import(tree, before, is_public)),
             UseTree::Glob(_) => self.name(before),
-            UseTree::Name(name) => self.take(with(&name.ident), name.ident.to_string(), is_public),
-            UseTree::Rename(name) => self.take(with(&name.ident), name.rename.to_string(), is_public),
+            UseTree::Name(name) => self.take(&with(&name.ident), name.ident.to_string(), is_public),
+            UseTree::Rename(name) => self.take(&with(&name.ident), name.rename.to_string(), is_public),
         }
     }
 
-    fn take(&mut self, path: Vec<String>, name: String, is_public: bool) {
-        self.name(&path);
-        if is_public && let Some(path) = self.from_root(&path) {
+    fn take(&mut self, path: &[String], name: String, is_public: bool) {
+        self.name(path);
+        if is_public && let Some(path) = self.rooted(path) {
             self.passed_on.insert(name, path);
         }
     }
@@ -168,6 +168,49 @@ fn each_public_type_has_a_name_of_its_own() {
     report(&findings);
 }
 
+/// What is visible outside of the crate and says nothing of itself. Fields and variants may speak by their names.
+#[derive(Default)]
+struct Undocumented(Vec<String>);
+
+impl Undocumented {
+    fn look(&mut self, visibility: &Visibility, attributes: &[Attribute], name: &impl ToString) {
+        let is_documented = attributes.iter().any(|attribute| attribute.path().is_ident("doc"));
+        if matches!(visibility, Visibility::Public(_)) && !is_documented {
+            self.0.push(name.to_string());
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Undocumented {
+    fn visit_item(&mut self, item: &'ast Item) {
+        match item {
+            Item::Struct(item) => self.look(&item.vis, &item.attrs, &item.ident),
+            Item::Enum(item) => self.look(&item.vis, &item.attrs, &item.ident),
+            Item::Trait(item) => self.look(&item.vis, &item.attrs, &item.ident),
+            Item::Type(item) => self.look(&item.vis, &item.attrs, &item.ident),
+            Item::Const(item) => self.look(&item.vis, &item.attrs, &item.ident),
+            Item::Fn(item) => self.look(&item.vis, &item.attrs, &item.sig.ident),
+            _ => {}
+        }
+        visit::visit_item(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
+        self.look(&item.vis, &item.attrs, &item.sig.ident);
+    }
+}
+
+#[test]
+fn what_is_public_on_purpose_says_what_it_is() {
+    let mut findings = Vec::new();
+    for file in files("src") {
+        let mut undocumented = Undocumented::default();
+        undocumented.visit_file(&syn::parse_file(&file.text).unwrap());
+        findings.extend(undocumented.0.iter().map(|name| format!("{}: `{name}` has no documentation", file.name)));
+    }
+    report(&findings);
+}
+
 #[test]
 fn no_fact_is_read_out_of_a_sentence() {
     let files = files("src").into_iter().filter(|file| !READS_SENTENCES.contains(&file.name.as_str()));
@@ -211,7 +254,9 @@ fn no_files_name_each_other_in_a_circle() {
         let before = edges.len();
         edges.retain(|file, names| !names.is_empty() && named.contains(file));
         let left: BTreeSet<Vec<String>> = edges.keys().cloned().collect();
-        edges.values_mut().for_each(|names| names.retain(|name| left.contains(name)));
+        for names in edges.values_mut() {
+            names.retain(|name| left.contains(name));
+        }
         if edges.len() == before {
             break;
         }

@@ -15,35 +15,35 @@ use crate::clock::Clock;
 use crate::domain::id::{DeploymentId, ResourceGroup};
 
 /// Secrets that must appear nowhere but where they belong.
-pub const SECRET: &str = "canary-client-secret-4711";
-pub const TOKEN: &str = "canary-access-token-0815";
+pub(super) const SECRET: &str = "canary-client-secret-4711";
+pub(crate) const TOKEN: &str = "canary-access-token-0815";
 
 /// One request as it was received.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub at: Instant,
-    pub method: String,
-    pub target: String,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+pub(super) struct Seen {
+    pub(super) at: Instant,
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: String,
 }
 
 impl Seen {
-    pub fn is_token(&self) -> bool {
+    pub(crate) fn is_token(&self) -> bool {
         self.target.ends_with("/oauth/token")
     }
 
-    pub fn is_patch(&self) -> bool {
+    pub(super) fn is_patch(&self) -> bool {
         self.method == "PATCH"
     }
 
-    pub fn header(&self, name: &str) -> Vec<&str> {
+    pub(super) fn header(&self, name: &str) -> Vec<&str> {
         self.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str()).collect()
     }
 }
 
 /// What the server does with a request.
-pub enum Act {
+pub(super) enum Act {
     Answer {
         status: u16,
         headers: Vec<(&'static str, String)>,
@@ -57,34 +57,34 @@ pub enum Act {
     Close,
 }
 
-pub fn answer(status: u16, body: &Value) -> Act {
+pub(super) fn answer(status: u16, body: &Value) -> Act {
     let headers = vec![("content-type", "application/json".to_owned())];
     Act::Answer { status, headers, body: body.to_string().into_bytes() }
 }
 
-pub fn answer_with(status: u16, name: &'static str, value: &str, body: &Value) -> Act {
+pub(crate) fn answer_with(status: u16, name: &'static str, value: &str, body: &Value) -> Act {
     let headers = vec![("content-type", "application/json".to_owned()), (name, value.to_owned())];
     Act::Answer { status, headers, body: body.to_string().into_bytes() }
 }
 
-pub fn token_answer() -> Act {
+pub(crate) fn token_answer() -> Act {
     answer(200, &json!({ "access_token": TOKEN, "token_type": "bearer", "expires_in": 7199 }))
 }
 
-pub fn page(ids: &[&str], count: usize) -> Act {
+pub(super) fn page(ids: &[&str], count: usize) -> Act {
     let resources: Vec<_> = ids.iter().map(|id| json!({ "id": id, "status": "RUNNING" })).collect();
     answer(200, &json!({ "count": count, "resources": resources }))
 }
 
-pub fn api_error(status: u16, code: &str, message: &str) -> Act {
+pub(crate) fn api_error(status: u16, code: &str, message: &str) -> Act {
     let error = json!({ "code": code, "message": message, "requestId": "req-42", "target": "/v2" });
     answer(status, &json!({ "error": error }))
 }
 
 type Script = dyn Fn(&Seen, usize) -> Act + Send + Sync;
 
-pub struct Server {
-    pub address: String,
+pub(crate) struct Server {
+    pub(super) address: String,
     journal: Arc<Mutex<Vec<Seen>>>,
     directory: tempfile::TempDir,
 }
@@ -92,12 +92,12 @@ pub struct Server {
 impl Server {
     /// Answers token requests well and every other one by `script`, which is given the request's number among those,
     /// from 0.
-    pub async fn api(script: impl Fn(&Seen, usize) -> Act + Send + Sync + 'static) -> Self {
+    pub(super) async fn api(script: impl Fn(&Seen, usize) -> Act + Send + Sync + 'static) -> Self {
         Self::new(move |seen, n| if seen.is_token() { token_answer() } else { script(seen, n) }).await
     }
 
     /// Answers every request by `script`; token requests and others are numbered apart.
-    pub async fn new(script: impl Fn(&Seen, usize) -> Act + Send + Sync + 'static) -> Self {
+    pub(super) async fn new(script: impl Fn(&Seen, usize) -> Act + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let journal = Arc::new(Mutex::new(Vec::new()));
@@ -107,7 +107,7 @@ impl Server {
         server
     }
 
-    pub fn write_key(&self, secret: &str) {
+    pub(crate) fn write_key(&self, secret: &str) {
         let key = json!({
             "clientid": "client", "clientsecret": secret, "url": self.address, "identityzoneid": "zone",
             "serviceurls": { "AI_API_URL": format!("{}/", self.address) },
@@ -115,48 +115,48 @@ impl Server {
         self.write(&key.to_string());
     }
 
-    pub fn write(&self, key: &str) {
+    pub(super) fn write(&self, key: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::write(self.key_path(), key).unwrap();
         std::fs::set_permissions(self.key_path(), std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    pub fn key_path(&self) -> PathBuf {
+    pub(crate) fn key_path(&self) -> PathBuf {
         self.directory.path().join("key.json")
     }
 
-    pub fn tenant(&self) -> Tenant {
+    pub(super) fn tenant(&self) -> Tenant {
         Tenant::connect(KeySource::file(self.key_path()), options()).unwrap()
     }
 
-    pub fn reader(&self) -> Reader {
+    pub(super) fn reader(&self) -> Reader {
         Reader::connect(KeySource::file(self.key_path()), options()).unwrap()
     }
 
-    pub fn journal(&self) -> Vec<Seen> {
+    pub(super) fn journal(&self) -> Vec<Seen> {
         self.journal.lock().unwrap().clone()
     }
 
-    pub fn tokens(&self) -> usize {
+    pub(super) fn tokens(&self) -> usize {
         self.journal().iter().filter(|seen| seen.is_token()).count()
     }
 
-    pub fn calls(&self) -> Vec<Seen> {
+    pub(super) fn calls(&self) -> Vec<Seen> {
         self.journal().into_iter().filter(|seen| !seen.is_token()).collect()
     }
 }
 
 /// Virtual time from a fixed start on.
-pub fn options() -> Options {
+pub(super) fn options() -> Options {
     let start: DateTime<Utc> = "2026-11-23T18:00:00Z".parse().unwrap();
     Options { clock: Clock::Virtual { start, origin: Instant::now() }, ..Options::default() }
 }
 
-pub fn dev() -> ResourceGroup {
+pub(super) fn dev() -> ResourceGroup {
     ResourceGroup::new("dev").unwrap()
 }
 
-pub fn id(text: &str) -> DeploymentId {
+pub(super) fn id(text: &str) -> DeploymentId {
     DeploymentId::new(text).unwrap()
 }
 

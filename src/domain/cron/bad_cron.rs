@@ -10,16 +10,7 @@ pub enum BadCron {
     FieldCount(usize),
     /// A number outside its field's range.
     #[error("{field} {value} is out of range {from}-{to}")]
-    OutOfRange {
-        /// Name of the field.
-        field: &'static str,
-        /// The number found.
-        value: u64,
-        /// Smallest allowed.
-        from: u32,
-        /// Largest allowed.
-        to: u32,
-    },
+    OutOfRange { field: &'static str, value: u64, from: u32, to: u32 },
     /// A field that means nothing.
     #[error("{0}")]
     Field(String),
@@ -29,7 +20,6 @@ pub enum BadCron {
     /// Another program's way to write a schedule.
     #[error("it is written for {dialect}")]
     Foreign {
-        /// Whose.
         dialect: Dialect,
         /// The same as a cron expression, where there is one.
         instead: Option<String>,

@@ -14,7 +14,6 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike,
 use croner::parser::{CronParser, Seconds, Year};
 
 pub use crate::domain::cron::bad_cron::BadCron;
-pub use crate::domain::cron::dialect::Dialect;
 use crate::domain::cron::field::FIELDS;
 use crate::domain::zone::Zone;
 
@@ -72,12 +71,12 @@ impl Cron {
     }
 
     /// The expression as written.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Day and weekday as written, where both are given, so that either is enough.
-    pub fn either_day(&self) -> Option<(&str, &str)> {
+    pub(crate) fn either_day(&self) -> Option<(&str, &str)> {
         let fields: Vec<&str> = self.text.split_whitespace().collect();
         let [.., day, _, weekday] = fields[..] else { return None };
         (!day.starts_with('*') && !weekday.starts_with('*')).then_some((day, weekday))
@@ -95,7 +94,7 @@ impl Cron {
 
     /// The same, where nothing happens on the local dates in `except`. Each of them is passed over at once, however often
     /// the expression occurs in it.
-    pub fn next_after_except(
+    pub(crate) fn next_after_except(
         &self,
         after: DateTime<Utc>,
         zone: &Zone,
@@ -115,7 +114,7 @@ impl Cron {
     }
 
     /// The wall-clock times after `after` that match, whatever clocks are changed.
-    pub fn wall_clock_times(&self, after: NaiveDateTime) -> impl Iterator<Item = NaiveDateTime> + '_ {
+    pub(crate) fn wall_clock_times(&self, after: NaiveDateTime) -> impl Iterator<Item = NaiveDateTime> + '_ {
         std::iter::successors(self.next_wall(after, false), |wall| self.next_wall(*wall, false))
     }
 

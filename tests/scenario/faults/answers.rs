@@ -8,8 +8,8 @@ use offhours::domain::run::Outcome;
 use offhours::simulator::{Behaviour, Fault, Fleet, Moment, Spec};
 use serde_json::json;
 
-use crate::faults::{BULK, LIST, ONE, bulk, fails, fire, fire_once, requests, single, took_seconds};
-use crate::scenario::{LEAD, Scenario};
+use crate::scenario::builder::{LEAD, Scenario};
+use crate::scenario::faults::{BULK, LIST, ONE, bulk, fails, fire, fire_once, requests, single, took_seconds};
 
 #[test]
 fn a16_a_list_that_broke_off_is_read_again_and_never_acted_on() {

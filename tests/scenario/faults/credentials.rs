@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use offhours::simulator::{Fault, Fleet};
 use serde_json::json;
 
-use crate::faults::{BULK, LIST, ONE, bulk, fails, fire, fire_once, requests, single};
+use crate::scenario::faults::{BULK, LIST, ONE, bulk, fails, fire, fire_once, requests, single};
 
 #[test]
 fn a01_a_token_that_is_no_longer_good_is_renewed_once() {

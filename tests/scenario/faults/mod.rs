@@ -8,8 +8,8 @@ mod requests;
 use chrono::TimeDelta;
 use offhours::simulator::{Fault, Fleet};
 
-use crate::fired::Fired;
-use crate::scenario::Scenario;
+use crate::scenario::builder::Scenario;
+use crate::scenario::fired::Fired;
 
 pub const LIST: &str = "/lm/deployments";
 pub const BULK: &str = "/lm/deployments";

@@ -6,9 +6,11 @@ use chrono::TimeDelta;
 use offhours::simulator::{Behaviour, Entry, Fault, Fleet, Moment};
 use serde_json::json;
 
-use crate::faults::{BULK, LIST, ONE, bulk, ends_in_time, fails, fire, fire_once, requests, single, took_seconds};
-use crate::fired::Fired;
-use crate::scenario::{LEAD, Scenario};
+use crate::scenario::builder::{LEAD, Scenario};
+use crate::scenario::faults::{
+    BULK, LIST, ONE, bulk, ends_in_time, fails, fire, fire_once, requests, single, took_seconds,
+};
+use crate::scenario::fired::Fired;
 
 #[test]
 fn a06_a_group_that_may_not_be_read_does_not_keep_the_others_on() {

@@ -8,10 +8,10 @@ use offhours::domain::rule::Mode;
 use offhours::domain::run::Run;
 use offhours::simulator::{Behaviour, Entry};
 
-use crate::oracle::week::{Rule, Week};
-use crate::oracle::witness::{Answer, Key, Notes};
-use crate::stage::is_a_persons;
-use crate::year::life::{Held, Lived};
+use crate::scenario::oracle::week::{Rule, Week};
+use crate::scenario::oracle::witness::{Answer, Key, Notes};
+use crate::scenario::stage::is_a_persons;
+use crate::scenario::year::life::{Held, Lived};
 
 /// What was listed may be so old when a stop is asked for, and so are the labels that were read with it; the last look at
 /// them may take as long as a request may.

@@ -20,13 +20,13 @@ use offhours::domain::visit::RunVisitor;
 use offhours::report::{CsvWriter, JsonWriter};
 use rust_decimal::Decimal;
 
-use crate::books::every_form_shows_one_total;
-use crate::oracle::log::Log;
-use crate::oracle::verdict::{Oracle, Tally};
-use crate::oracle::week::{Week, pick};
-use crate::oracle::witness::{Key, Silence, Witness};
-use crate::scenario::Scenario;
-use crate::year::life;
+use crate::scenario::books::every_form_shows_one_total;
+use crate::scenario::builder::Scenario;
+use crate::scenario::oracle::log::Log;
+use crate::scenario::oracle::verdict::{Oracle, Tally};
+use crate::scenario::oracle::week::{Week, pick};
+use crate::scenario::oracle::witness::{Key, Silence, Witness};
+use crate::scenario::year::life;
 
 fn lives_through_a_week(seed: u64) -> Tally {
     println!("SEED={seed}");

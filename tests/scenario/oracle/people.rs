@@ -9,11 +9,11 @@ use offhours::domain::hold::{HOLD_UNTIL_LABEL, HoldTarget, OPT_OUT_LABEL};
 use offhours::simulator::{Fault, Simulator, Spec};
 use serde_json::{Value, json};
 
-use crate::invariants::KEEP;
-use crate::oracle::week::{GROUPS, Week, in_percent, pick};
-use crate::oracle::witness::Witness;
-use crate::stage::PERSON;
-use crate::year::chances::{Act, Event, Events};
+use crate::scenario::invariants::KEEP;
+use crate::scenario::oracle::week::{GROUPS, Week, in_percent, pick};
+use crate::scenario::oracle::witness::Witness;
+use crate::scenario::stage::PERSON;
+use crate::scenario::year::chances::{Act, Event, Events};
 
 /// The tenant's world is looked at so often.
 const LOOKS_APART: TimeDelta = TimeDelta::minutes(5);

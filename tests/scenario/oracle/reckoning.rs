@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::oracle::week::{Machine, Prices};
+use crate::scenario::oracle::week::{Machine, Prices};
 
 const MILLISECONDS_PER_HOUR: i128 = 3_600_000;
 

@@ -9,9 +9,9 @@ use offhours::domain::run::{DeploymentResult, EndedBy, Outcome, Run, Settlement}
 use offhours::simulator::Entry;
 use rust_decimal::Decimal;
 
-use crate::oracle::log::{Asked, Log};
-use crate::oracle::reckoning::{Between, Figure};
-use crate::oracle::witness::{Answer, Key, Seen, Silence};
+use crate::scenario::oracle::log::{Asked, Log};
+use crate::scenario::oracle::reckoning::{Between, Figure};
+use crate::scenario::oracle::witness::{Answer, Key, Seen, Silence};
 
 /// An answer that met a delay comes so long after its request.
 const SLOWEST_ANSWER: TimeDelta = TimeDelta::seconds(60);

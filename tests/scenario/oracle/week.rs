@@ -13,8 +13,8 @@ use offhours::simulator::{
     Behaviour, Component, DetailsSpelling, Fleet, InstanceType, Model, Moment, Redeployed, Spec,
 };
 
-use crate::invariants::KEEP;
-use crate::year::almanac::{DAYS, Diary, Times};
+use crate::scenario::invariants::KEEP;
+use crate::scenario::year::almanac::{DAYS, Diary, Times};
 
 /// The resource groups that rules may stop in; `prod` is protected.
 pub const GROUPS: [&str; 3] = ["dev-a", "dev-b", "test"];

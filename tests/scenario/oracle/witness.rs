@@ -9,7 +9,7 @@ use offhours::clock::Clock;
 use offhours::simulator::{Fault, Simulator};
 use serde_json::{Value, json};
 
-use crate::oracle::week::GROUPS;
+use crate::scenario::oracle::week::GROUPS;
 
 /// Group and id.
 pub type Key = (String, String);

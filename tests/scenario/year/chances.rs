@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use offhours::domain::hold::HoldTarget;
 use offhours::simulator::{Fault, Simulator};
 
-use crate::year::tenant::{self, Rule, ZONES};
+use crate::scenario::year::tenant::{self, Rule, ZONES};
 
 /// A firing that a sleep lies over in every run: lunch in Berlin on a Thursday, until half past one.
 pub const SLEPT_OVER: &str = "2026-03-12T11:00:00Z";

@@ -18,8 +18,8 @@ use offhours::ledger::runs::OpenRun;
 use offhours::mailer::Mailer;
 use offhours::simulator::Simulator;
 
-use crate::stage::{Mortal, Stage, wait_until};
-use crate::year::chances::{Event, Events};
+use crate::scenario::stage::{Mortal, Stage, wait_until};
+use crate::scenario::year::chances::{Event, Events};
 
 /// A hold as it came to be: lifted early, it ended then.
 #[derive(Debug, Clone)]

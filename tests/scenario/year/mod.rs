@@ -10,8 +10,8 @@ mod verdict;
 
 use chrono::TimeDelta;
 
-use crate::scenario::Scenario;
-use crate::year::verdict::Verdict;
+use crate::scenario::builder::Scenario;
+use crate::scenario::year::verdict::Verdict;
 
 /// Each round costs a list of each group that has something off; a daemon looks oftener.
 const BETWEEN_ROUNDS: TimeDelta = TimeDelta::hours(12);

@@ -6,7 +6,7 @@ use offhours::clock;
 use offhours::domain::cron::Cron;
 use offhours::simulator::{Behaviour, Fleet, Redeployed};
 
-use crate::year::almanac::{DAYS, Diary, Times};
+use crate::scenario::year::almanac::{DAYS, Diary, Times};
 
 /// On both sides of the equator, on both sides of Greenwich, with and without clock changes: by an hour at night, by an
 /// hour at midnight, by half an hour, around Ramadan, and with a summer time that is called winter's.

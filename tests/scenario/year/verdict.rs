@@ -7,10 +7,10 @@ use offhours::domain::hold::HoldTarget;
 use offhours::domain::run::{Run, RunResult};
 use offhours::simulator::Entry;
 
-use crate::stage::Stage;
-use crate::year::chances::SLEPT_OVER;
-use crate::year::life::{Held, Lived};
-use crate::year::tenant::{self, Rule};
+use crate::scenario::stage::Stage;
+use crate::scenario::year::chances::SLEPT_OVER;
+use crate::scenario::year::life::{Held, Lived};
+use crate::scenario::year::tenant::{self, Rule};
 
 /// The last look at the holds is so long before a request at most.
 const LAST_LOOK: TimeDelta = TimeDelta::seconds(2);

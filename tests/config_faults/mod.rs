@@ -1,7 +1,5 @@
 //! The 30 faults of a configuration, each seen in a real file: where it is, what it says, what it advises. And what
 //! must be accepted all the same.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
-
 mod accepted;
 mod cases;
 mod files;

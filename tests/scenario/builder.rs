@@ -7,9 +7,9 @@ use std::path::Path;
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use offhours::simulator::{Fault, Fleet};
 
-use crate::fired::Fired;
-use crate::given::{PRICES, main_file};
-use crate::stage::Stage;
+use crate::scenario::fired::Fired;
+use crate::scenario::stage::Stage;
+use crate::support::given::{PRICES, main_file};
 
 /// Virtual time begins so long before the instant that a scenario names.
 pub const LEAD: TimeDelta = TimeDelta::minutes(10);
