@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::domain::instant::rfc3339;
 use crate::ledger::lock::OutboxLock;
 use crate::ledger::outbox::QueuedMail;
 use crate::ledger::{Ledger, LedgerError};
@@ -149,7 +150,7 @@ impl Mailer {
         let (next, fate) = match error.retry_after(mail.attempts + 1, now - mail.created_at) {
             Retry::After(pause) => {
                 let next = now + pause;
-                (Some(next), format!("next attempt at {}", next.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)))
+                (Some(next), format!("next attempt at {}", rfc3339(next)))
             }
             Retry::GiveUp => (None, "it is given up; see `offhours mail queue`".to_owned()),
         };

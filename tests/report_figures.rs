@@ -11,10 +11,10 @@ use chrono::TimeDelta;
 use offhours::domain::avoided::AvoidedState;
 use offhours::domain::deployment::Status;
 use offhours::domain::locale::Locale;
+use offhours::domain::plain_text::LONGEST;
 use offhours::domain::reason::{Reason, ReasonCode};
 use offhours::domain::rule::Mode;
 use offhours::domain::run::{DeploymentResult, Outcome, Run, RunResult};
-use offhours::report::clean::LONGEST;
 use offhours::report::grid::Screen;
 use offhours::report::{
     AttachedFile, Content, CsvForm, CsvWriter, LARGEST_ATTACHMENTS, PeriodReport, ReportContext, Trend, TrendPoint,

@@ -12,13 +12,15 @@ use crate::domain::calendar_end::{CalendarEnd, calendar_ends};
 use crate::domain::hold::Hold;
 use crate::domain::money::Currency;
 use crate::domain::period::{DateRange, Span};
+use crate::domain::plural::plural;
 use crate::domain::visit::RunVisitor;
 use crate::domain::zone::Zone;
 use crate::executor::tenants::Tenants;
 use crate::ledger::announced::Announcement;
+use crate::ledger::overview::unmatched;
 use crate::ledger::runs::RunFilter;
 use crate::ledger::{Ledger, LedgerError, Tx};
-use crate::report::form::{Form, plural};
+use crate::report::form::Form;
 use crate::report::{CsvForm, CsvWriter, Digest, JsonWriter, Period, PeriodReport, Trend, TrendPoint};
 
 /// Equally long periods that the trend shows, the report's own included.
@@ -212,7 +214,7 @@ fn month_so_far(
 
 fn undelivered(tx: &Tx<'_>, since: DateTime<Utc>) -> Result<Option<String>, LedgerError> {
     let given_up = tx.mails_given_up(since)? as usize;
-    let reports = plural(given_up, &given_up.to_string(), "report");
+    let reports = plural(given_up, "report");
     Ok((given_up > 0).then(|| format!("{reports} could not be delivered: see `offhours mail queue`")))
 }
 
@@ -249,9 +251,7 @@ fn unmatched_rules(
     for rule in rules {
         let matches = tx.matches(&rule.name, from, to)?;
         if matches.are_none() {
-            let runs =
-                if matches.runs == 1 { "its one run".to_owned() } else { format!("all its {} runs", matches.runs) };
-            notes.push(format!("Rule {} matched no deployment in {runs}: check what it selects.", rule.name));
+            notes.push(format!("Rule {} {}: check what it selects.", rule.name, unmatched(matches.runs)));
         }
     }
     Ok(notes)

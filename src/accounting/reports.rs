@@ -8,6 +8,7 @@ use tracing::info;
 use crate::accounting::attached;
 use crate::accounting::period::{Books, Request, reserved_nodes};
 use crate::config::{Config, ReportPeriod, ReportSchedule};
+use crate::domain::instant::rfc3339;
 use crate::domain::period::Span;
 use crate::executor::run_mails;
 use crate::executor::tenants::Tenants;
@@ -73,7 +74,7 @@ pub async fn send(
         })
         .await?;
     if sent {
-        info!("report {} of {} is in the outbox", schedule.name, at.to_rfc3339());
+        info!("report {} of {} is in the outbox", schedule.name, rfc3339(at));
     }
     Ok(())
 }

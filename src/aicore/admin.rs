@@ -11,10 +11,10 @@ use url::Url;
 use crate::aicore::error::Error;
 use crate::aicore::http::Reply;
 use crate::aicore::session::{ApiCall, ApiSession, Unread, unread};
-use crate::aicore::text::clean;
 use crate::domain::deployment::Group;
 use crate::domain::id::ResourceGroup;
 use crate::domain::money::InstanceTypes;
+use crate::domain::plain_text::clean_name;
 
 /// Resource groups per page.
 const GROUPS_PER_PAGE: usize = 500;
@@ -127,7 +127,7 @@ fn instance_types_of(reply: &Reply) -> Result<InstanceTypes, Unread> {
     let types = body.get("instanceTypes").and_then(Value::as_object);
     let types = types.ok_or(Unread::Odd("JSON without `instanceTypes`"))?;
     let units = |wire: &Value| decimal(wire.get("billableUnitsPerHour")?);
-    Ok(types.iter().filter_map(|(name, wire)| Some((clean(name), units(wire)?))).collect())
+    Ok(types.iter().filter_map(|(name, wire)| Some((clean_name(name), units(wire)?))).collect())
 }
 
 /// No machine consumes as much in an hour, and no figure could be made of it.
@@ -160,7 +160,7 @@ fn reserved_nodes_of(reply: &Reply) -> Result<BTreeMap<String, u32>, Unread> {
         let number = |name: &str| wire.get(name).and_then(Value::as_u64);
         u32::try_from(number("provisioned").or_else(|| number("requested"))?).ok().filter(|nodes| *nodes > 0)
     };
-    Ok(plans.iter().filter_map(|(plan, wire)| Some((clean(plan), nodes(wire)?))).collect())
+    Ok(plans.iter().filter_map(|(plan, wire)| Some((clean_name(plan), nodes(wire)?))).collect())
 }
 
 fn json(reply: &Reply) -> Result<Value, Unread> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::aicore::error::{CallName, Error, ErrorResponse, NoAnswer};
 use crate::aicore::http::Reply;
-use crate::aicore::text::clean;
+use crate::domain::plain_text::clean_name;
 
 /// Where the platform puts a request's id when the body has none.
 const REQUEST_ID_HEADERS: [&str; 3] = ["x-request-id", "x-correlation-id", "x-vcap-request-id"];
@@ -32,7 +32,7 @@ impl ErrorResponse {
 
     /// Reads AI Core's `{"code","message","requestId"}`; nothing of it is required.
     pub(super) fn of_error(error: &Value) -> Self {
-        let text = |name: &str| error.get(name).and_then(Value::as_str).map(clean).filter(|text| !text.is_empty());
+        let text = |name: &str| error.get(name).and_then(Value::as_str).map(clean_name).filter(|text| !text.is_empty());
         Self {
             status: 0,
             is_json: true,
@@ -89,7 +89,7 @@ pub fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
 }
 
 fn request_id_header(reply: &Reply) -> Option<String> {
-    REQUEST_ID_HEADERS.iter().find_map(|name| reply.header(HeaderName::from_static(name))).map(clean)
+    REQUEST_ID_HEADERS.iter().find_map(|name| reply.header(HeaderName::from_static(name))).map(clean_name)
 }
 
 /// True where `text` holds a piece of the token that is long enough to matter.

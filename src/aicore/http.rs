@@ -9,7 +9,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Identity, RequestBuilder, Response};
 
 use crate::aicore::error::{NoAnswer, NoConnection};
-use crate::aicore::key::is_loopback;
+use crate::domain::loopback::is_loopback;
 
 /// No body is read beyond this many bytes, after decompression.
 pub(super) const BODY_CAP: usize = 16 << 20;
@@ -101,13 +101,14 @@ fn sending(error: &reqwest::Error) -> NoAnswer {
             None => break,
         }
     }
-    let cause =
-        innermost.map_or_else(|| "request failed".to_owned(), |cause| crate::aicore::text::clean(&cause.to_string()));
+    let cause = innermost
+        .map_or_else(|| "request failed".to_owned(), |cause| crate::domain::plain_text::clean_name(&cause.to_string()));
     if !error.is_connect() {
         return NoAnswer::Lost(cause);
     }
     let to = error.url().and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
-    let proxy = error.url().filter(|url| !is_loopback(url)).and_then(|url| proxy_for(url.as_str()));
+    let proxy =
+        error.url().filter(|url| !url.host_str().is_some_and(is_loopback)).and_then(|url| proxy_for(url.as_str()));
     NoAnswer::NotConnected(NoConnection { to, proxy, cause, is_distrust })
 }
 

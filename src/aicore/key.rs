@@ -3,12 +3,13 @@
 //! Where it comes from is a [`KeySource`](crate::aicore::key_source::KeySource); [`ServiceKey::parse`] reads SAP's JSON, without touching anything else.
 //! No message made here repeats a value of the key: fields are named, never shown.
 
+use crate::domain::loopback::is_loopback;
 use std::fmt;
 use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
-use url::{Host, Url};
+use url::Url;
 
 pub(crate) use crate::aicore::key_fault::KeyFault;
 
@@ -92,12 +93,12 @@ impl ServiceKey {
 
     /// True where the AI API is on this machine, which no proxy serves.
     pub(super) fn api_is_local(&self) -> bool {
-        is_loopback(&self.api_url)
+        self.api_url.host_str().is_some_and(is_loopback)
     }
 
     /// True where the token endpoint is on this machine.
     pub(super) fn token_is_local(&self) -> bool {
-        is_loopback(&self.token_url)
+        self.token_url.host_str().is_some_and(is_loopback)
     }
 
     /// The token endpoint's host, for messages.
@@ -219,7 +220,7 @@ fn safe_url(text: &str, field: &'static str) -> Result<Url, KeyFault> {
     let url = Url::parse(text).map_err(|_| bad("it is no URL; `https://host` is expected"))?;
     match url.scheme() {
         "https" => {}
-        "http" if is_loopback(&url) => {}
+        "http" if url.host_str().is_some_and(is_loopback) => {}
         "http" => return Err(bad("`http://` would send the secret in clear: use `https://`")),
         _ => return Err(bad("only `https://` is allowed")),
     }
@@ -230,13 +231,4 @@ fn safe_url(text: &str, field: &'static str) -> Result<Url, KeyFault> {
         return Err(bad("it holds a query or a fragment: remove them"));
     }
     Ok(url)
-}
-
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }

@@ -27,7 +27,6 @@ mod stopper;
 mod tenant;
 #[cfg(test)]
 mod tests;
-mod text;
 mod token;
 mod wanted;
 

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::Value;
 
-use crate::aicore::text::clean;
 use crate::domain::deployment::{Deployment, Nodes, Status, Ttl};
 use crate::domain::id::{DeploymentId, ResourceGroup};
+use crate::domain::instant::read_rfc3339;
+use crate::domain::plain_text::clean_name;
 
 /// AI Core writes the first; older and some current answers the second, or both with one of them empty.
 const BACKEND_DETAILS: [&str; 2] = ["backendDetails", "backend_details"];
@@ -39,12 +40,11 @@ pub(super) fn deployment(wire: &Value, group: &ResourceGroup) -> Option<Deployme
 }
 
 fn text(wire: &Value, name: &str) -> Option<String> {
-    wire.get(name).and_then(Value::as_str).map(clean).filter(|text| !text.is_empty())
+    wire.get(name).and_then(Value::as_str).map(clean_name).filter(|text| !text.is_empty())
 }
 
 fn time(wire: &Value, name: &str) -> Option<DateTime<Utc>> {
-    let time = DateTime::parse_from_rfc3339(wire.get(name)?.as_str()?).ok()?;
-    Some(time.to_utc())
+    read_rfc3339(wire.get(name)?.as_str()?)
 }
 
 /// One entry per component that has a machine. Replicas that are not told count as none: no figure is guessed.
@@ -61,7 +61,7 @@ fn nodes(details: &Value) -> Vec<Nodes> {
         })
     };
     let node = |component: &String| {
-        let plan = field("resources", component, &PLANS).and_then(|plan| plan.as_str().map(clean));
+        let plan = field("resources", component, &PLANS).and_then(|plan| plan.as_str().map(clean_name));
         let plan = plan.filter(|plan| !plan.is_empty());
         let count = field("scaling", component, &REPLICAS).map_or(0, |count| replicas(&count));
         if plan.is_none() && count == 0 {

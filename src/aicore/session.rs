@@ -292,7 +292,8 @@ fn log(call: &ApiCall, took: Duration, reply: &Result<Reply, NoAnswer>) {
     let ms = took.as_millis();
     match reply {
         Ok(reply) => {
-            let request_id = reply.header(HeaderName::from_static("x-request-id")).map(crate::aicore::text::clean);
+            let request_id =
+                reply.header(HeaderName::from_static("x-request-id")).map(crate::domain::plain_text::clean_name);
             tracing::debug!(group, status = reply.status, ms, request_id, "{method} {path} answered {}", reply.status);
         }
         Err(trouble) => tracing::debug!(group, ms, "{method} {path} failed: {trouble}"),

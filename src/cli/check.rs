@@ -16,9 +16,10 @@ use crate::domain::calendar::{ClockChange, Touched, overlap, touched};
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
 use crate::domain::locale::Locale;
+use crate::domain::plain_text::clean;
+use crate::domain::plural::plural;
 use crate::domain::rule::{Mode, Rule};
 use crate::ledger::Ledger;
-use crate::report::clean::clean;
 use crate::report::form::Form;
 
 /// Firings shown of each rule.
@@ -110,7 +111,7 @@ pub(crate) async fn check(session: &Session, args: &Check) -> Result<Exit, Comma
         output::print(&text(&config, &odd, sight.as_ref(), now))?;
     }
     if args.strict && !odd.is_empty() {
-        let count = if odd.len() == 1 { "1 warning".to_owned() } else { format!("{} warnings", odd.len()) };
+        let count = plural(odd.len(), "warning");
         return Err(CommandError::Missing(format!("{count}, and with `--strict` there must be none")));
     }
     Ok(if sight.is_some_and(|sight| sight.mail_failed()) { Exit::Problem } else { Exit::Well })
@@ -198,8 +199,7 @@ async fn untried(config: &Config) -> Vec<Odd> {
 
 fn heading(config: &Config) -> String {
     let rules = config.rules.len();
-    let mut text =
-        format!("{}: no faults, {rules} {}", config.path.display(), if rules == 1 { "rule" } else { "rules" });
+    let mut text = format!("{}: no faults, {}", config.path.display(), plural(rules, "rule"));
     if !config.disabled.is_empty() {
         let _ = write!(text, ", {} disabled", config.disabled.len());
     }

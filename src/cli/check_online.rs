@@ -16,13 +16,14 @@ use crate::domain::hold::{Hold, OptOut, opt_out};
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::instant::rfc3339;
 use crate::domain::money::Charge;
+use crate::domain::plain_text::shorten;
 use crate::domain::plan::{Decision, DecisionContext};
+use crate::domain::plural::noun;
 use crate::domain::rule::Rule;
 use crate::executor::survey::Surveyor;
 use crate::ledger::Ledger;
 use crate::mail::settings::{Delivery, Security};
 use crate::mail::transport::SmtpSession;
-use crate::report::clean::shorten;
 
 /// Lists asked for at once.
 const LISTS_AT_ONCE: usize = 32;
@@ -65,10 +66,7 @@ struct MailSight {
 /// Looks at every connection, every rule and the mail server.
 pub(crate) async fn look(session: &Session, config: &Config, now: DateTime<Utc>) -> Result<Sight, CommandError> {
     let mut sight = Sight::default();
-    let holds = match Ledger::open_to_read(&config.state_dir)? {
-        Some(ledger) => ledger.read(move |tx| tx.holds(now)).await?,
-        None => Vec::new(),
-    };
+    let holds = Ledger::read_where_it_is(&config.state_dir, move |tx| tx.holds(now)).await?;
     let mut protects = Coverage::of(&config.protect);
     let mut judged = Judged { groups: true, deployments: true };
     let mut all_groups = Vec::new();
@@ -254,7 +252,7 @@ impl Sight {
     /// What `rule` comes to now, in a line.
     pub(crate) fn line_of(&self, rule: &RuleName) -> Option<String> {
         let RuleSight { matches, would_stop } = self.rules.get(rule)?;
-        let noun = if *matches == 1 { "deployment" } else { "deployments" };
+        let noun = noun(*matches, "deployment");
         Some(format!("matches {matches} {noun} now, and would stop {would_stop}"))
     }
 

@@ -17,12 +17,12 @@ use crate::config::Config;
 use crate::domain::hold::Hold;
 use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
+use crate::domain::plain_text::clean;
 use crate::domain::plan::{Decision, DecisionContext};
 use crate::domain::reason::Reason;
 use crate::domain::rule::Rule;
 use crate::executor::survey::labelled;
 use crate::ledger::Ledger;
-use crate::report::clean::clean;
 use crate::report::form::Form;
 
 /// Deployments of one name whose past is told, the newest first.
@@ -60,10 +60,7 @@ pub(crate) async fn explain(session: &Session, args: &Explain) -> Result<Exit, C
     for (group, error) in &sightings.unseen {
         warn!("resource group {} could not be listed: {error}", group.id);
     }
-    let holds = match Ledger::open_to_read(&config.state_dir)? {
-        Some(ledger) => ledger.read(move |tx| tx.holds(at)).await?,
-        None => Vec::new(),
-    };
+    let holds = Ledger::read_where_it_is(&config.state_dir, move |tx| tx.holds(at)).await?;
     if session.json {
         let found = sightings.found.iter().flat_map(|sighting| said_of(config, sighting, &holds, at));
         let mut said: Vec<Value> = found.map(|said| said.json()).collect();
@@ -139,10 +136,7 @@ async fn before(config: &Config, ids: &[DeploymentId], at: DateTime<Utc>) -> Res
 /// The deployments that the ledger knows by this id or name.
 async fn ids_in_ledger(config: &Config, wanted: &str, at: DateTime<Utc>) -> Result<Vec<DeploymentId>, CommandError> {
     let wanted = wanted.to_owned();
-    match Ledger::open_to_read(&config.state_dir)? {
-        Some(ledger) => Ok(ledger.read(move |tx| tx.ids_of(&wanted, at, MOST_OF_A_NAME)).await?),
-        None => Ok(Vec::new()),
-    }
+    Ok(Ledger::read_where_it_is(&config.state_dir, move |tx| tx.ids_of(&wanted, at, MOST_OF_A_NAME)).await?)
 }
 
 /// What one rule makes of a deployment.

@@ -14,13 +14,13 @@ use crate::cli::{output, rules};
 use crate::config::Config;
 use crate::domain::failure::FailureCode;
 use crate::domain::id::DeploymentId;
+use crate::domain::plural::plural;
 use crate::domain::rule::{Mode, Rule};
 use crate::domain::run::{Run, RunResult};
 use crate::domain::run_reason::RunReason;
 use crate::host::signals::Signals;
 use crate::ledger::Ledger;
 use crate::mailer::Mailer;
-use crate::report::form::plural;
 use crate::report::{self, JsonWriter, ReportContext};
 
 pub(crate) async fn fire(session: &Session, args: &Fire) -> Result<Exit, CommandError> {
@@ -90,7 +90,7 @@ async fn ask(session: &Session, config: &Config, rule: &Rule) -> Result<Option<B
 
 /// Asks whether so many deployments are to be stopped. Only `y`, `yes` and the rule's name say so.
 fn agreed(count: usize, rule: &Rule, input: &mut impl BufRead, out: &mut impl Write) -> io::Result<bool> {
-    let what = plural(count, &count.to_string(), "deployment");
+    let what = plural(count, "deployment");
     let name = &rule.name;
     write!(out, "\nStop {what}? A stopped deployment cannot be started again. Type `y` or `{name}`: ")?;
     out.flush()?;

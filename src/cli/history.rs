@@ -12,12 +12,12 @@ use crate::cli::when::Direction;
 use crate::cli::{output, rules, when};
 use crate::config::Config;
 use crate::domain::id::{DeploymentId, RuleName};
+use crate::domain::plain_text::clean;
 use crate::domain::run::{DeploymentResult, Firing, LeftOut, Run};
 use crate::domain::visit::{Kept, RunVisitor};
 use crate::ledger::overview::RunHead;
 use crate::ledger::runs::RunFilter;
 use crate::ledger::{Ledger, LedgerError, Tx};
-use crate::report::clean::clean;
 use crate::report::form::Form;
 use crate::report::grid::{Grid, GridCell};
 use crate::report::table::outcome_tone;
@@ -64,8 +64,7 @@ pub(crate) async fn history(session: &Session, args: &History) -> Result<Exit, C
 
 /// A line for each run that is at work: it comes into the history with its end.
 async fn under_way(config: &Config, rule: Option<&RuleName>, form: &Form<'_>) -> Result<String, LedgerError> {
-    let Some(ledger) = Ledger::open_to_read(&config.state_dir)? else { return Ok(String::new()) };
-    let runs = ledger.read(|tx| tx.under_way()).await?;
+    let runs = Ledger::read_where_it_is(&config.state_dir, |tx| tx.under_way()).await?;
     let of_rule = runs.iter().filter(|run| rule.is_none_or(|rule| run.firing.rule == *rule));
     let line = |run: &RunHead| {
         let Firing { rule, at } = &run.firing;
@@ -165,10 +164,7 @@ async fn of_deployment(
         tx.each_run(&filter, &mut met)?;
         Ok(met.runs)
     };
-    let runs = match Ledger::open_to_read(&config.state_dir)? {
-        Some(ledger) => ledger.read(read).await?,
-        None => Vec::new(),
-    };
+    let runs = Ledger::read_where_it_is(&config.state_dir, read).await?;
     if json {
         let mut json = JsonWriter::runs(output::stdout());
         let _ = runs.iter().try_for_each(|run| run.tell(&mut json));

@@ -14,9 +14,9 @@ use crate::config::{Outline, nearest};
 use crate::domain::hold::{Hold as DomainHold, HoldTarget, LONG};
 use crate::domain::id::{BadId, DeploymentId, ResourceGroup, RuleName};
 use crate::domain::instant::rfc3339;
+use crate::domain::plain_text::{clean, shorten};
 use crate::ledger::Ledger;
 use crate::ledger::lock::daemon;
-use crate::report::clean::{clean, shorten};
 use crate::report::form::Form;
 use crate::report::grid::Grid;
 
@@ -110,10 +110,7 @@ fn unknown(target: &HoldTarget, effect: &HoldEffect) -> CommandError {
 
 async fn list(session: &Session, outline: &Outline) -> Result<Exit, CommandError> {
     let now = session.now();
-    let holds = match Ledger::open_to_read(outline.state_dir())? {
-        Some(ledger) => ledger.read(move |tx| tx.holds(now)).await?,
-        None => Vec::new(),
-    };
+    let holds = Ledger::read_where_it_is(outline.state_dir(), move |tx| tx.holds(now)).await?;
     if session.json {
         output::print_json_list(holds.iter().map(json_hold))?;
     } else if holds.is_empty() {

@@ -11,9 +11,9 @@ use crate::domain::avoided::Money;
 use crate::domain::hold::Hold;
 use crate::domain::instant::rfc3339;
 use crate::domain::kept_on::KeptOn;
+use crate::domain::plain_text::shorten;
 use crate::ledger::lock::Holder;
-use crate::report::clean::shorten;
-use crate::report::form::{Form, plural};
+use crate::report::form::Form;
 
 /// Names of more deployments than these are not printed.
 const MOST_NAMES: usize = 5;
@@ -111,7 +111,7 @@ impl HoldAnswer<'_> {
         if kept.len() > MOST_NAMES {
             names.push(format!("{} more", form.count(kept.len() - MOST_NAMES)));
         }
-        let count = plural(kept.len(), &form.count(kept.len()), "deployment");
+        let count = form.counted(kept.len(), "deployment");
         if names.is_empty() { count } else { format!("{count}: {}", names.join(", ")) }
     }
 
@@ -120,8 +120,7 @@ impl HoldAnswer<'_> {
         let has_come = |at: DateTime<Utc>| if at <= self.hold.created_at { ", which has come" } else { "" };
         let first = firings.first().map(|(at, rule)| format!("{}, rule {rule}{}", form.instant(*at), has_come(*at)));
         let more = firings.len().saturating_sub(1);
-        let rest =
-            if more == 0 { String::new() } else { format!(", and {} more", plural(more, &form.count(more), "firing")) };
+        let rest = if more == 0 { String::new() } else { format!(", and {} more", form.counted(more, "firing")) };
         first.unwrap_or_default() + &rest
     }
 

@@ -15,11 +15,11 @@ use crate::cli::run::built;
 use crate::cli::session::{Session, on_threads};
 use crate::cli::trust_clock::trust_clock;
 use crate::domain::instant::rfc3339;
+use crate::domain::plural::plural;
 use crate::ledger::FILE;
 use crate::ledger::backup::backup;
 use crate::ledger::restore::{Restored, restore};
 use crate::ledger::verify::{LedgerVerdict, verify_in};
-use crate::report::form::plural;
 
 /// Standard output or input, in place of a file.
 const STREAM: &str = "-";
@@ -92,7 +92,7 @@ fn backup_to_stdout(directory: &Path) -> Result<Exit, CommandError> {
 }
 
 fn in_words(verdict: &LedgerVerdict) -> String {
-    let count = |count: i64, noun: &str| plural(usize::try_from(count).unwrap_or(usize::MAX), &count.to_string(), noun);
+    let count = |count: i64, noun: &str| plural(usize::try_from(count).unwrap_or(usize::MAX), noun);
     let mut text = format!(
         "{}, {}, {}\n",
         count(verdict.runs, "run"),

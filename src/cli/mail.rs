@@ -9,13 +9,13 @@ use crate::cli::output;
 use crate::cli::session::Session;
 use crate::config::{Config, Outline};
 use crate::domain::instant::rfc3339;
+use crate::domain::plain_text::clean;
 use crate::executor::run_mails;
 use crate::ledger::Ledger;
 use crate::ledger::outbox::QueuedMail;
 use crate::mail::settings::{Address, MailSettings};
 use crate::mail::transport::Courier;
 use crate::report::Content;
-use crate::report::clean::clean;
 use crate::report::grid::Grid;
 
 /// How far back sent mails are shown.
@@ -57,10 +57,7 @@ async fn test(session: &Session, config: &Config) -> Result<Exit, CommandError> 
 
 async fn queue(session: &Session, outline: &Outline) -> Result<Exit, CommandError> {
     let since = session.now() - SENT_SPAN;
-    let mails = match Ledger::open_to_read(outline.state_dir())? {
-        Some(ledger) => ledger.read(move |tx| tx.outbox(since)).await?,
-        None => Vec::new(),
-    };
+    let mails = Ledger::read_where_it_is(outline.state_dir(), move |tx| tx.outbox(since)).await?;
     if session.json {
         output::print_json_list(mails.iter().map(json_mail))?;
     } else if mails.is_empty() {

@@ -22,6 +22,7 @@ use crate::domain::hold::Hold;
 use crate::domain::id::{ConnectionName, DeploymentId};
 use crate::domain::locale::Locale;
 use crate::domain::money::{Charge, HourlyRate};
+use crate::domain::plain_text::clean;
 use crate::domain::plan::{Decision, DecisionContext, Planned};
 use crate::domain::reason::Reason;
 use crate::domain::rule::{Mode, Rule};
@@ -29,7 +30,6 @@ use crate::domain::schedule::OffWindow;
 use crate::executor::survey::{Gaps, Surveyor};
 use crate::ledger::Ledger;
 use crate::report::amount;
-use crate::report::clean::clean;
 use crate::report::form::Form;
 use crate::report::grid::{Grid, GridCell, Screen, Tone};
 use crate::report::sum::Sum;
@@ -109,10 +109,7 @@ impl<'a> RuleSurvey<'a> {
         config: &'a Config,
         at: DateTime<Utc>,
     ) -> Result<Self, CommandError> {
-        let holds = match Ledger::open_to_read(&config.state_dir)? {
-            Some(ledger) => ledger.read(move |tx| tx.holds(at)).await?,
-            None => Vec::new(),
-        };
+        let holds = Ledger::read_where_it_is(&config.state_dir, move |tx| tx.holds(at)).await?;
         Ok(Self { session, config, holds, at, readers: BTreeMap::new() })
     }
 

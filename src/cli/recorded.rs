@@ -16,13 +16,13 @@ use crate::config::Config;
 use crate::domain::id::DeploymentId;
 use crate::domain::instant::rfc3339;
 use crate::domain::locale::Locale;
+use crate::domain::plain_text::{clean, shorten};
 use crate::domain::rule::Rule;
 use crate::domain::run::{DeploymentResult, Run};
 use crate::domain::visit::RunVisitor;
 use crate::ledger::left_out::Counted;
 use crate::ledger::traces::Trace;
 use crate::ledger::{Ledger, Tx};
-use crate::report::clean::{clean, shorten};
 use crate::report::form::Form;
 use crate::report::grid::{Grid, GridCell, Tone};
 use crate::report::table;
@@ -223,10 +223,8 @@ pub(crate) async fn traces(
     at: DateTime<Utc>,
 ) -> Result<(Vec<Trace>, Option<Counted>), CommandError> {
     let id = id.clone();
-    match Ledger::open_to_read(&config.state_dir)? {
-        Some(ledger) => Ok(ledger.read(move |tx| Ok((tx.traces(&id, at, TRACES)?, tx.newest_counted(at)?))).await?),
-        None => Ok((Vec::new(), None)),
-    }
+    Ok(Ledger::read_where_it_is(&config.state_dir, move |tx| Ok((tx.traces(&id, at, TRACES)?, tx.newest_counted(at)?)))
+        .await?)
 }
 
 /// One line per run.

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::{ConnectionName, DeploymentId, ResourceGroup};
 use crate::domain::period::Span;
+use crate::domain::plain_text::shorten;
 use crate::domain::run::Run;
 use crate::domain::zone::Zone;
 use crate::ledger::Ledger;
@@ -55,12 +56,7 @@ pub(crate) fn rehearse(session: &Session, args: &Rehearse) -> Result<Exit, Comma
         None => on_threads(real_fleets(session, &config, !args.no_redeploy))?,
     };
     let state_dir = config.state_dir.clone();
-    let holds = on_threads(async move {
-        match Ledger::open_to_read(&state_dir)? {
-            Some(ledger) => Ok(ledger.read(move |tx| tx.holds(from)).await?),
-            None => Ok(Vec::new()),
-        }
-    })?;
+    let holds = on_threads(async move { Ok(Ledger::read_where_it_is(&state_dir, move |tx| tx.holds(from)).await?) })?;
     let to = from + TimeDelta::days(i64::from(args.days));
     let rehearsal = Rehearsal { config, fleets, holds, from, to, output };
     let mornings = match &args.fleet {
@@ -196,7 +192,7 @@ fn account(run: &Run, zone: &Zone) -> String {
     let mut text =
         format!("{}  {:<18} {}\n", wall.format("%a %d %b %H:%M"), run.firing.rule, report::headline(run, &context));
     for row in run.deployments.iter().filter(|row| matches!(row.outcome, Outcome::Failed | Outcome::Unconfirmed)) {
-        let reason = report::clean::shorten(&row.why(&context.form().instants()), 60);
+        let reason = shorten(&row.why(&context.form().instants()), 60);
         let _ = writeln!(text, "{:36}{} {}: {reason}", "", row.id, row.outcome);
     }
     text

@@ -15,7 +15,7 @@ use crate::domain::run::RunResult;
 use crate::executor::run_mails::not_in_force;
 use crate::ledger::chores::Chore;
 use crate::ledger::lock::{Holder, daemon};
-use crate::ledger::overview::{MailCounts, RECENT, RunHead};
+use crate::ledger::overview::{MailCounts, RECENT, RunHead, unmatched};
 use crate::ledger::{Ledger, LedgerError, Tx};
 
 mod page;
@@ -134,15 +134,13 @@ impl Status {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let unmatched = |rule: &RuleStatus| Some(unmatched(&rule.rule, rule.unmatched_runs?));
+        let unmatched = |status: &RuleStatus| {
+            let (rule, runs) = (&status.rule, status.unmatched_runs?);
+            Some(format!("rule {rule} {} within a week: see `offhours plan {rule}`", unmatched(runs)))
+        };
         let calendars = self.calendar_ends.iter().map(ToString::to_string);
         self.rules.iter().filter_map(unmatched).chain(calendars).collect()
     }
-}
-
-fn unmatched(rule: &RuleName, runs: u32) -> String {
-    let runs = if runs == 1 { "its one run".to_owned() } else { format!("all its {runs} runs") };
-    format!("rule {rule} matched no deployment within a week, in {runs}: see `offhours plan {rule}`")
 }
 
 fn result(run: &RunHead) -> &'static str {

@@ -13,9 +13,9 @@ use crate::cli::session::Session;
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
 use crate::domain::plausible::{Implausible, plausible};
+use crate::domain::plural::plural;
 use crate::ledger::Ledger;
 use crate::ledger::clock::Ahead;
-use crate::report::form::plural;
 
 pub(crate) async fn trust_clock(session: &Session, yes: bool) -> Result<Exit, CommandError> {
     let (config, now) = (session.config()?, session.now());
@@ -66,7 +66,7 @@ fn text(ahead: &Ahead, fault: Option<&Implausible>, now: DateTime<Utc>, is_trust
 }
 
 fn lines(ahead: &Ahead) -> Vec<String> {
-    let counted = |count: u32, noun: &str| (count > 0).then(|| plural(count as usize, &count.to_string(), noun));
+    let counted = |count: u32, noun: &str| (count > 0).then(|| plural(count as usize, noun));
     let rules =
         ahead.rules.iter().map(|(rule, at)| format!("rule {rule}, which does not fire before {}", rfc3339(*at)));
     let mut lines: Vec<String> = rules.collect();

@@ -1,8 +1,10 @@
 //! Instants as people write them on the command line: pure functions of a text, a zone and now.
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc, Weekday};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc, Weekday};
 
 use crate::cli::exit::CommandError;
+use crate::domain::duration::read_duration;
+use crate::domain::instant::read_rfc3339;
 use crate::domain::zone::{Local, Zone};
 
 /// Forms of a local date and time.
@@ -84,8 +86,8 @@ fn no_instant(text: &str) -> CommandError {
 
 /// RFC 3339, `now`, and spans: `2d`, `2d ago`, `in 2d`, `+2d`.
 fn absolute(text: &str, now: DateTime<Utc>, direction: Direction) -> Option<DateTime<Utc>> {
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Some(at.to_utc());
+    if let Some(at) = read_rfc3339(text) {
+        return Some(at);
     }
     if text == "now" {
         return Some(now);
@@ -95,9 +97,7 @@ fn absolute(text: &str, now: DateTime<Utc>, direction: Direction) -> Option<Date
         (None, Some(span), _) | (None, None, Some(span)) => (span, Direction::Future),
         (None, None, None) => (text, direction),
     };
-    // To the library an `M` is a month, and whoever writes `30M` means minutes.
-    let span = humantime::parse_duration(span).ok().filter(|_| !text.contains('M'))?;
-    let span = TimeDelta::from_std(span).ok()?;
+    let span = read_duration(span)?;
     match direction {
         Direction::Past => now.checked_sub_signed(span),
         Direction::Future => now.checked_add_signed(span),

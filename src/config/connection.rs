@@ -4,10 +4,9 @@ use secrecy::ExposeSecret;
 
 use crate::aicore::{self, KeyFault, KeySource, ServiceKey};
 use crate::config::key::section;
-use crate::config::secrets::{CredentialName, SecretFile, VariableName, inspect};
+use crate::config::secrets::{CredentialName, NamedSecret, SecretFile, VariableName, inspect, named_secret};
 use crate::config::section::Section;
 use crate::domain::id::ConnectionName;
-use crate::secret::SecretSource;
 
 /// One AI Core tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,39 +41,25 @@ pub(super) fn read(section: &Section<'_, ConnectionKeys>) -> Option<Connection> 
             None
         }
     };
-    let given = [
-        (section.has(|k| k.service_key), "service_key", section.place_of(|k| k.service_key)),
-        (section.has(|k| k.credential), "credential", section.place_of(|k| k.credential)),
-        (section.has(|k| k.env), "env", section.place_of(|k| k.env)),
-    ];
-    let mut given = given.into_iter().filter(|(given, ..)| *given);
-    let first = given.next();
-    for (_, key, place) in given {
-        let message = format!("`{key}` is one key too many in {}", section.title());
-        place.fault(message, "a connection has one service key: keep one of `service_key`, `credential`, `env`");
-    }
-    let file = section.get(|k| k.service_key);
-    let credential = section.get(|k| k.credential);
-    let env = section.get(|k| k.env);
-    let key = match first {
-        None => KeySource::Ambient,
-        Some((_, "service_key", _)) => KeySource::Secret(SecretSource::File(file?.0)),
-        Some((_, "credential", _)) => KeySource::Secret(SecretSource::Credential(credential?.0)),
-        Some(_) => KeySource::Secret(SecretSource::Env(env?.0)),
+    let secret = named_secret(section, |k| k.service_key, |k| k.credential, |k| k.env);
+    let is_ambient = secret.is_none();
+    let key = match &secret {
+        None => Some(KeySource::Ambient),
+        Some(secret) => secret.source.clone().map(KeySource::Secret),
     };
-    if let (Some((_, word, place)), KeySource::Secret(secret)) = (first, &key)
-        && let Some(json) = inspect(word, place, secret)
+    if let Some(NamedSecret { key, place, source: Some(source) }) = secret
+        && let Some(json) = inspect(key, place, &source)
         && let Err(why) = ServiceKey::parse(json.expose_secret()).and_then(|key| aicore::inspect(&key))
     {
         place.fault(
-            format!("the service key that `{word}` names cannot be used: {why}"),
+            format!("the service key that `{key}` names cannot be used: {why}"),
             "download the service key again from the BTP cockpit",
         );
     }
-    if first.is_none() && section.place().reading.has_secrets {
+    if is_ambient && section.place().reading.has_secrets {
         inspect_ambient(section);
     }
-    Some(Connection { name: name?, key })
+    Some(Connection { name: name?, key: key? })
 }
 
 /// Looks at the key that SAP's SDKs would find. One that is not there is only odd: it may be where the daemon runs.

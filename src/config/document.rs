@@ -6,6 +6,7 @@ use toml::de::DeTable;
 
 use crate::config::reading::{Place, Reading, clip};
 use crate::config::source::Source;
+use crate::domain::plain_text::clean;
 
 /// Parses `source`. A file whose only fault is a key that stands twice is read on; after any other fault of syntax the
 /// rest would be guesswork.
@@ -27,7 +28,7 @@ pub(super) fn parse<'a>(source: &'a Source, reading: &Reading) -> Option<Spanned
         let line = place.origin().line;
         if line != last_line {
             place.fault(
-                format!("broken TOML: {}", clip_message(error.message())),
+                format!("broken TOML: {}", clean(error.message())),
                 "strings stand in quotes, and each key on a line of its own",
             );
         }
@@ -38,8 +39,4 @@ pub(super) fn parse<'a>(source: &'a Source, reading: &Reading) -> Option<Spanned
         readable = false;
     }
     readable.then_some(table)
-}
-
-fn clip_message(message: &str) -> String {
-    message.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

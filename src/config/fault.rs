@@ -1,9 +1,11 @@
 //! What is wrong with the files, and what is only odd. Every finding says where it is and what would be right; none
 //! repeats a source line, and none repeats a value that may be a secret.
 
+use crate::domain::plain_text::Escaped;
+use crate::domain::plural::plural;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Something that keeps the configuration from being used.
@@ -23,9 +25,9 @@ pub struct ConfigFault {
 
 impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}", shown(&self.path), self.line, self.column, Harmless(&self.message))?;
+        write!(f, "{}:{}:{}: {}", shown(&self.path), self.line, self.column, Escaped(&self.message))?;
         match &self.hint {
-            Some(hint) => write!(f, "\n  hint: {}", Harmless(hint)),
+            Some(hint) => write!(f, "\n  hint: {}", Escaped(hint)),
             None => Ok(()),
         }
     }
@@ -46,7 +48,7 @@ pub struct Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: warning: {}", shown(&self.path), self.line, self.column, Harmless(&self.message))
+        write!(f, "{}:{}:{}: warning: {}", shown(&self.path), self.line, self.column, Escaped(&self.message))
     }
 }
 
@@ -88,30 +90,12 @@ impl fmt::Display for Faults {
             writeln!(f, "{fault}")?;
         }
         let files = self.0.iter().map(|fault| &fault.path).collect::<BTreeSet<_>>().len();
-        write!(f, "{} in {}", counted(self.0.len(), "fault"), counted(files, "file"))
+        write!(f, "{} in {}", plural(self.0.len(), "fault"), plural(files, "file"))
     }
 }
 
 impl std::error::Error for Faults {}
 
-/// A text in which every character that would act on a terminal, or on the direction of reading, is written out. Keys
-/// and paths get into messages, and a file may have been written by somebody else.
-struct Harmless<T>(T);
-
-impl<T: AsRef<str>> fmt::Display for Harmless<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.as_ref().chars() {
-            let is_harmless = matches!(c, '\'' | '"' | '\\') || c.escape_debug().len() == 1;
-            if is_harmless { f.write_char(c)? } else { write!(f, "{}", c.escape_debug())? }
-        }
-        Ok(())
-    }
-}
-
-fn shown(path: &Path) -> Harmless<Cow<'_, str>> {
-    Harmless(path.to_string_lossy())
-}
-
-fn counted(n: usize, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+fn shown(path: &Path) -> Escaped<Cow<'_, str>> {
+    Escaped(path.to_string_lossy())
 }

@@ -6,11 +6,14 @@ use url::{Host, Url};
 use crate::config::key::{Typed, section};
 use crate::config::name::{FilePath, Text};
 use crate::config::reading::clip;
-use crate::config::secrets::{CredentialName, SecretFile, VariableName, inspect};
+use crate::config::secrets::{
+    CredentialName, NamedSecret, SecretFile, VariableName, exclude_each_other, inspect, named_secret,
+};
 use crate::config::section::Section;
-use crate::config::value::{Node, Value, Word};
+use crate::config::value::{Node, Value};
+use crate::domain::loopback::is_loopback;
+use crate::domain::plain_text::has_control;
 use crate::mail::settings::{Address, Delivery, Locale, Login, MailSettings, Security, Smtp};
-use crate::secret::SecretSource;
 
 /// The most recipients a list may name.
 const MOST_RECIPIENTS: usize = 50;
@@ -67,8 +70,7 @@ fn delivery(section: &Section<'_, MailKeys>, login: Option<Login>) -> Option<Del
     let directory = section.get(|k| k.directory);
     match (section.has(|k| k.smtp), section.has(|k| k.directory)) {
         (true, true) => {
-            let message = "`directory` beside `smtp`: a mail goes one way";
-            section.place_of(|k| k.directory).fault(message, "remove one of the two");
+            exclude_each_other("smtp", "directory", section.place_of(|k| k.directory));
             None
         }
         (false, false) => {
@@ -92,30 +94,14 @@ fn delivery(section: &Section<'_, MailKeys>, login: Option<Login>) -> Option<Del
 
 fn login(section: &Section<'_, MailKeys>) -> Option<Login> {
     let username = section.get(|k| k.username);
-    let file = section.get(|k| k.password_file).map(|SecretFile(path)| SecretSource::File(path));
-    let credential = section.get(|k| k.password_credential).map(|CredentialName(name)| SecretSource::Credential(name));
-    let env = section.get(|k| k.password_env).map(|VariableName(name)| SecretSource::Env(name));
-    let given = [
-        (section.has(|k| k.password_file), "password_file", section.place_of(|k| k.password_file), file),
-        (
-            section.has(|k| k.password_credential),
-            "password_credential",
-            section.place_of(|k| k.password_credential),
-            credential,
-        ),
-        (section.has(|k| k.password_env), "password_env", section.place_of(|k| k.password_env), env),
-    ];
-    let mut given = given.into_iter().filter(|(given, ..)| *given);
-    let Some((_, key, place, source)) = given.next() else {
+    let secret = named_secret(section, |k| k.password_file, |k| k.password_credential, |k| k.password_env);
+    let Some(NamedSecret { key, place, source }) = secret else {
         if section.has(|k| k.username) {
             let hint = "name where it is: `password_file`, `password_credential` or `password_env`";
             section.place_of(|k| k.username).fault("`username` without a password", hint);
         }
         return None;
     };
-    for (_, key, place, _) in given {
-        place.fault(format!("`{key}` is one password too many in {}", section.title()), "keep one of them");
-    }
     if !section.has(|k| k.username) {
         place.fault(format!("`{key}` without `username`"), "for example `username = \"offhours\"`");
     }
@@ -197,7 +183,7 @@ impl Value for SmtpUrl {
         if port == 0 {
             return node.refuse(format!("`{}` names port 0", node.key));
         }
-        if security == Security::None && !is_loopback(Some(parsed)) {
+        if security == Security::None && !is_loopback(&parsed.to_string()) {
             let shown = clip(host);
             let message = format!("`smtp://` sends in clear, and `{shown}` is not this machine");
             return node.refuse_with(message, format!("write `smtps://{shown}` or `smtp+starttls://{shown}`"));
@@ -217,7 +203,7 @@ impl Typed for Address {
 impl Value for Address {
     fn read(node: Node<'_>) -> Option<Self> {
         let text = node.text(Self::WHAT)?;
-        if text.chars().any(char::is_control) {
+        if has_control(text) {
             let message = format!("`{}` holds a line end or another control character", clip(text));
             return node.refuse_with(message, "a mail address is one line; several stand in a list");
         }
@@ -247,19 +233,5 @@ impl Value for Recipients {
         }
         let read: Vec<Address> = items.into_iter().filter_map(Address::read).collect();
         (read.len() == count).then_some(Self(read))
-    }
-}
-
-impl Word for Locale {
-    const WORDS: &'static [(&'static str, Self)] = &[("en", Self::En), ("de", Self::De)];
-}
-
-/// True for addresses that never leave this machine.
-fn is_loopback<S: AsRef<str>>(host: Option<Host<S>>) -> bool {
-    match host {
-        Some(Host::Domain(name)) => name.as_ref().eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }

@@ -6,12 +6,13 @@ use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
 
 use crate::config::key::{Typed, section};
-use crate::config::secrets::{CredentialName, SecretFile, VariableName, inspect};
+use crate::config::secrets::{
+    CredentialName, NamedSecret, SecretFile, VariableName, exclude_each_other, inspect, named_secret,
+};
 use crate::config::section::Section;
 use crate::config::value::{Node, Value};
 use crate::monitor::MonitoringSettings;
 use crate::monitor::ping::{BadPingUrl, PingTarget, PingUrl};
-use crate::secret::SecretSource;
 
 section! {
     /// Who is told that the daemon lives, and where it can be asked how it is. All of it is off by default.
@@ -39,44 +40,20 @@ pub(super) fn read(section: &Section<'_, MonitoringKeys>) -> MonitoringSettings 
 }
 
 fn heartbeat(section: &Section<'_, MonitoringKeys>) -> Option<PingTarget> {
-    let here = section.get(|k| k.heartbeat_url).map(PingTarget::Here);
-    let file = section.get(|k| k.heartbeat_url_file).map(|SecretFile(path)| SecretSource::File(path));
-    let credential =
-        section.get(|k| k.heartbeat_url_credential).map(|CredentialName(name)| SecretSource::Credential(name));
-    let env = section.get(|k| k.heartbeat_url_env).map(|VariableName(name)| SecretSource::Env(name));
-    let elsewhere = |source: Option<SecretSource>| source.map(PingTarget::Elsewhere);
-    let given = [
-        (section.has(|k| k.heartbeat_url), "heartbeat_url", section.place_of(|k| k.heartbeat_url), here),
-        (
-            section.has(|k| k.heartbeat_url_file),
-            "heartbeat_url_file",
-            section.place_of(|k| k.heartbeat_url_file),
-            elsewhere(file),
-        ),
-        (
-            section.has(|k| k.heartbeat_url_credential),
-            "heartbeat_url_credential",
-            section.place_of(|k| k.heartbeat_url_credential),
-            elsewhere(credential),
-        ),
-        (
-            section.has(|k| k.heartbeat_url_env),
-            "heartbeat_url_env",
-            section.place_of(|k| k.heartbeat_url_env),
-            elsewhere(env),
-        ),
-    ];
-    let mut given = given.into_iter().filter(|(given, ..)| *given);
-    let (_, key, place, target) = given.next()?;
-    for (_, key, place, _) in given {
-        place.fault(format!("`{key}` is one heartbeat too many in {}", section.title()), "keep one of them");
+    let secret =
+        named_secret(section, |k| k.heartbeat_url_file, |k| k.heartbeat_url_credential, |k| k.heartbeat_url_env);
+    if section.has(|k| k.heartbeat_url) {
+        if let Some(secret) = secret {
+            exclude_each_other("heartbeat_url", secret.key, secret.place);
+        }
+        return section.get(|k| k.heartbeat_url).map(PingTarget::Here);
     }
-    if let Some(PingTarget::Elsewhere(source)) = &target
-        && let Some(Err(bad)) = inspect(key, place, source).map(|text| PingUrl::parse(text.expose_secret()))
-    {
+    let NamedSecret { key, place, source } = secret?;
+    let source = source?;
+    if let Some(Err(bad)) = inspect(key, place, &source).map(|text| PingUrl::parse(text.expose_secret())) {
         place.fault(format!("what `{key}` names {bad}"), HINT);
     }
-    target
+    Some(PingTarget::Elsewhere(source))
 }
 
 const HINT: &str = "it looks like `https://hc-ping.com/your-uuid`";

@@ -8,6 +8,7 @@ use crate::config::key::Typed;
 use crate::config::reading::clip;
 use crate::config::value::{Node, Value};
 use crate::domain::id::{BadId, ConnectionName, DeploymentId, RuleName};
+use crate::domain::plain_text::has_control;
 use crate::domain::selection::Glob;
 
 /// The longest text for people.
@@ -68,7 +69,7 @@ impl Value for Text {
         if text.is_empty() {
             return node.refuse(format!("`{}` is empty", node.key));
         }
-        if text.chars().any(char::is_control) {
+        if has_control(text) {
             return node.refuse(format!("`{}` holds a line end or another control character", node.key));
         }
         if text.chars().count() > LONGEST_TEXT {
@@ -110,7 +111,7 @@ impl Typed for FilePath {
 impl Value for FilePath {
     fn read(node: Node<'_>) -> Option<Self> {
         let text = node.text(Self::WHAT)?;
-        if text.is_empty() || text.chars().any(char::is_control) {
+        if text.is_empty() || has_control(text) {
             return node.refuse(format!("`{}` is no path", node.key));
         }
         Some(Self(node.at.source.beside(text)))

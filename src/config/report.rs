@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::config::key::section;
 use crate::config::mail::Recipients;
 use crate::config::section::Section;
-use crate::config::value::Word;
 use crate::domain::cron::Cron;
 use crate::domain::id::RuleName;
+use crate::domain::words::words;
 use crate::domain::zone::Zone;
 use crate::mail::settings::{Address, MailSettings};
 
@@ -27,30 +27,32 @@ pub struct ReportSchedule {
     pub attach: Vec<AttachmentForm>,
 }
 
-/// What a report covers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReportPeriod {
-    /// From midnight until now.
-    Today,
-    /// The day before.
-    Yesterday,
-    /// Monday to Sunday of the week before.
-    LastWeek,
-    /// The calendar month before.
-    LastMonth,
+words! {
+    /// What a report covers.
+    pub ReportPeriod {
+        /// From midnight until now.
+        Today = "today",
+        /// The day before.
+        Yesterday = "yesterday",
+        /// Monday to Sunday of the week before.
+        LastWeek = "last-week",
+        /// The calendar month before.
+        LastMonth = "last-month",
+    }
 }
 
-/// The form of an attachment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttachmentForm {
-    /// One row per deployment and off window, for programs.
-    Csv,
-    /// The same, as a German Excel opens it.
-    CsvExcel,
-    /// The report as a page.
-    Html,
-    /// For machines.
-    Json,
+words! {
+    /// The form of an attachment.
+    pub AttachmentForm {
+        /// One row per deployment and off window, for programs.
+        Csv = "csv",
+        /// The same, as a German Excel opens it.
+        CsvExcel = "csv-excel",
+        /// The report as a page.
+        Html = "html",
+        /// For machines.
+        Json = "json",
+    }
 }
 
 section! {
@@ -117,18 +119,4 @@ fn one(section: &Section<'_, ReportKeys>, zone: Option<&Zone>, mail: Option<&Mai
         to: to.or_else(|| mail.map(|mail| mail.to.clone())).unwrap_or_default(),
         attach,
     })
-}
-
-impl Word for ReportPeriod {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("today", Self::Today),
-        ("yesterday", Self::Yesterday),
-        ("last-week", Self::LastWeek),
-        ("last-month", Self::LastMonth),
-    ];
-}
-
-impl Word for AttachmentForm {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("csv", Self::Csv), ("csv-excel", Self::CsvExcel), ("html", Self::Html), ("json", Self::Json)];
 }

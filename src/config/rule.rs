@@ -14,7 +14,7 @@ use crate::config::origin::Origin;
 use crate::config::reading::{clip, did_you_mean};
 use crate::config::section::Section;
 use crate::config::selection::{ExcludeKeys, SelectKeys, exclude, select};
-use crate::config::value::{Node, Value, Word};
+use crate::config::value::{Node, Value};
 use crate::domain::calendar_end::last_day;
 use crate::domain::cron::Cron;
 use crate::domain::id::{ConnectionName, RuleName};
@@ -304,13 +304,4 @@ impl Value for Notice {
         }
         Some(Self(notice))
     }
-}
-
-impl Word for Mode {
-    const WORDS: &'static [(&'static str, Self)] = &[("enforce", Self::Enforce), ("observe", Self::Observe)];
-}
-
-impl Word for MailWhen {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("always", Self::Always), ("changes", Self::Changes), ("problems", Self::Problems), ("never", Self::Never)];
 }

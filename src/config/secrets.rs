@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value as Json, json};
 
-use crate::config::key::Typed;
+use crate::config::key::{Key, Shape, Typed};
 use crate::config::reading::Place;
+use crate::config::section::Section;
 use crate::config::value::{Node, Value};
+use crate::domain::plain_text::has_control;
 use crate::secret::{SecretError, SecretSource};
 
 /// A file that holds a secret.
@@ -38,7 +40,7 @@ impl Value for SecretFile {
             return node
                 .refuse_with(message, format!("move it to a file of mode 600 and name that: {}", node.for_example()));
         }
-        if text.is_empty() || text.chars().any(char::is_control) {
+        if text.is_empty() || has_control(text) {
             return node.refuse(format!("`{}` is no file's name", node.key));
         }
         Some(Self(node.at.source.beside(text)))
@@ -84,6 +86,47 @@ impl Value for VariableName {
         }
         node.refuse(format!("`{}` is no variable's name: letters, digits and `_` are allowed", node.key))
     }
+}
+
+/// The secret that one of several keys names.
+pub(super) struct NamedSecret<'a> {
+    pub(super) key: &'static str,
+    pub(super) place: Place<'a>,
+    /// None where the key's value is wrong, which was reported.
+    pub(super) source: Option<SecretSource>,
+}
+
+/// The secret that one of the three keys names. A second one is a fault: nobody can tell which is meant.
+pub(super) fn named_secret<'a, S: Shape>(
+    section: &Section<'a, S>,
+    file: impl Fn(S) -> Key<SecretFile>,
+    credential: impl Fn(S) -> Key<CredentialName>,
+    env: impl Fn(S) -> Key<VariableName>,
+) -> Option<NamedSecret<'a>> {
+    let mut given = Vec::new();
+    if section.has(&file) {
+        let source = section.get(&file).map(|SecretFile(path)| SecretSource::File(path));
+        given.push(NamedSecret { key: file(S::KEYS).name, place: section.place_of(&file), source });
+    }
+    if section.has(&credential) {
+        let source = section.get(&credential).map(|CredentialName(name)| SecretSource::Credential(name));
+        given.push(NamedSecret { key: credential(S::KEYS).name, place: section.place_of(&credential), source });
+    }
+    if section.has(&env) {
+        let source = section.get(&env).map(|VariableName(name)| SecretSource::Env(name));
+        given.push(NamedSecret { key: env(S::KEYS).name, place: section.place_of(&env), source });
+    }
+    let mut given = given.into_iter();
+    let first = given.next()?;
+    for other in given {
+        exclude_each_other(first.key, other.key, other.place);
+    }
+    Some(first)
+}
+
+/// Reports that `second`, at `place`, may not stand beside `first`.
+pub(super) fn exclude_each_other(first: &str, second: &str, place: Place<'_>) {
+    place.fault(format!("`{first}` and `{second}` are mutually exclusive"), "keep one of them");
 }
 
 /// Looks at the secret named by `key` at `place` and says whether it can be had now. A credential or variable that is missing is

@@ -9,10 +9,12 @@ use crate::config::key::Typed;
 use crate::config::reading::clip;
 use crate::config::value::{Node, Value};
 use crate::domain::cron::{BadCron, Cron};
+use crate::domain::duration::read_duration;
+use crate::domain::plain_text::clean;
 use crate::domain::zone::Zone;
 
-/// The longest duration: a year, as humantime counts it.
-const LONGEST: TimeDelta = TimeDelta::seconds(31_557_600);
+/// The longest duration: a year.
+const LONGEST: TimeDelta = TimeDelta::days(366);
 
 impl Typed for Cron {
     const WHAT: &'static str = "a cron expression in quotes";
@@ -91,13 +93,8 @@ impl Value for Zone {
             BadZone::Windows { iana, .. } => format!("write `{iana}`"),
             BadZone::Abbreviation(_) => "an abbreviation does not say when clocks change; a place does".to_owned(),
         };
-        node.refuse_with(clip_long(&bad.to_string()), hint)
+        node.refuse_with(clean(&bad.to_string()), hint)
     }
-}
-
-/// A zone's name can be anything; its message is kept on one line.
-fn clip_long(message: &str) -> String {
-    message.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 impl Typed for TimeDelta {
@@ -115,14 +112,11 @@ impl Value for TimeDelta {
         if text.trim_start().starts_with('-') {
             return node.refuse(format!("`{}` is negative: `{shown}`", node.key));
         }
-        // To the library an `M` is a month, and whoever writes `30M` means minutes.
-        let Some(duration) = humantime::parse_duration(text).ok().filter(|_| !text.contains('M')) else {
-            return node.refuse(format!("`{shown}` is no duration: write numbers with `s`, `m`, `h` or `d`"));
-        };
-        match Self::from_std(duration) {
-            Ok(duration) if duration.is_zero() => node.refuse(format!("`{}` is zero: `{shown}`", node.key)),
-            Ok(duration) if duration <= LONGEST => Some(duration),
-            _ => node.refuse(format!("`{}` is longer than a year: `{shown}`", node.key)),
+        match read_duration(text) {
+            None => node.refuse(format!("`{shown}` is not a valid duration: write numbers with `s`, `m`, `h` or `d`")),
+            Some(duration) if duration.is_zero() => node.refuse(format!("`{}` is zero: `{shown}`", node.key)),
+            Some(duration) if duration <= LONGEST => Some(duration),
+            Some(_) => node.refuse(format!("`{}` is longer than a year: `{shown}`", node.key)),
         }
     }
 }

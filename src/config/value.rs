@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use crate::config::key::Typed;
 use crate::config::reading::{Place, clip, nearest};
+use crate::domain::words::Word;
 
 /// The most items a list may have.
 const MOST_ITEMS: usize = 1_000;
@@ -163,16 +164,11 @@ impl<T: Value> Value for BTreeMap<String, T> {
     }
 }
 
-/// A type with a few values, each a word.
-pub(super) trait Word: Copy + 'static {
-    const WORDS: &'static [(&'static str, Self)];
-}
-
 impl<T: Word> Typed for T {
     const WHAT: &'static str = "a word in quotes";
 
     fn schema() -> Json {
-        let words: Vec<&str> = T::WORDS.iter().map(|(word, _)| *word).collect();
+        let words: Vec<&str> = T::ALL.iter().map(|value| value.word()).collect();
         json!({ "type": "string", "enum": words })
     }
 }
@@ -180,11 +176,11 @@ impl<T: Word> Typed for T {
 impl<T: Word> Value for T {
     fn read(node: Node<'_>) -> Option<Self> {
         let text = node.text(Self::WHAT)?;
-        if let Some((_, value)) = T::WORDS.iter().find(|(word, _)| *word == text) {
+        if let Some(value) = T::ALL.iter().find(|value| value.word() == text) {
             return Some(*value);
         }
-        let words: Vec<String> = T::WORDS.iter().map(|(word, _)| format!("`{word}`")).collect();
-        let hint = match nearest(text, T::WORDS.iter().map(|(word, _)| *word)) {
+        let words: Vec<String> = T::ALL.iter().map(|value| format!("`{}`", value.word())).collect();
+        let hint = match nearest(text, T::ALL.iter().map(|value| value.word())) {
             Some(word) => format!("did you mean `{word}`?"),
             None => node.for_example(),
         };

@@ -5,35 +5,24 @@ use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::domain::money::{BEYOND_ALL_MEASURE, Charge, Currency, HourlyRate};
 use crate::domain::schedule::OffWindow;
+use crate::domain::words::words;
 
 /// Decimal places that node hours and capacity units keep.
 const PLACES: u32 = 6;
 const MILLISECONDS_PER_HOUR: i64 = 3_600_000;
 
-/// How far a figure can be relied on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AvoidedState {
-    /// The off window has not ended yet.
-    Projected,
-    /// The window has ended and the tenant was looked at again.
-    Settled,
-    /// Node hours without a price.
-    Unpriced,
-    /// Billed by tokens: a stop avoids no compute cost.
-    TokenBilled,
-    None,
-}
-
-impl AvoidedState {
-    /// The word in ledger, JSON and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Projected => "projected",
-            Self::Settled => "settled",
-            Self::Unpriced => "unpriced",
-            Self::TokenBilled => "token-billed",
-            Self::None => "none",
-        }
+words! {
+    /// How far a figure can be relied on.
+    pub AvoidedState {
+        /// The off window has not ended yet.
+        Projected = "projected",
+        /// The window has ended and the tenant was looked at again.
+        Settled = "settled",
+        /// Node hours without a price.
+        Unpriced = "unpriced",
+        /// Billed by tokens: a stop avoids no compute cost.
+        TokenBilled = "token-billed",
+        None = "none",
     }
 }
 

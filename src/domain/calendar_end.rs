@@ -6,6 +6,7 @@ use std::fmt;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use crate::domain::id::RuleName;
+use crate::domain::plural::noun;
 use crate::domain::rule::Rule;
 
 /// So long before its last day a calendar is named.
@@ -79,7 +80,7 @@ impl fmt::Display for CalendarEnd {
         let Self { kind, rules, last_day, is_past } = self;
         let names: Vec<String> = rules.iter().take(SHOWN).map(|rule| format!("`{rule}`")).collect();
         let more = rules.len().checked_sub(SHOWN).filter(|more| *more > 0);
-        let noun = if rules.len() == 1 { "rule" } else { "rules" };
+        let noun = noun(rules.len(), "rule");
         let ends = if *is_past { "ended" } else { "ends" };
         write!(f, "the calendar of `{}` of {noun} {}", kind.key(), names.join(", "))?;
         if let Some(more) = more {

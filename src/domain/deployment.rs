@@ -6,6 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::id::{DeploymentId, ResourceGroup};
+use crate::domain::plain_text::shorten;
 
 /// Scenarios whose deployments are billed by tokens: SAP waives compute, storage and baseline for them.
 const TOKEN_BILLED_SCENARIOS: [&str; 2] = ["foundation-models", "orchestration"];
@@ -115,6 +116,9 @@ impl Status {
     }
 }
 
+/// Characters that are kept of a status that we do not know.
+const LONGEST_STATUS: usize = 40;
+
 impl From<&str> for Status {
     fn from(word: &str) -> Self {
         match word {
@@ -125,7 +129,7 @@ impl From<&str> for Status {
             "STOPPED" => Self::Stopped,
             "DEAD" => Self::Dead,
             "COMPLETED" => Self::Completed,
-            other => Self::Other(other.chars().filter(|c| !c.is_control()).take(40).collect()),
+            other => Self::Other(shorten(other, LONGEST_STATUS)),
         }
     }
 }

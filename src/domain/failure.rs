@@ -8,7 +8,7 @@ use crate::domain::words::words;
 
 words! {
     /// What kind of failure it was.
-    FailureCode {
+    pub FailureCode {
         /// There is no usable service key.
         Key = "key",
         /// The credentials were rejected.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
 use crate::domain::instant::SayInstant;
+use crate::domain::instant::read_rfc3339;
 use crate::domain::words::words;
 
 /// The label by which a resource group opts out for good: `off` or `keep`.
@@ -91,7 +92,7 @@ impl Hold {
 
 words! {
     /// Values of [`OPT_OUT_LABEL`] that leave the group.
-    OffWord {
+    pub OffWord {
         /// The opposite of `on`.
         Off = "off",
         /// Because people think of what stays.
@@ -175,9 +176,9 @@ fn word(text: &str) -> Option<OptOut> {
 }
 
 fn until(text: &str, now: DateTime<Utc>) -> Option<OptOut> {
-    match DateTime::parse_from_rfc3339(text.trim()) {
-        Ok(until) => (now < until).then(|| OptOut::Until(until.to_utc())),
-        Err(_) => Some(OptOut::Unreadable(shown(text))),
+    match read_rfc3339(text.trim()) {
+        Some(until) => (now < until).then_some(OptOut::Until(until)),
+        None => Some(OptOut::Unreadable(shown(text))),
     }
 }
 

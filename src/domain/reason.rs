@@ -15,7 +15,7 @@ use crate::domain::words::words;
 
 words! {
     /// The kinds of reasons. The word is the code in the ledger and in JSON.
-    ReasonCode {
+    pub ReasonCode {
         /// `[protect]` covers it.
         Protected = "protected",
         /// The rule's `[rule.exclude]` covers it.

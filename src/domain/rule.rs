@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use crate::domain::id::{ConnectionName, RuleName};
 use crate::domain::schedule::Schedule;
 use crate::domain::selection::{Exclusion, Selection};
+use crate::domain::words::words;
 
 /// `max_stops` where a rule gives none.
 pub const DEFAULT_MAX_STOPS: u32 = 50;
@@ -43,31 +44,23 @@ pub struct Rule {
     pub exclude: Exclusion,
 }
 
-/// Whether a rule acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Enforce,
-    /// It decides and reports, and never sends a stop.
-    Observe,
-}
-
-impl Mode {
-    /// The word in TOML, ledger and JSON.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Enforce => "enforce",
-            Self::Observe => "observe",
-        }
+words! {
+    /// Whether a rule acts.
+    pub Mode {
+        Enforce = "enforce",
+        /// It decides and reports, and never sends a stop.
+        Observe = "observe",
     }
 }
 
-/// Which runs of a rule are mailed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailWhen {
-    Always,
-    /// Runs that need a person, or did something else than the rule's run before.
-    Changes,
-    /// Runs that did not end `done`.
-    Problems,
-    Never,
+words! {
+    /// Which runs of a rule are mailed.
+    pub MailWhen {
+        Always = "always",
+        /// Runs that need a person, or did something else than the rule's run before.
+        Changes = "changes",
+        /// Runs that did not end `done`.
+        Problems = "problems",
+        Never = "never",
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::domain::avoided::{Avoided, Basis};
 use crate::domain::deployment::{Nodes, Status};
@@ -27,13 +27,13 @@ pub struct Firing {
 
 impl fmt::Display for Firing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.rule, self.at.to_rfc3339_opts(SecondsFormat::Secs, true))
+        write!(f, "{}@{}", self.rule, rfc3339(self.at))
     }
 }
 
 words! {
     /// What set a run off.
-    Trigger {
+    pub Trigger {
         /// Its time had come.
         Schedule = "schedule",
         /// Its time had come, and was noticed late.
@@ -44,7 +44,7 @@ words! {
 
 words! {
     /// How a run ended.
-    RunResult {
+    pub RunResult {
         /// Everything that was to be stopped is stopped.
         Done = "done",
         /// Some of it is not.
@@ -64,7 +64,7 @@ words! {
 
 words! {
     /// What became of one deployment.
-    Outcome {
+    pub Outcome {
         /// Asked to stop, and confirmed STOPPED by AI Core.
         Stopped = "stopped",
         /// Off before it was asked.

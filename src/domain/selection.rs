@@ -7,6 +7,7 @@ use wildmatch::WildMatch;
 
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::{DeploymentId, ResourceGroup};
+use crate::domain::plain_text::is_harmful;
 
 /// A pattern with `*` (any text) and `?` (one character); it matches the whole name and regards case.
 #[derive(Clone, PartialEq)]
@@ -27,7 +28,7 @@ impl Glob {
         if text.is_empty() {
             return Err(BadGlob(None));
         }
-        match text.chars().find(|c| "[]{}\\!,".contains(*c) || c.is_whitespace() || c.is_control()) {
+        match text.chars().find(|c| "[]{}\\!,".contains(*c) || c.is_whitespace() || is_harmful(*c)) {
             Some(bad) => Err(BadGlob(Some(bad))),
             None => Ok(Self { text: text.to_owned(), pattern: WildMatch::new(text) }),
         }

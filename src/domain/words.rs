@@ -2,18 +2,26 @@
 
 /// Declares such an enum, with its list, its words and the way back.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
+        $vis enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
 
         impl $name {
             /// All of them, in order.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            $vis const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word in ledger, JSON, mail and terminal.
-            pub fn as_str(self) -> &'static str {
+            /// The word in files, ledger, JSON, mail and terminal.
+            $vis fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl $crate::domain::words::Word for $name {
+            const ALL: &'static [Self] = Self::ALL;
+
+            fn word(self) -> &'static str {
+                self.as_str()
             }
         }
 
@@ -35,6 +43,15 @@ macro_rules! words {
 }
 
 pub(crate) use words;
+
+/// A type with a few values, each a word.
+pub trait Word: Copy + 'static {
+    /// All of them, in order.
+    const ALL: &'static [Self];
+
+    /// The word in files, ledger, JSON, mail and terminal.
+    fn word(self) -> &'static str;
+}
 
 /// A word that is not one of the vocabulary's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -12,6 +12,7 @@ use crate::domain::agenda::{Agenda, fires_by};
 use crate::domain::earlier::Precedents;
 use crate::domain::id::RuleName;
 use crate::domain::plausible::{Implausible, plausible};
+use crate::domain::plural::plural;
 use crate::domain::rule::Rule;
 use crate::domain::run::{Firing, Run, RunResult, Trigger};
 use crate::domain::run_reason::RunReason;
@@ -175,7 +176,7 @@ fn claim_all(tx: &crate::ledger::Tx<'_>, entries: Vec<Entries>, now: DateTime<Ut
             }
         }
         if newly_missed {
-            let firings = if entry.missed.len() == 1 { "1 firing" } else { &format!("{} firings", entry.missed.len()) };
+            let firings = plural(entry.missed.len(), "firing");
             warn!(rule = %entry.rule.name, "missed {firings} of rule {}: noticed when the time had passed", entry.rule.name);
             tx.enqueue(&entry.missed_mails, now)?;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{info, warn};
 
+use crate::domain::instant::rfc3339;
 use crate::domain::plan::{Decision, DecisionContext, Planned};
 use crate::domain::rule::Rule;
 use crate::executor::Executor;
@@ -53,13 +54,13 @@ impl Executor {
         // To look at a tenant takes its time.
         let now = self.clock.now();
         if now >= useless_from {
-            warn!(rule = %rule.name, "the stop of rule {} at {} was not announced: it is too near", rule.name, at.to_rfc3339());
+            warn!(rule = %rule.name, "the stop of rule {} at {} was not announced: it is too near", rule.name, rfc3339(at));
             return Ok(());
         }
         let mails: Vec<NewMail> =
             mails.into_iter().map(|mail| NewMail { useless_from: Some(useless_from), ..mail }).collect();
         let name = rule.name.to_string();
-        info!(rule = %rule.name, "announced the stop of rule {} at {}", rule.name, at.to_rfc3339());
+        info!(rule = %rule.name, "announced the stop of rule {} at {}", rule.name, rfc3339(at));
         self.ledger
             .write(move |tx| {
                 if tx.announce(Announcement::Notice, &name, at)? {

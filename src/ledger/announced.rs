@@ -3,31 +3,22 @@
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
+use crate::domain::words::words;
 use crate::ledger::error::LedgerError;
 use crate::ledger::tx::Tx;
 use crate::ledger::values::{from_ms, to_ms};
 
-/// What can be announced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Announcement {
-    /// The notice before a firing of a rule.
-    Notice,
-    /// A report that is sent by the calendar, at its instant.
-    Report,
-    /// The figures of a period, by its dates, at the moment of sending.
-    Period,
-    /// That rules do not fire because of the clock, by the instant that speaks against it.
-    Clock,
-}
-
-impl Announcement {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Notice => "notice",
-            Self::Report => "report",
-            Self::Period => "period",
-            Self::Clock => "clock",
-        }
+words! {
+    /// What can be announced.
+    pub Announcement {
+        /// The notice before a firing of a rule.
+        Notice = "notice",
+        /// A report that is sent by the calendar, at its instant.
+        Report = "report",
+        /// The figures of a period, by its dates, at the moment of sending.
+        Period = "period",
+        /// That rules do not fire because of the clock, by the instant that speaks against it.
+        Clock = "clock",
     }
 }
 

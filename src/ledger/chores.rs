@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
 
 use crate::domain::instant::rfc3339;
+use crate::domain::words::words;
 use crate::ledger::error::LedgerError;
 use crate::ledger::tx::Tx;
 use crate::ledger::values::{instant, parsed, to_ms};
@@ -14,24 +15,14 @@ use crate::ledger::values::{instant, parsed, to_ms};
 /// So often a chore may end the process; then it is put aside.
 pub(crate) const MOST_DEATHS: u32 = 2;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChoreKind {
-    /// A report of the calendar, at its instant.
-    Report,
-    /// The notice before a firing of a rule, at the firing's instant.
-    Notice,
-    /// Settling avoided costs, of one day.
-    Settling,
-}
-
-impl ChoreKind {
-    /// The word in ledger, JSON and log.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Report => "report",
-            Self::Notice => "notice",
-            Self::Settling => "settling",
-        }
+words! {
+    pub(crate) ChoreKind {
+        /// A report of the calendar, at its instant.
+        Report = "report",
+        /// The notice before a firing of a rule, at the firing's instant.
+        Notice = "notice",
+        /// Settling avoided costs, of one day.
+        Settling = "settling",
     }
 }
 
@@ -108,7 +99,7 @@ impl Tx<'_> {
         let mut chores = Vec::new();
         while let Some(columns) = found.next()? {
             chores.push(Chore {
-                kind: parsed(columns, "kind", "a chore", kind)?,
+                kind: parsed(columns, "kind", "a chore", str::parse)?,
                 name: columns.get("name")?,
                 at: instant(columns, "at")?,
                 by_hand: columns.get("by_hand")?,
@@ -116,9 +107,4 @@ impl Tx<'_> {
         }
         Ok(chores)
     }
-}
-
-fn kind(word: &str) -> Result<ChoreKind, ()> {
-    let all = [ChoreKind::Report, ChoreKind::Notice, ChoreKind::Settling];
-    all.into_iter().find(|kind| kind.as_str() == word).ok_or(())
 }

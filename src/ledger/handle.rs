@@ -72,6 +72,17 @@ impl Ledger {
         Self::find_and_open(directory).map_err(|error| error.or_full(directory))
     }
 
+    /// What `read` finds in the ledger in `directory`; nothing where there is no ledger yet.
+    pub(crate) async fn read_where_it_is<T: Default + Send + 'static>(
+        directory: &Path,
+        read: impl FnOnce(&Tx<'_>) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        match Self::open_to_read(directory)? {
+            Some(ledger) => ledger.read(read).await,
+            None => Ok(T::default()),
+        }
+    }
+
     fn find_and_open(directory: &Path) -> Result<Option<Self>, LedgerError> {
         let Some(place) = place::look(directory)? else { return Ok(None) };
         let presence = Presence::shared(&place)?;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row as Columns, params};
 
+use crate::domain::words::words;
 use crate::ledger::error::LedgerError;
 use crate::ledger::tx::Tx;
-use crate::ledger::values::{instant, optional_instant, to_ms, wrong};
+use crate::ledger::values::{instant, optional_instant, parsed, to_ms};
 
 /// Mails whose words are dropped in one transaction.
 const DROPPED_AT_ONCE: u32 = 10;
@@ -44,24 +45,14 @@ impl NewMail {
     }
 }
 
-/// How a mail stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailState {
-    /// Waiting for its next attempt.
-    Queued,
-    /// Accepted by the server.
-    Sent,
-    Dead,
-}
-
-impl MailState {
-    /// The word in ledger, JSON and terminal.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Sent => "sent",
-            Self::Dead => "dead",
-        }
+words! {
+    /// How a mail stands.
+    pub MailState {
+        /// Waiting for its next attempt.
+        Queued = "queued",
+        /// Accepted by the server.
+        Sent = "sent",
+        Dead = "dead",
     }
 }
 
@@ -223,15 +214,13 @@ fn message(columns: &Columns<'_>) -> rusqlite::Result<Vec<u8>> {
 }
 
 fn mail(columns: &Columns<'_>) -> Result<QueuedMail, LedgerError> {
-    let word: String = columns.get("state")?;
-    let state = [MailState::Queued, MailState::Sent, MailState::Dead].into_iter().find(|state| state.as_str() == word);
     Ok(QueuedMail {
         id: columns.get("id")?,
         subject: columns.get("subject")?,
         recipient: columns.get("recipient")?,
         message_id: columns.get("message_id")?,
         created_at: instant(columns, "created_at")?,
-        state: state.ok_or_else(|| wrong(word, "the state of a mail"))?,
+        state: parsed(columns, "state", "the state of a mail", str::parse)?,
         attempts: columns.get("attempts")?,
         next_attempt_at: instant(columns, "next_attempt_at")?,
         last_error: columns.get("last_error")?,

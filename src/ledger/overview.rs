@@ -61,6 +61,12 @@ impl Matches {
     }
 }
 
+/// How a rule that met nothing in so many runs is told of.
+pub(crate) fn unmatched(runs: u32) -> String {
+    let runs = if runs == 1 { "its one run".to_owned() } else { format!("all its {runs} runs") };
+    format!("matched no deployment in {runs}")
+}
+
 impl Tx<'_> {
     /// The runs that are at work, oldest first.
     pub(crate) fn under_way(&self) -> Result<Vec<RunHead>, LedgerError> {

@@ -234,9 +234,7 @@ pub(super) fn firing(columns: &Columns<'_>) -> Result<Firing, LedgerError> {
 }
 
 pub(super) fn mode(columns: &Columns<'_>) -> Result<Mode, LedgerError> {
-    parsed(columns, "mode", "a mode", |word| {
-        [Mode::Enforce, Mode::Observe].into_iter().find(|mode| mode.as_str() == word).ok_or(())
-    })
+    parsed(columns, "mode", "a mode", str::parse)
 }
 
 pub(super) fn off_window(columns: &Columns<'_>) -> Result<OffWindow, LedgerError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use crate::domain::avoided::{Avoided, AvoidedState, Money};
+use crate::domain::avoided::{Avoided, Money};
 use crate::domain::money::{CapacityUnitPrice, Charge, Currency, HourlyRate};
 use crate::ledger::columns::NamedColumns;
 use crate::ledger::error::LedgerError;
@@ -53,19 +53,6 @@ pub(crate) fn decimal(columns: &impl NamedColumns, name: &str) -> Result<Option<
 fn currency(columns: &impl NamedColumns) -> Result<Option<Currency>, LedgerError> {
     let code: Option<String> = columns.get("currency")?;
     code.map(|code| Currency::from_code(&code).ok_or_else(|| wrong(code, "a currency"))).transpose()
-}
-
-pub(crate) fn state(word: &str) -> Result<AvoidedState, LedgerError> {
-    [
-        AvoidedState::Projected,
-        AvoidedState::Settled,
-        AvoidedState::Unpriced,
-        AvoidedState::TokenBilled,
-        AvoidedState::None,
-    ]
-    .into_iter()
-    .find(|state| state.as_str() == word)
-    .ok_or_else(|| wrong(word, "the state of an avoided cost"))
 }
 
 /// Columns of an hourly rate: charge, note, capacity units per hour.
@@ -124,7 +111,7 @@ pub(crate) fn avoided(columns: &impl NamedColumns, names: &AvoidedColumns) -> Re
         node_hours: decimal(columns, names.node_hours)?.unwrap_or_default(),
         capacity_units: decimal(columns, names.capacity_units)?,
         cost,
-        state: state(&columns.get::<String>(names.state)?)?,
+        state: parsed(columns, names.state, "the state of an avoided cost", str::parse)?,
     })
 }
 

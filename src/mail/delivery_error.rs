@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use lettre::transport::smtp::Error as SmtpError;
 
+use crate::domain::plain_text::shorten;
 use crate::mail::login_failure::{Enhanced, LoginFailure};
 use crate::mail::settings::BadAddress;
 use crate::mail::wire::EndlessAnswer;
@@ -100,7 +101,7 @@ impl DeliveryError {
     /// Reads the error of a connection that broke, or never came to be.
     pub(super) fn of_connection(error: &(dyn Error + 'static)) -> Self {
         if let Some(tls) = cause::<rustls::Error>(error) {
-            return Self::Tls(cut(&tls.to_string()));
+            return Self::Tls(shorten(&tls.to_string(), LONGEST_TEXT));
         }
         if cause::<EndlessAnswer>(error).is_some() {
             return Self::Endless;
@@ -127,8 +128,11 @@ impl DeliveryError {
     pub(super) fn refused(code: u16, text: &str, step: SmtpStep) -> Self {
         let enhanced = Enhanced::of(text);
         // Some servers repeat the line they refuse, and at a login the password is in it.
-        let harmless =
-            if step == SmtpStep::Login { enhanced.map_or_else(String::new, |it| it.to_string()) } else { cut(text) };
+        let harmless = if step == SmtpStep::Login {
+            enhanced.map_or_else(String::new, |it| it.to_string())
+        } else {
+            shorten(text, LONGEST_TEXT)
+        };
         match (code, step) {
             // RFC 4954: "authentication required" and its relatives concern the login, wherever they are said.
             (530 | 534 | 535 | 538, _) | (500..=599, SmtpStep::Login) => Self::Auth(LoginFailure {
@@ -175,9 +179,5 @@ fn text_of(error: &(dyn Error + 'static)) -> String {
     while let Some(inner) = innermost.source() {
         innermost = inner;
     }
-    cut(&innermost.to_string())
-}
-
-fn cut(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect()
+    shorten(&innermost.to_string(), LONGEST_TEXT)
 }

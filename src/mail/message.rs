@@ -8,10 +8,8 @@ use lettre::message::header::{
 };
 use lettre::message::{Mailboxes, MultiPart, SinglePart};
 
+use crate::domain::plain_text::clean;
 use crate::mail::settings::{Address, BadAddress};
-
-/// A subject is cut here; longer ones are folded by some servers and dropped by others.
-const LONGEST_SUBJECT: usize = 200;
 
 /// What a mail says, in both forms.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +52,7 @@ pub fn letter(from: &Address, body: &MailBody<'_>, date: DateTime<Utc>, id: &str
     let mut headers = Headers::new();
     headers.set(From::from(Mailboxes::from(from.mailbox()?)));
     headers.set(Date::new(date.into()));
-    headers.set(Subject::from(one_line(body.subject)));
+    headers.set(Subject::from(clean(body.subject)));
     // Out-of-office notes must not answer (RFC 3834), nor Exchange.
     headers.insert_raw(fixed("Auto-Submitted", "auto-generated"));
     headers.insert_raw(fixed("X-Auto-Response-Suppress", "All"));
@@ -108,7 +106,7 @@ fn readable(content_type: ContentType, text: &str) -> SinglePart {
 fn attached(attachment: &Attachment<'_>) -> Result<SinglePart, MailError> {
     let content_type = ContentType::parse(attachment.content_type)
         .map_err(|_| MailError::ContentType(attachment.content_type.chars().take(80).collect()))?;
-    let name: String = attachment.name.chars().map(|c| if c.is_control() || c == '/' { '_' } else { c }).collect();
+    let name: String = clean(attachment.name).replace('/', "_");
     Ok(SinglePart::builder()
         .header(content_type)
         .header(ContentDisposition::attachment(&name))
@@ -118,9 +116,4 @@ fn attached(attachment: &Attachment<'_>) -> Result<SinglePart, MailError> {
 
 fn fixed(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
-}
-
-/// lettre encodes line ends in headers; this is the second lock on that door.
-fn one_line(subject: &str) -> String {
-    subject.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_SUBJECT).collect()
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use crate::domain::locale::Locale;
+use crate::domain::plain_text::has_control;
 use crate::secret::SecretSource;
 
 /// `[mail]`, resolved.
@@ -77,7 +78,7 @@ impl BadAddress {
 impl Address {
     /// Reads an address. Control characters, line ends above all, are refused.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
-        let valid = !text.chars().any(char::is_control) && text.parse::<lettre::message::Mailbox>().is_ok();
+        let valid = !has_control(text) && text.parse::<lettre::message::Mailbox>().is_ok();
         if valid { Ok(Self(text.trim().to_owned())) } else { Err(BadAddress(text.to_owned())) }
     }
 

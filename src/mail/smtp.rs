@@ -14,6 +14,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::domain::loopback::is_loopback;
 use crate::mail::delivery_error::{DeliveryError, Phase, SmtpStep};
 use crate::mail::dial::dial;
 use crate::mail::login_failure::{LoginFailure, Offered};
@@ -183,8 +184,4 @@ async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, DeliveryError> {
     };
     let connection = AsyncSmtpConnection::connect_with_transport(wire, &client).await;
     connection.map_err(|error| DeliveryError::of(&error, SmtpStep::Connect))
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

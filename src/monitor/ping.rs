@@ -10,8 +10,10 @@ use std::time::Duration;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use url::{Host, Url};
+use url::Url;
 
+use crate::domain::loopback::is_loopback;
+use crate::domain::plain_text::clean;
 use crate::secret::{SecretError, SecretSource};
 
 /// A ping is answered by then, or has failed. In seconds.
@@ -82,12 +84,7 @@ impl PingUrl {
     /// Reads a URL; spaces and line ends around it do not count.
     pub fn parse(text: &str) -> Result<Self, BadPingUrl> {
         let url = Url::parse(text.trim()).map_err(|_| BadPingUrl::NoUrl)?;
-        let loopback = match url.host() {
-            Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
+        let loopback = url.host_str().is_some_and(is_loopback);
         if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
             return Err(BadPingUrl::Scheme);
         }
@@ -169,7 +166,7 @@ fn failed(error: &reqwest::Error) -> PingError {
         cause = Some(inner);
     }
     let innermost = cause.map_or_else(|| "the request failed".to_owned(), ToString::to_string);
-    PingError::Connection(innermost.chars().filter(|c| !c.is_control()).take(200).collect())
+    PingError::Connection(clean(&innermost))
 }
 
 #[cfg(test)]

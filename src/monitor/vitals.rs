@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::domain::id::RuleName;
 use crate::domain::run::{Outcome, Run, RunResult};
+use crate::domain::words::words;
 use crate::monitor::ledger_gauges::LedgerGauges;
 use crate::monitor::ping::PingStatus;
 
@@ -38,12 +39,13 @@ pub(super) struct VitalSigns {
     pub(super) reloads: BTreeMap<Reload, u64>,
 }
 
-/// What came of reading the configuration again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reload {
-    Accepted,
-    /// The old one stays in force.
-    Rejected,
+words! {
+    /// What came of reading the configuration again.
+    pub Reload {
+        Accepted = "accepted",
+        /// The old one stays in force.
+        Rejected = "rejected",
+    }
 }
 
 /// Why offhours is not well.
@@ -61,7 +63,7 @@ impl Default for Vitals {
     fn default() -> Self {
         // A counter that does not exist before its first event hides that event from `rate()`.
         let state = VitalSigns {
-            reloads: [(Reload::Accepted, 0), (Reload::Rejected, 0)].into(),
+            reloads: Reload::ALL.iter().map(|reload| (*reload, 0)).collect(),
             deployments: Outcome::ALL.iter().map(|outcome| (*outcome, 0)).collect(),
             ..VitalSigns::default()
         };
@@ -147,16 +149,6 @@ impl Vitals {
     fn state(&self) -> MutexGuard<'_, VitalSigns> {
         // Each change is complete in itself; a panic elsewhere spoils none of it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Reload {
-    /// The word in metrics.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Rejected => "rejected",
-        }
     }
 }
 

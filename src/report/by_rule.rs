@@ -8,7 +8,7 @@ use crate::domain::id::RuleName;
 use crate::domain::rule::Mode;
 use crate::domain::run::Run;
 use crate::domain::tally::Tally;
-use crate::report::form::{Form, plural};
+use crate::report::form::Form;
 use crate::report::page::{Cell, ReportSection, SectionBody};
 use crate::report::parts::{self, amount};
 use crate::report::sum::Sum;
@@ -67,7 +67,7 @@ fn row(rule: &RuleName, runs: &Runs, mode: Mode, form: &Form<'_>) -> Vec<Cell> {
     };
     vec![
         Cell::new(rule.as_str(), counts),
-        Cell::new(plural(runs.count, &form.count(runs.count), "run"), problems),
+        Cell::new(form.counted(runs.count, "run"), problems),
         Cell::new(amount(&runs.sum, form), ""),
     ]
 }

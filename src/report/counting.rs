@@ -1,8 +1,8 @@
 //! How the figures are counted: said under every report, so that each can be checked.
 
 use crate::domain::money::{CapacityUnitPrice, Charge};
+use crate::domain::plain_text::clean;
 use crate::domain::run::DeploymentResult;
-use crate::report::clean::clean;
 use crate::report::form::Form;
 use crate::report::left::Left;
 use crate::report::page::{Figure, ReportSection, SectionBody};

@@ -6,15 +6,16 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use crate::domain::avoided::Avoided;
+use crate::domain::instant::rfc3339_exact;
 use crate::domain::money::Charge;
+use crate::domain::plain_text::clean;
 use crate::domain::run::{DeploymentResult, EndedBy, Run};
 use crate::domain::visit::RunVisitor;
 use crate::domain::zone::Zone;
-use crate::report::clean::cell;
 use crate::report::once::CountedHours;
 
 const COLUMNS: [&str; 36] = [
@@ -80,7 +81,7 @@ impl CsvForm {
 
     fn instant(&self, at: DateTime<Utc>) -> String {
         match self {
-            Self::Exact => at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            Self::Exact => rfc3339_exact(at),
             Self::Excel(zone) => zone.wall_clock(at).format("%Y-%m-%d %H:%M:%S").to_string(),
         }
     }
@@ -195,4 +196,34 @@ fn record(run: &Run, row: &DeploymentResult, would: Option<&Avoided>, form: &Csv
 
 fn ended_by(ended_by: &EndedBy) -> String {
     ended_by.as_str().to_owned()
+}
+
+/// A cell of a CSV file: cleaned, and never taken for a formula by a spreadsheet.
+pub(crate) fn cell(text: &str) -> String {
+    let starts_formula = |c: char| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '＝' | '＋' | '－' | '＠');
+    // Judged before cleaning too, which takes a leading tab away.
+    let formula = text.starts_with(starts_formula);
+    let text = clean(text);
+    if formula || text.starts_with(starts_formula) { format!("'{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cell;
+
+    #[test]
+    fn a_spreadsheet_sees_text_and_no_formula() {
+        for (text, seen) in [
+            ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'=1"),
+            ("\u{200b}=1", "'=1"),
+            ("\r\nx", "'x"),
+            ("a=1", "a=1"),
+        ] {
+            assert_eq!(cell(text), seen, "{text:?}");
+        }
+    }
 }

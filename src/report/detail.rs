@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::domain::plain_text::clean;
 use crate::domain::run::{DeploymentResult, Outcome, Run};
-use crate::report::clean::clean;
 use crate::report::context::ReportContext;
 use crate::report::form::Form;
 use crate::report::grid::{Grid, GridCell, Screen, Tone};

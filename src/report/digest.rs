@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use chrono::{DateTime, Utc};
 
 use crate::domain::avoided::Avoided;
+use crate::domain::plain_text::clean;
 use crate::domain::reason::Reason;
 use crate::domain::rule::Mode;
 use crate::domain::run::{DeploymentResult, Firing, Outcome, Run, RunResult};
@@ -14,7 +15,6 @@ use crate::domain::run_reason::RunReason;
 use crate::domain::tally::Tally;
 use crate::domain::visit::RunVisitor;
 use crate::report::by_rule::ByRule;
-use crate::report::clean::clean;
 use crate::report::content::MOST_ROWS;
 use crate::report::counting::PricesUsed;
 use crate::report::holds::Held;

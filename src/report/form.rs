@@ -5,6 +5,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::domain::avoided::Money;
 use crate::domain::locale::Locale;
+use crate::domain::plural::noun;
 use crate::domain::zone::Zone;
 
 /// Decimal places of hours and capacity units in a report that people read; the CSV has all of them.
@@ -47,6 +48,11 @@ impl Form<'_> {
     /// Hours or capacity units: at most three places, none that say nothing.
     pub(crate) fn quantity(&self, value: Decimal) -> String {
         self.decimal(value.round_dp_with_strategy(PLACES, RoundingStrategy::MidpointNearestEven).normalize())
+    }
+
+    /// `1 deployment`, `1,200 deployments`.
+    pub(crate) fn counted(&self, count: usize, singular: &str) -> String {
+        format!("{} {}", self.count(count), noun(count, singular))
     }
 
     pub(crate) fn count(&self, value: usize) -> String {
@@ -128,11 +134,6 @@ impl Form<'_> {
 
 fn weekday_de(wall: NaiveDateTime) -> &'static str {
     WEEKDAYS_DE.get(wall.weekday().num_days_from_monday() as usize).copied().unwrap_or("")
-}
-
-/// `1 deployment`, `2 deployments`.
-pub(crate) fn plural(count: usize, shown: &str, noun: &str) -> String {
-    if count == 1 { format!("{shown} {noun}") } else { format!("{shown} {noun}s") }
 }
 
 /// `2nd`, `11th`, `23rd`.

@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use crate::domain::hold::{Hold, HoldTarget};
+use crate::domain::plain_text::{clean, shorten};
 use crate::domain::reason::{HeldBy, Reason};
 use crate::domain::run::{DeploymentResult, Run};
-use crate::report::clean::{clean, shorten};
-use crate::report::form::{Form, plural};
+use crate::report::form::Form;
 use crate::report::once::CountedHours;
 use crate::report::page::{Cell, ReportSection, SectionBody};
 use crate::report::parts::{amount, table};
@@ -78,7 +78,7 @@ fn target(target: &HoldTarget) -> String {
 
 fn price_cell(kept: Option<&(usize, Sum)>, form: &Form<'_>) -> Cell {
     match kept {
-        Some((count, sum)) => Cell::new(amount(sum, form), plural(*count, &form.count(*count), "deployment")),
+        Some((count, sum)) => Cell::new(amount(sum, form), form.counted(*count, "deployment")),
         None => Cell::new("nothing", "met no run"),
     }
 }

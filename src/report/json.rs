@@ -4,12 +4,11 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::domain::avoided::{Avoided, Money};
 use crate::domain::hold::Hold;
-use crate::domain::instant::rfc3339;
+use crate::domain::instant::{rfc3339, rfc3339_exact};
 use crate::domain::money::Currency;
 use crate::domain::run::{DeploymentResult, EndedBy, Run, Settlement};
 use crate::domain::run_reason::RunReason;
@@ -68,15 +67,15 @@ impl<W: Write> JsonWriter<W> {
         ]);
         let period = json!({
             "label": report.period.label,
-            "from": instant(report.period.from),
-            "to": instant(report.period.to),
+            "from": rfc3339_exact(report.period.from),
+            "to": rfc3339_exact(report.period.to),
         });
         Self::begun(out, ending, |json| {
             json.object()?;
             json.field("holds", &report.holds.iter().map(json_hold).collect::<Vec<_>>())?;
             json.field("notes", &report.notes)?;
             json.field("period", &period)?;
-            json.field("restates", &report.restates.map(instant))?;
+            json.field("restates", &report.restates.map(rfc3339_exact))?;
             json.key("runs")?;
             json.list()
         })
@@ -127,23 +126,24 @@ impl<W: Write> JsonWriter<W> {
         tally.left += run.without_row();
         let totals = std::mem::take(&mut self.totals);
         self.json.close()?;
-        self.json.field("finished_at", &instant(run.finished_at))?;
+        self.json.field("finished_at", &rfc3339_exact(run.finished_at))?;
         self.json.field("firing", &run.firing.to_string())?;
         self.json.field("left_out", &left_out(run))?;
         self.json.field("mode", &run.mode.as_str())?;
         let window = run.off_window;
-        self.json.field("off_window", &json!({ "from": instant(window.from), "to": instant(window.to) }))?;
+        self.json
+            .field("off_window", &json!({ "from": rfc3339_exact(window.from), "to": rfc3339_exact(window.to) }))?;
         self.json.field("reason", &run.why(&rfc3339))?;
         self.json.field("reason_code", &run.reasons.first().map(RunReason::code))?;
         self.json.field("result", &run.result.as_str())?;
         self.json.field("resumed", &run.resumed)?;
         self.json.field("rule", &run.firing.rule.as_str())?;
-        self.json.field("scheduled_for", &instant(run.firing.at))?;
-        self.json.field("started_at", &instant(run.started_at))?;
+        self.json.field("scheduled_for", &rfc3339_exact(run.firing.at))?;
+        self.json.field("started_at", &rfc3339_exact(run.started_at))?;
         let would = std::mem::take(&mut self.would);
         self.json.field("totals", &json_totals(tally, &totals, &would))?;
         let tries = run.tries.iter().map(
-            |one| json!({ "at": instant(one.at), "reason": one.reason.to_string(), "reason_code": one.reason.code() }),
+            |one| json!({ "at": rfc3339_exact(one.at), "reason": one.reason.to_string(), "reason_code": one.reason.code() }),
         );
         self.json.field("tries", &tries.collect::<Vec<_>>())?;
         self.json.field("trigger", &run.trigger.as_str())?;
@@ -223,8 +223,8 @@ fn json_row(row: &DeploymentResult, would: Option<&Avoided>) -> Value {
         "reason_code": row.reason.as_ref().map(|reason| reason.kind().code()),
         "hold": row.hold(),
         "selected": row.is_selected,
-        "requested_at": row.requested_at.map(instant),
-        "confirmed_at": row.confirmed_at.map(instant),
+        "requested_at": row.requested_at.map(rfc3339_exact),
+        "confirmed_at": row.confirmed_at.map(rfc3339_exact),
         "nodes": nodes,
         "avoided": json_avoided(row.avoided()),
         "settlement": row.settlement.as_ref().map(|settlement| json_settlement(row, settlement)),
@@ -237,8 +237,8 @@ fn json_row(row: &DeploymentResult, would: Option<&Avoided>) -> Value {
 
 fn json_avoided(avoided: &Avoided) -> Value {
     json!({
-        "from": avoided.from.map(instant),
-        "to": avoided.to.map(instant),
+        "from": avoided.from.map(rfc3339_exact),
+        "to": avoided.to.map(rfc3339_exact),
         "node_hours": avoided.node_hours.to_string(),
         "capacity_units": avoided.capacity_units.map(|units| units.to_string()),
         "cost": avoided.cost.map(|money| money.amount.to_string()),
@@ -253,7 +253,7 @@ fn json_settlement(row: &DeploymentResult, settlement: &Settlement) -> Value {
         _ => None,
     };
     json!({
-        "at": instant(settlement.at),
+        "at": rfc3339_exact(settlement.at),
         "ended_by": settlement.ended_by.as_str(),
         "replacement": replacement,
         "projected": json_avoided(&row.projected),
@@ -282,14 +282,10 @@ fn json_hold(hold: &Hold) -> Value {
     json!({
         "id": hold.id,
         "target": { "kind": hold.target.kind(), "name": hold.target.name() },
-        "created_at": instant(hold.created_at),
-        "until": instant(hold.until),
+        "created_at": rfc3339_exact(hold.created_at),
+        "until": rfc3339_exact(hold.until),
         "reason": hold.reason,
         "by": hold.by,
-        "removed_at": hold.removed_at.map(instant),
+        "removed_at": hold.removed_at.map(rfc3339_exact),
     })
-}
-
-fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::run::{DeploymentResult, EndedBy};
 use crate::report::content::MOST_ROWS;
-use crate::report::form::{Form, plural};
+use crate::report::form::Form;
 use crate::report::page::{Cell, ReportSection, SectionBody};
 use crate::report::parts::{amount, deployment_cell, table};
 use crate::report::sum::Sum;
@@ -80,7 +80,7 @@ impl CutShort {
             .by_end
             .iter()
             .map(|(word, (count, projected, settled))| {
-                let deployments = plural(*count, &form.count(*count), "deployment");
+                let deployments = form.counted(*count, "deployment");
                 let was = format!("projected {}, settled {}", amount(projected, form), amount(settled, form));
                 format!("{}: {deployments}; {was}", sentence(word))
             })

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::plain_text::{clean, shorten};
 use crate::domain::reason::{Reason, ReasonCode, ReasonKind};
 use crate::domain::run::{DeploymentResult, LeftOut, Outcome, Run};
-use crate::report::clean::{clean, shorten};
-use crate::report::form::{Form, plural};
+use crate::report::form::Form;
 use crate::report::once::CountedHours;
 use crate::report::page::{Cell, ReportSection, SectionBody};
 use crate::report::parts::{amount, table};
@@ -101,7 +101,7 @@ impl Left {
             if !has_cost {
                 return vec![reason, Cell::new(count, "")];
             }
-            let deployments = Cell::new(plural(kind.count, &count, "deployment"), "");
+            let deployments = Cell::new(form.counted(kind.count, "deployment"), "");
             vec![reason, deployments, Cell::new(amount(&kind.cost, form), "")]
         });
         let heads =

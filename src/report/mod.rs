@@ -12,7 +12,6 @@
 //! the rest, and no subject contains any.
 
 mod by_rule;
-pub mod clean;
 mod content;
 mod context;
 mod counting;

@@ -1,15 +1,15 @@
 //! The mail before a stop: what will be stopped, when, and how to say "not tonight".
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::domain::hold::{HOLD_UNTIL_LABEL, LONG};
 use crate::domain::id::RuleName;
+use crate::domain::instant::rfc3339;
+use crate::domain::plain_text::{clean, shorten};
 use crate::domain::plan::{Decision, Planned};
 use crate::domain::schedule::OffWindow;
-use crate::report::clean::{clean, shorten};
 use crate::report::content::{Content, fitted};
 use crate::report::context::ReportContext;
-use crate::report::form::plural;
 use crate::report::page::{Cell, Page, ReportSection, SectionBody};
 use crate::report::{parts, subject};
 
@@ -26,7 +26,7 @@ pub fn notice(
 ) -> Content {
     let form = context.form();
     let stops: Vec<&Planned> = planned.iter().filter(|planned| planned.decision == Decision::Stop).collect();
-    let count = plural(stops.len(), &form.count(stops.len()), "deployment");
+    let count = form.counted(stops.len(), "deployment");
     let build = |most: usize| Page {
         subject: subject::of_notice(stops.len(), &form.time(at), rule.as_str(), &form),
         preheader: format!("Hold what you need tonight; nothing else is to be done before {}.", form.time(at)),
@@ -71,7 +71,7 @@ fn sections(
     table.more = table
         .more
         .map(|_| format!("{} more; `{command} plan {rule}` shows them all.", stops.len().saturating_sub(most)));
-    let until = off_window.to.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let until = rfc3339(off_window.to);
     let long = if off_window.to - context.now > LONG { " --long" } else { "" };
     let hold =
         |flag: &str, name: &str| format!("{command} hold add --{flag} {name} --until {until}{long} --reason \"WHY\"");

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::run::{DeploymentResult, Run, RunResult, Trigger};
 use crate::domain::visit::RunVisitor;
-use crate::report::form::{Form, plural};
+use crate::report::form::Form;
 use crate::report::once::CountedHours;
 use crate::report::page::{Cell, ReportSection, SectionBody};
 use crate::report::parts::{amount, table};
@@ -73,7 +73,7 @@ impl Observed {
         }
         let cells = self.runs.iter().rev().map(|run| {
             let result = if run.result == RunResult::Done { "" } else { run.result.as_str() };
-            let count = plural(run.would.rows, &form.count(run.would.rows), "deployment");
+            let count = form.counted(run.would.rows, "deployment");
             vec![Cell::new(form.instant(run.at), result), Cell::new(count, ""), Cell::new(amount(&run.would, form), "")]
         });
         let mut table =

@@ -5,8 +5,8 @@ use rust_decimal::prelude::ToPrimitive;
 
 use crate::domain::avoided::{Avoided, AvoidedState, Money};
 use crate::domain::money::Charge;
+use crate::domain::plain_text::{clean, shorten};
 use crate::domain::run::DeploymentResult;
-use crate::report::clean::{clean, shorten};
 use crate::report::form::Form;
 use crate::report::page::{Cell, Table};
 use crate::report::sum::Sum;

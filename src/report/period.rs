@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use crate::domain::hold::Hold;
+use crate::domain::plain_text::{clean, shorten};
 use crate::domain::rule::Mode;
 use crate::domain::run_reason::say_all;
 use crate::domain::zone::Zone;
-use crate::report::clean::{clean, shorten};
 use crate::report::content::{Content, fitted};
 use crate::report::context::ReportContext;
 use crate::report::digest::{Digest, RunLine, RunLines};
-use crate::report::form::{Form, plural};
+use crate::report::form::Form;
 use crate::report::page::{Cell, Fact, Page, ReportSection, SectionBody, Table};
 use crate::report::parts;
 use crate::report::run::{CALM, notes};
@@ -113,8 +113,8 @@ impl Facts<'_> {
         if runs == 0 {
             return if self.digest.under_way == 0 { "No rule fired." } else { "No run has ended yet." }.to_owned();
         }
-        let deployments = plural(stopped, &form.count(stopped), "deployment");
-        format!("{deployments} stopped in {}.", plural(runs, &form.count(runs), "run"))
+        let deployments = form.counted(stopped, "deployment");
+        format!("{deployments} stopped in {}.", form.counted(runs, "run"))
     }
 
     fn lead(&self) -> Vec<String> {
@@ -132,7 +132,7 @@ impl Facts<'_> {
         lead.extend(self.share());
         lead.extend(trend::compared(self.report.trend, &form));
         if self.digest.would.rows > 0 {
-            let count = plural(self.digest.would.rows, &form.count(self.digest.would.rows), "stop");
+            let count = form.counted(self.digest.would.rows, "stop");
             lead.push(format!("Rules in observe mode would have made {count} more; they are in no total."));
         }
         if let Some(at) = self.report.restates {
@@ -164,12 +164,12 @@ impl Facts<'_> {
         let mut needs = Vec::new();
         let still_on = &self.digest.still_on;
         if still_on.count() > 0 {
-            let count = plural(still_on.count(), &form.count(still_on.count()), "deployment");
+            let count = form.counted(still_on.count(), "deployment");
             let cost = still_on.at_what_cost(&form);
             needs.push(format!("{count} may still be running{cost}. Look at them in AI Core."));
         }
         for (result, count) in &self.digest.troubles {
-            needs.push(format!("{} ended {result}; see the runs below.", plural(*count, &form.count(*count), "run")));
+            needs.push(format!("{} ended {result}; see the runs below.", form.counted(*count, "run")));
         }
         needs
     }

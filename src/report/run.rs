@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use crate::domain::avoided::Avoided;
 use crate::domain::id::RuleName;
 use crate::domain::instant::rfc3339;
+use crate::domain::plain_text::{clean, shorten};
 use crate::domain::rule::Mode;
 use crate::domain::run::{DeploymentResult, Outcome, Run, RunResult, Try};
 use crate::domain::tally::Tally;
-use crate::report::clean::{clean, shorten};
 use crate::report::content::{AttachedFile, Content, fitted};
 use crate::report::context::ReportContext;
 use crate::report::counting::PricesUsed;
 use crate::report::csv::{CSV, CsvWriter};
-use crate::report::form::{Form, ordinal, plural};
+use crate::report::form::{Form, ordinal};
 use crate::report::holds::Held;
 use crate::report::leaks::{CutShort, Leaks};
 use crate::report::left::Left;
@@ -125,7 +125,7 @@ impl<'a> Facts<'a> {
     }
 
     fn deployments(&self, count: usize) -> String {
-        plural(count, &self.form.count(count), "deployment")
+        self.form.counted(count, "deployment")
     }
 
     fn went_through(&self) -> bool {

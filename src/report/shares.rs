@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::domain::avoided::Avoided;
-use crate::report::clean::shorten;
+use crate::domain::plain_text::shorten;
 use crate::report::form::Form;
 use crate::report::page::{Bar, ReportSection, SectionBody};
 use crate::report::parts::{amount, percent};

@@ -4,7 +4,7 @@
 use crate::domain::rule::Mode;
 use crate::domain::run::{Run, RunResult};
 use crate::domain::tally::Tally;
-use crate::report::form::{Form, plural};
+use crate::report::form::Form;
 use crate::report::parts::amount;
 use crate::report::sum::Sum;
 
@@ -85,6 +85,6 @@ pub(super) fn of_period(label: &str, sum: &Sum, stopped: usize, trouble: PeriodT
 
 /// The subject of the mail before a stop.
 pub(super) fn of_notice(count: usize, when: &str, rule: &str, form: &Form<'_>) -> String {
-    let deployments = plural(count, &form.count(count), "deployment");
+    let deployments = form.counted(count, "deployment");
     format!("offhours: {deployments} will be stopped at {when} · {rule}")
 }

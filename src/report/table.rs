@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::domain::plain_text::clean;
 use crate::domain::rule::Mode;
 use crate::domain::run::{LeftOut, Outcome, Run, RunResult};
-use crate::report::clean::clean;
 use crate::report::context::ReportContext;
 use crate::report::form::Form;
 use crate::report::grid::{Grid, GridCell, Screen, Tone};

@@ -4,7 +4,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::domain::avoided::Money;
 use crate::domain::money::Currency;
-use crate::report::clean::shorten;
+use crate::domain::plain_text::shorten;
 use crate::report::form::Form;
 use crate::report::page::{Column, ReportSection, SectionBody};
 use crate::report::parts;

@@ -6,9 +6,9 @@ use rust_decimal::Decimal;
 
 use crate::domain::avoided::{Avoided, AvoidedState};
 use crate::domain::money::Charge;
+use crate::domain::plain_text::clean;
 use crate::domain::run::DeploymentResult;
-use crate::report::clean::clean;
-use crate::report::form::{Form, plural};
+use crate::report::form::Form;
 use crate::report::page::{ReportSection, SectionBody};
 use crate::report::parts::plans;
 
@@ -50,7 +50,7 @@ impl Unpriced {
     /// One item for each plan; none where everything has a price.
     pub(super) fn section(&self, form: &Form<'_>) -> Option<ReportSection> {
         let item = |(plan, (count, hours)): (&String, &(usize, Decimal))| {
-            let deployments = plural(*count, &form.count(*count), "deployment");
+            let deployments = form.counted(*count, "deployment");
             format!("{plan}: {} node hours of {deployments}", form.quantity(*hours))
         };
         let mut items: Vec<String> = self.plans.iter().take(MOST_PLANS).map(item).collect();
@@ -59,7 +59,7 @@ impl Unpriced {
             items.push(format!("{left_out} more plans; the CSV has them all."));
         }
         if self.tokens > 0 {
-            let deployments = plural(self.tokens, &form.count(self.tokens), "deployment");
+            let deployments = form.counted(self.tokens, "deployment");
             items.push(format!("token-billed: {deployments}; SAP bills tokens, so that a stop avoids no compute cost"));
         }
         if items.is_empty() {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use axum::http::Method;
 use serde_json::Value;
 
+use crate::domain::words::words;
 use crate::simulator::answer::ApiError;
 use crate::simulator::query::{DeploymentFilter, GroupPage, List, Query};
 use crate::simulator::received::{Received, checked};
@@ -38,19 +39,11 @@ pub(super) enum GroupCall {
     Delete(String),
 }
 
-/// What a bulk request may want of a deployment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TargetStatus {
-    Stopped,
-    Deleted,
-}
-
-impl TargetStatus {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Stopped => "STOPPED",
-            Self::Deleted => "DELETED",
-        }
+words! {
+    /// What a bulk request may want of a deployment.
+    pub(super) TargetStatus {
+        Stopped = "STOPPED",
+        Deleted = "DELETED",
     }
 }
 

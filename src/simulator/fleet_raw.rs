@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use rust_decimal::Decimal;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::Spanned;
 
+use crate::domain::duration::read_duration;
+use crate::domain::instant::read_rfc3339;
 use crate::simulator::fleet::Bulk;
 use crate::simulator::spec::{Behaviour, DetailsSpelling, Moment};
 
@@ -121,11 +123,8 @@ impl<'de> Deserialize<'de> for RawBulk {
 }
 
 fn span(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|e| format!("`{text}` is no duration such as `40s` or `3d`: {e}"))
-}
-
-fn instant(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
+    let duration = read_duration(text).and_then(|duration| duration.to_std().ok());
+    duration.ok_or_else(|| format!("`{text}` is not a valid duration such as `40s` or `3d`"))
 }
 
 impl<'de> Deserialize<'de> for RawSpan {
@@ -137,7 +136,7 @@ impl<'de> Deserialize<'de> for RawSpan {
 impl<'de> Deserialize<'de> for Created {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        let moment = match instant(&text) {
+        let moment = match read_rfc3339(&text) {
             Some(at) => Moment::At(at),
             None => Moment::Before(delta(span(&text).map_err(D::Error::custom)?)),
         };
@@ -148,7 +147,7 @@ impl<'de> Deserialize<'de> for Created {
 impl<'de> Deserialize<'de> for Later {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        let moment = match instant(&text) {
+        let moment = match read_rfc3339(&text) {
             Some(at) => Moment::At(at),
             None => Moment::After(delta(span(&text).map_err(D::Error::custom)?)),
         };

@@ -1,16 +1,17 @@
 //! Deployments and groups as the API writes them.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::domain::deployment::Status;
+use crate::domain::instant::rfc3339;
 use crate::simulator::fleet::{Bulk, FleetGroup, TenantSpec};
 use crate::simulator::live::Live;
 use crate::simulator::spec::DetailsSpelling;
 
 /// RFC 3339 in UTC, in whole seconds as AI Core writes them.
 pub(super) fn time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+    rfc3339(at)
 }
 
 /// A deployment as in a list.

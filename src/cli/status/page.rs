@@ -8,12 +8,12 @@ use super::{Status, result};
 use crate::cli::aside;
 use crate::config::Outline;
 use crate::domain::instant::rfc3339;
+use crate::domain::plain_text::shorten;
 use crate::domain::plausible::Implausible;
 use crate::domain::rule::Mode;
 use crate::domain::run_reason::{RunReason, say_all};
 use crate::ledger::lock::Holder;
 use crate::ledger::overview::{MailCounts, RunHead};
-use crate::report::clean::shorten;
 use crate::report::form::Form;
 use crate::report::grid::{Grid, Screen};
 
