@@ -77,7 +77,7 @@ pub enum BadZone {
     #[error("`{0}` is an abbreviation, not a time zone: name a place, as in `Europe/Berlin`, or `UTC`")]
     Abbreviation(String),
     /// `W. Europe Standard Time`: what Windows calls it.
-    #[error("`{name}` is what Windows calls a time zone; everybody else says `{iana}`")]
+    #[error("`{name}` is a Windows name of a time zone; its IANA name is `{iana}`")]
     Windows {
         /// What was asked for.
         name: String,
@@ -85,7 +85,7 @@ pub enum BadZone {
         iana: &'static str,
     },
     /// Not in the time zone data.
-    #[error("`{name}` is no time zone that this machine knows")]
+    #[error("`{name}` is not a valid time zone")]
     Unknown {
         /// What was asked for.
         name: String,

@@ -45,14 +45,14 @@ impl Heartbeat {
         if tokio::time::timeout(SILENCE, self.beats.recv()).await.is_ok_and(|beat| beat.is_some()) {
             return;
         }
-        warn!("the heartbeat was silent for {} seconds and is started anew", SILENCE.as_secs());
+        warn!("the heartbeat was silent for {} seconds and is restarted", SILENCE.as_secs());
         match Self::start().await {
             Ok(fresh) => {
                 let mut silent = std::mem::replace(self, fresh);
                 // Whether it ends well or not, it is out of use.
                 let _ = silent.scheduler.shutdown().await;
             }
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "the heartbeat could not be started anew"),
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "the heartbeat could not be restarted"),
         }
     }
 }

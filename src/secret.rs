@@ -42,7 +42,7 @@ pub enum SecretError {
     #[error("`{}` can be read by group or others: run `chmod 600 {}`", .0.display(), .0.display())]
     Exposed(PathBuf),
     /// A directory, a pipe or a device.
-    #[error("`{}` is no regular file", .0.display())]
+    #[error("`{}` is not a regular file", .0.display())]
     NoFile(PathBuf),
     /// Too large to be what it should be.
     #[error("`{}` is larger than 1 MiB: this is not the file you mean", .0.display())]
@@ -55,7 +55,7 @@ pub enum SecretError {
     )]
     NoCredentials(String),
     /// A name that would leave the directory.
-    #[error("`{0}` is no credential's name: letters, digits, `.`, `_` and `-` are allowed")]
+    #[error("`{0}` is not a valid credential name: letters, digits, `.`, `_` and `-` are allowed")]
     CredentialName(String),
     #[error("the environment variable `{0}` is not set, or is not UTF-8")]
     NoVariable(String),

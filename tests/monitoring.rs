@@ -108,7 +108,7 @@ async fn a_redirect_is_followed_on_the_same_host_only() {
     let other = Watcher::new("HTTP/1.1 200 OK").await;
     let away = format!("HTTP/1.1 302 Found\r\nlocation: http://{}/moved", other.address).leak();
     let error = Watcher::new(away).await.ping(PingStatus::Well).await.unwrap_err();
-    assert_eq!(error.to_string(), "answered 302 Found, which leads elsewhere; name the URL it leads to");
+    assert_eq!(error.to_string(), "answered 302 Found, a redirect; write the URL that it redirects to");
     assert_eq!(other.asked(), [""; 0]);
 
     let circle = Watcher::new("HTTP/1.1 302 Found\r\nlocation: /CANARY").await;
@@ -148,7 +148,7 @@ async fn open(vitals: &Vitals) -> SocketAddr {
 async fn a_heart_that_stands_still_for_ten_seconds_is_not_well() {
     let vitals = Vitals::default();
     let health = || vitals.health().map_err(|ailment| ailment.to_string());
-    assert_eq!(health(), Err("the heart has not beaten yet".to_owned()));
+    assert_eq!(health(), Err("there was no heartbeat yet".to_owned()));
     vitals.beat(DateTime::UNIX_EPOCH);
     tokio::time::advance(Duration::from_millis(9_999)).await;
     assert_eq!(health(), Ok(()));

@@ -217,7 +217,7 @@ fn token_url(url: Option<String>, field: &'static str) -> Result<Url, KeyFault> 
 /// A URL that a secret may be sent to: https, or http on this machine, with nothing hidden in it.
 fn safe_url(text: &str, field: &'static str) -> Result<Url, KeyFault> {
     let bad = |why| KeyFault::BadUrl { field, why };
-    let url = Url::parse(text).map_err(|_| bad("it is no URL; `https://host` is expected"))?;
+    let url = Url::parse(text).map_err(|_| bad("it is not a valid URL; `https://host` is expected"))?;
     match url.scheme() {
         "https" => {}
         "http" if url.host_str().is_some_and(is_loopback) => {}

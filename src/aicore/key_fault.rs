@@ -11,7 +11,7 @@ pub enum KeyFault {
     /// None of the places SAP's SDKs look in holds a key.
     #[error("there is none: set `AICORE_SERVICE_KEY`, or name the key's file as `service_key` in `[connection]`")]
     Nowhere,
-    #[error("it is no JSON from line {line}, column {column} on")]
+    #[error("it is not valid JSON from line {line}, column {column} on")]
     NotJson {
         /// Line, from 1.
         line: usize,
@@ -22,7 +22,7 @@ pub enum KeyFault {
     #[error("it is the name of a file, and the key itself is expected: name a file with `service_key = \"dev.json\"`")]
     IsPath,
     /// JSON, but no object.
-    #[error("it is no JSON object: use the service key as downloaded from the BTP cockpit")]
+    #[error("it is not a JSON object: use the service key as downloaded from the BTP cockpit")]
     NoObject,
     /// A field is absent or empty.
     #[error("`{0}` is missing")]
@@ -35,7 +35,7 @@ pub enum KeyFault {
         why: &'static str,
     },
     /// Certificate and private key are not a usable pair of PEMs.
-    #[error("`certificate` and `key` are no usable PEM pair: download the key again (X.509 v1 is not supported)")]
+    #[error("`certificate` and `key` are not a usable PEM pair: download the key again (X.509 v1 is not supported)")]
     BadCertificate,
     /// No client could be built: nearly always the machine's CA certificates.
     #[error("no TLS client could be made: is the package `ca-certificates` installed")]

@@ -123,7 +123,8 @@ fn token(reply: &Reply, now: DateTime<Utc>) -> Result<Token, &'static str> {
     let body: Value = serde_json::from_slice(&reply.body).map_err(|_| "broken JSON")?;
     let text = body.get("access_token").and_then(Value::as_str).filter(|text| !text.is_empty());
     let text = text.ok_or("JSON without `access_token`")?;
-    let mut header = HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| "a token that fits no header")?;
+    let mut header =
+        HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| "a token that cannot be sent in a header")?;
     header.set_sensitive(true);
     let renew_at = now + usable_for(lifetime(body.get("expires_in")));
     Ok(Token { text: text.to_owned().into(), header, renew_at })

@@ -16,7 +16,10 @@ pub(crate) fn put_aside(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Chore>, L
 /// A line for each of them.
 pub(crate) fn lines(chores: &[Chore]) -> impl Iterator<Item = String> {
     chores.iter().map(|chore| {
-        format!("put aside: {chore} ended offhours {MOST_DEATHS} times; `{}` does it by hand", chore.by_hand)
+        format!(
+            "not tried again: {chore} made offhours crash {MOST_DEATHS} times; run it by hand with `{}`",
+            chore.by_hand
+        )
     })
 }
 

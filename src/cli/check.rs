@@ -188,7 +188,7 @@ async fn untried(config: &Config) -> Vec<Odd> {
     let tried = match tried {
         Ok(tried) => tried,
         Err(error) => {
-            let message = format!("the ledger cannot be read, so nobody knows which rules have been tried: {error}");
+            let message = format!("the ledger cannot be read, so it is not known which rules have ever run: {error}");
             return vec![Odd::general(message)];
         }
     };
@@ -324,7 +324,7 @@ fn overlaps(rules: &[Arc<Rule>], now: DateTime<Utc>) -> Vec<Odd> {
                 let at = rfc3339(at);
                 found.push(Odd::of(
                     rule,
-                    format!("overlaps `{}`, first at {at}: what the one has stopped, the other finds off", other.name),
+                    format!("overlaps `{}`, first at {at}: the first to fire stops the deployment, and the other finds it off", other.name),
                 ));
             }
         }

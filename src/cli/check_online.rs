@@ -206,7 +206,10 @@ impl Sight {
         }
         if sight.would_stop > usize::try_from(rule.max_stops).unwrap_or(usize::MAX) {
             let (stops, most) = (sight.would_stop, rule.max_stops);
-            self.warn(name, format!("would stop {stops} now, and max_stops = {most}: such a run is blocked whole"));
+            self.warn(
+                name,
+                format!("would stop {stops} now, and max_stops = {most}: such a run is `blocked` and stops nothing"),
+            );
         }
         for (group, error) in &gaps.failed {
             self.warn(name, format!("resource group `{}` could not be listed: {error}", group.id));

@@ -163,8 +163,7 @@ impl CommandError {
         let hint = match self {
             Self::Usage { hint, .. } => hint.clone(),
             Self::Ledger(LedgerError::Held { .. }) => Some(
-                "stop that one first; where two configurations are wanted, each needs a `state_dir` of its own"
-                    .to_owned(),
+                "stop that one first; where two configurations are wanted, each needs its own `state_dir`".to_owned(),
             ),
             Self::Ledger(LedgerError::Missing(place)) => Some(elsewhere(place, arguments)),
             Self::Ledger(error) => error.somebody_elses().map(|place| as_its_owner(place, arguments)),
@@ -182,7 +181,7 @@ fn elsewhere(place: &Path, arguments: impl Iterator<Item = OsString>) -> String 
     if Path::new("/etc/offhours/offhours.toml").exists() && !is_the_services(place) {
         return format!("the systemd service has another: `sudo offhoursctl {}`", typed(arguments));
     }
-    "where another user's daemon goes by this configuration, run this as that user, or name a `state_dir` in it"
+    "if another user's daemon uses this configuration, run this as that user, or set a `state_dir` of your own in it"
         .to_owned()
 }
 

@@ -33,7 +33,7 @@ pub(crate) async fn explain(session: &Session, args: &Explain) -> Result<Exit, C
     let config = outline.for_reading();
     let wanted = args.deployment.as_str();
     if !wanted.contains(char::is_alphanumeric) {
-        let message = format!("`{}` is neither a deployment's id nor a configuration's name", wanted.escape_debug());
+        let message = format!("`{}` is neither a deployment id nor a configuration name", wanted.escape_debug());
         return Err(CommandError::usage(message));
     }
     let at = match &args.at {
@@ -94,11 +94,8 @@ async fn text(
     if ids.is_empty() {
         let where_not =
             if sightings.unseen.is_empty() { "no resource group" } else { "no resource group that could be listed" };
-        let _ = writeln!(
-            text,
-            "{where_not} holds a deployment `{}`, nor one of a configuration of that name",
-            clean(wanted)
-        );
+        let _ =
+            writeln!(text, "{where_not} has a deployment `{}`, or one of a configuration of that name", clean(wanted));
         ids = ids_in_ledger(config, wanted, at).await?;
     }
     text.push_str(&before(config, &ids, at).await?);

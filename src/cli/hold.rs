@@ -159,7 +159,7 @@ fn target(outline: &Outline, args: &HoldAdd) -> Result<HoldTarget, CommandError>
         if name.trim().is_empty() || name.contains(['*', '?']) {
             let shown = shorten(name, 80);
             return Err(CommandError::usage(format!(
-                "`{shown}` is no configuration: a hold names one, by its name or id"
+                "`{shown}` is not a configuration: a hold names one, by its name or id"
             )));
         }
         return Ok(HoldTarget::Configuration(name.clone()));

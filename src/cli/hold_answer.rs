@@ -44,8 +44,8 @@ impl HoldAnswer<'_> {
             say("next stop", format!("{}, rule {rule}", form.instant(*at)));
         }
         match &self.daemon {
-            Some(Holder { pid: Some(pid), .. }) => say("daemon", format!("runs, pid {pid}, and goes by this ledger")),
-            Some(_) => say("daemon", "runs, and goes by this ledger".to_owned()),
+            Some(Holder { pid: Some(pid), .. }) => say("daemon", format!("runs (pid {pid}) and uses this ledger")),
+            Some(_) => say("daemon", "runs and uses this ledger".to_owned()),
             None => {}
         }
         for warning in self.warnings() {
@@ -99,7 +99,7 @@ impl HoldAnswer<'_> {
             warnings.push(only.to_owned());
         }
         if self.daemon.is_none() {
-            warnings.push(format!("no daemon goes by this ledger now (`{}`)", self.ledger.display()));
+            warnings.push(format!("no daemon uses this ledger now (`{}`)", self.ledger.display()));
         }
         warnings
     }

@@ -151,13 +151,13 @@ fn next_steps(args: &Init, main: &Path) -> String {
     let path = main.display();
     if args.systemd {
         return format!(
-            "\nNext: read `{path}` and the rule beside it, then\n  systemctl daemon-reload\n  offhoursctl check --online\n  \
+            "\nNext: read `{path}` and the rule next to it, then\n  systemctl daemon-reload\n  offhoursctl check --online\n  \
              systemctl enable --now offhours\n"
         );
     }
     let config = if args.directory.is_some() { format!(" --config {path}") } else { String::new() };
     format!(
-        "\nNext: read `{path}` and the rule beside it. The rule only observes: it stops nothing.\n  \
+        "\nNext: read `{path}` and the rule next to it. The rule only observes: it stops nothing.\n  \
          offhours{config} plan\n  offhours{config} rehearse\n  offhours{config} run\n"
     )
 }

@@ -41,7 +41,7 @@ pub(crate) fn main_file(key: &KeyPlace, tenant: &FoundTenant) -> String {
     let zone = zone.iana_name().map_or("UTC", |name| name.trim_start_matches("Etc/"));
     let key = match key {
         KeyPlace::File(path) => {
-            format!("service_key = {}   # of mode 600; the key itself never stands here", quoted(path))
+            format!("service_key = {}   # of mode 600; never write the key itself here", quoted(path))
         }
         KeyPlace::Credential => {
             "credential = \"service-key\"   # which the unit loads from service-key.json".to_owned()

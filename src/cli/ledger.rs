@@ -121,19 +121,19 @@ fn put_back(session: &Session, directory: &Path, file: &Path) -> Result<(LedgerV
     if let Some(kept) = &kept {
         say(format!("the ledger that was there is kept as {}", kept.display()));
     }
-    say(format!("rules begin anew at {}: what came due before is not caught up", rfc3339(now)));
+    say(format!("rules start again at {}: firings that were due before are not caught up", rfc3339(now)));
     if changes.interrupted > 0 {
         say(format!("{} runs were under way in it: closed as interrupted, and not resumed", changes.interrupted));
     }
     match changes.holds {
         Some(0) => {}
-        Some(holds) => say(format!("{holds} holds that it lacked were carried over")),
+        Some(holds) => say(format!("{holds} holds that are not in the backup were kept")),
         None => say("holds that were added since are lost, because the ledger that was there cannot be read: \
                      see `offhours hold list`, and add them again before you start offhours"
             .to_owned()),
     }
     if changes.waiting_mails > 0 {
-        say(format!("{} mails wait in it and will be sent, some perhaps a second time", changes.waiting_mails));
+        say(format!("{} mails wait in it and will be sent, some may be sent twice", changes.waiting_mails));
     }
     say("runs and stops since the backup are not in it: reports of that time are incomplete".to_owned());
     let json = json!({

@@ -13,7 +13,7 @@ const MODE: u32 = 0o644;
 #[derive(Debug)]
 pub(crate) struct NewFile {
     out: BufWriter<File>,
-    /// Where it is written, and where it belongs; none for what is no regular file, such as `/dev/stdout`.
+    /// Where it is written, and where it belongs; none for what is not a regular file, such as `/dev/stdout`.
     rename: Option<(PathBuf, PathBuf)>,
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn next(session: &Session, args: &Next) -> Result<Exit, CommandError>
         },
     })?;
     let cron = Cron::parse(&args.cron).map_err(|error| CommandError::Usage {
-        message: format!("`{}` is no cron expression: {error}", args.cron.escape_debug()),
+        message: format!("`{}` is not a valid cron expression: {error}", args.cron.escape_debug()),
         hint: Some(match &error {
             BadCron::Foreign { instead: Some(cron), .. } => format!("write `{cron}`"),
             _ => "`0 19 * * MON-FRI` is 19:00 on weekdays".to_owned(),

@@ -36,7 +36,7 @@ fn sentence(rule: &Rule, oddity: &Oddity) -> String {
         Oddity::Short(window) => {
             let minutes = (window.to - window.from).num_minutes();
             format!(
-                "the off window from {} lasts {minutes} minutes, which avoids next to nothing",
+                "the off window from {} lasts {minutes} minutes, which avoids almost nothing",
                 local(rule, window).0
             )
         }

@@ -49,7 +49,9 @@ fn said(outline: Outline) -> Outline {
         warn!("{warning}");
     }
     if let Some(faults) = &outline.faults {
-        warn!("the configuration on disk has faults, and a daemon goes on by what it read before:\n{faults}");
+        warn!(
+            "the configuration on disk has faults, and a running daemon continues with what it read before:\n{faults}"
+        );
     }
     outline
 }

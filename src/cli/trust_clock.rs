@@ -45,7 +45,7 @@ pub(crate) async fn trust_clock(session: &Session, yes: bool) -> Result<Exit, Co
 
 fn text(ahead: &Ahead, fault: Option<&Implausible>, now: DateTime<Utc>, is_trusted: bool) -> String {
     if ahead.is_nothing() && fault.is_none() {
-        return format!("the clock shows {}, and nothing in the ledger speaks against it\n", rfc3339(now));
+        return format!("the clock shows {}, and nothing in the ledger contradicts it\n", rfc3339(now));
     }
     let mut text = String::new();
     for line in fault.iter().flat_map(|fault| output::screen().lines(&fault.to_string())) {

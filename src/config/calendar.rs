@@ -73,12 +73,12 @@ fn named(node: Node<'_>, name: &str) -> Calendar {
     match node.at.reading.calendar(name) {
         Ok(calendar) => calendar,
         Err(known) if known.is_empty() => node.refuse_with(
-            format!("`{}` is no calendar: offhours.toml defines none", clip(name)),
+            format!("`{}` is not a calendar: offhours.toml defines none", clip(name)),
             "define it under `[calendars]`, name a file that ends in `.ics` or `.txt`, or list dates",
         ),
         Err(known) => {
             let hint = did_you_mean(name, known.iter().map(String::as_str), "`[calendars]` defines");
-            node.refuse_with(format!("`{}` is no calendar that offhours.toml defines", clip(name)), hint)
+            node.refuse_with(format!("`{}` is not a calendar that offhours.toml defines", clip(name)), hint)
         }
     }
 }
@@ -114,7 +114,7 @@ fn file(node: Node<'_>, name: &str) -> Calendar {
                 1 => ", and so is 1 more".to_owned(),
                 others => format!(", and so are {others} more"),
             };
-            at_line(*first).warn(format!("a meeting of some hours is no whole day: it is skipped{others}"));
+            at_line(*first).warn(format!("a meeting of some hours is not a whole day and is skipped{others}"));
         }
         let complete = bad.is_empty();
         for BadLine { line, message, hint } in bad {
@@ -135,7 +135,7 @@ fn lines(text: &str) -> Contents {
             None if content.is_empty() => {}
             None => contents.bad.push(BadLine {
                 line: at + 1,
-                message: format!("`{}` is no date", clip(content)),
+                message: format!("`{}` is not a valid date", clip(content)),
                 hint: "write one date a line, as 2026-12-25; `#` begins a comment",
             }),
         }

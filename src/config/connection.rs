@@ -74,7 +74,7 @@ fn inspect_ambient(section: &Section<'_, ConnectionKeys>) {
         )),
         Err(why) => place.fault(
             format!("the service key in the environment of {} cannot be used: {why}", section.title()),
-            "mend the `AICORE_*` variables or `~/.aicore/config.json`, or name a key: `service_key = \"dev.json\"`",
+            "correct the `AICORE_*` variables or `~/.aicore/config.json`, or name a key: `service_key = \"dev.json\"`",
         ),
     }
 }

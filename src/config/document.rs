@@ -20,7 +20,7 @@ pub(super) fn parse<'a>(source: &'a Source, reading: &Reading) -> Option<Spanned
         let place = start.moved(span.start);
         if error.message() == "duplicate key" {
             let key = clip(source.text().get(span).unwrap_or("").trim_matches(['"', '\'']));
-            place.fault(format!("`{key}` stands here a second time"), "each key stands once: remove one of the two");
+            place.fault(format!("`{key}` is a duplicate key"), "remove one of the two");
             continue;
         }
         readable = false;
@@ -29,7 +29,7 @@ pub(super) fn parse<'a>(source: &'a Source, reading: &Reading) -> Option<Spanned
         if line != last_line {
             place.fault(
                 format!("broken TOML: {}", clean(error.message())),
-                "strings stand in quotes, and each key on a line of its own",
+                "put strings in quotes and each key on its own line",
             );
         }
         last_line = line;

@@ -223,7 +223,7 @@ fn moment(line: &ContentLine) -> Result<Moment, BadLine> {
 fn date(line: &ContentLine) -> Result<NaiveDate, BadLine> {
     let moment = moment(line)?;
     if moment.at.time() != NaiveTime::MIN {
-        let message = format!("`{}` is no whole day", line.name);
+        let message = format!("`{}` is not a whole day", line.name);
         return Err(refuse(line.number, message, "for example `EXDATE;VALUE=DATE:20261225`"));
     }
     Ok(moment.at.date())
@@ -252,7 +252,8 @@ fn duration(line: &ContentLine, in_days: bool) -> Result<TimeDelta, BadLine> {
         let is_whole = length == TimeDelta::days(length.num_days());
         (span.get_years() == 0 && span.get_months() == 0 && (is_whole || !in_days)).then_some(length)
     };
-    read().ok_or_else(|| refuse(line.number, "`DURATION` is no number of days or weeks", "for example `DURATION:P1D`"))
+    read()
+        .ok_or_else(|| refuse(line.number, "`DURATION` is not a number of days or weeks", "for example `DURATION:P1D`"))
 }
 
 /// Reads a rule of repetition, and the last day on which it holds.

@@ -22,7 +22,7 @@ pub(super) fn read(text: &str) -> Contents {
     let mut contents = Contents::default();
     let lines = unfold(text);
     if !lines.first().is_some_and(|line| line.name == "BEGIN" && line.value.eq_ignore_ascii_case("VCALENDAR")) {
-        contents.bad.push(refuse(1, "this is no iCalendar file", "it begins with `BEGIN:VCALENDAR`"));
+        contents.bad.push(refuse(1, "this is not an iCalendar file", "it begins with `BEGIN:VCALENDAR`"));
         return contents;
     }
     // Components inside an event (alarms) and beside it (time zones) have lines of the same names.
@@ -41,7 +41,7 @@ pub(super) fn read(text: &str) -> Contents {
             "END" => {
                 let ends_event = in_event(&open);
                 if open.pop().is_none_or(|name| name != line.value.to_uppercase()) {
-                    let hint = "the file is damaged: fetch it again";
+                    let hint = "the file is damaged: download it again";
                     contents.bad.push(refuse(line.number, "this `END` closes nothing", hint));
                     return contents;
                 }
@@ -60,9 +60,9 @@ pub(super) fn read(text: &str) -> Contents {
     }
     if !open.is_empty() {
         let last = text.lines().count().max(1);
-        contents.bad.push(refuse(last, "this calendar has no end", "it is cut short: fetch it again"));
+        contents.bad.push(refuse(last, "this calendar has no end", "it is incomplete: download it again"));
     } else if events == 0 {
-        contents.bad.push(refuse(1, "no event in this calendar", "it holds no `VEVENT`: fetch it again"));
+        contents.bad.push(refuse(1, "no event in this calendar", "it has no `VEVENT`: download it again"));
     } else if events == contents.meetings.len() {
         let hint = "only all-day events make a calendar of days: `DTSTART;VALUE=DATE:20261225`";
         contents.bad.push(refuse(1, "no whole day in this calendar: its events are meetings of some hours", hint));
@@ -276,9 +276,9 @@ mod tests {
                 3,
                 "an event ends before it begins, or lasts over a year",
             ),
-            ("DTSTART:20261225\r\nDURATION:PT5H", 5, "`DURATION` is no number of days or weeks"),
-            ("DTSTART:20261225\r\nDURATION:P1M", 5, "`DURATION` is no number of days or weeks"),
-            ("DTSTART:20261225\r\nRDATE:20261231T090000", 5, "`RDATE` is no whole day"),
+            ("DTSTART:20261225\r\nDURATION:PT5H", 5, "`DURATION` is not a number of days or weeks"),
+            ("DTSTART:20261225\r\nDURATION:P1M", 5, "`DURATION` is not a number of days or weeks"),
+            ("DTSTART:20261225\r\nRDATE:20261231T090000", 5, "`RDATE` is not a whole day"),
             ("DTSTART:20261225\r\nRECURRENCE-ID:20261225", 5, "`RECURRENCE-ID` without `UID`, or of more than one day"),
             ("DTSTART:20261225\r\nEXRULE:FREQ=YEARLY", 5, "`EXRULE` is not understood here"),
             ("DTSTART:20261224T140000Z", 1, "no whole day in this calendar: its events are meetings of some hours"),
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_damaged_calendar_is_refused() {
-        assert_eq!(refused("<html>"), [(1, "this is no iCalendar file".to_owned())]);
+        assert_eq!(refused("<html>"), [(1, "this is not an iCalendar file".to_owned())]);
         assert_eq!(refused(&calendar(&[])), [(1, "no event in this calendar".to_owned())]);
         let cut = calendar(&["DTSTART:20261225"]).replace("END:VCALENDAR\r\n", "");
         assert_eq!(refused(&cut), [(5, "this calendar has no end".to_owned())]);

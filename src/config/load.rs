@@ -178,7 +178,7 @@ fn read_rules(main_path: &Path, directory: &Path, main: &Main, reading: &Reading
             }
             if rules.origins.is_empty() && rules.enabled.is_empty() {
                 let directory = directory.display();
-                warn(format!("there is no rule in `{directory}`, so that nothing is ever stopped"));
+                warn(format!("there is no rule in `{directory}`, so nothing is ever stopped"));
             }
         }
         // Where offhours.toml was not understood, it may well name another directory.

@@ -58,7 +58,7 @@ pub(super) fn read(section: &Section<'_, MailKeys>) -> Option<MailSettings> {
     let to = section.need(|k| k.to);
     if section.has(|k| k.locale) {
         let message =
-            "`locale` is called `formats` now: it sets the form of dates and numbers, and the words are English";
+            "`locale` was renamed to `formats`: it sets how dates and numbers are written; the words are English";
         section.place_of(|k| k.locale).warn(message);
     }
     let locale = section.get(|k| k.formats).or_else(|| section.get(|k| k.locale)).unwrap_or_default();
@@ -84,7 +84,7 @@ fn delivery(section: &Section<'_, MailKeys>, login: Option<Login>) -> Option<Del
         }
         (false, true) => {
             if section.has(|k| k.username) {
-                let message = "`username` has no meaning with `directory`";
+                let message = "`username` has no effect with `directory`";
                 section.place_of(|k| k.username).fault(message, "remove it and the password's key");
             }
             directory.map(|FilePath(path)| Delivery::Directory(path))
@@ -133,7 +133,7 @@ impl Value for HelloName {
         if is_name || is_address {
             return Some(Self(text.to_owned()));
         }
-        node.refuse("`hello` is not a full host name, nor an address in brackets".to_owned())
+        node.refuse("`hello` is neither a full host name nor an address in brackets".to_owned())
     }
 }
 
@@ -156,11 +156,11 @@ impl Value for SmtpUrl {
     fn read(node: Node<'_>) -> Option<Self> {
         // Messages show at most the host: somebody may have written a login into the URL.
         let Ok(url) = Url::parse(node.text(Self::WHAT)?) else {
-            return node.refuse(format!("`{}` is no URL", node.key));
+            return node.refuse(format!("`{}` is not a valid URL", node.key));
         };
         if !url.username().is_empty() || url.password().is_some() {
             let hint = "write `username` and `password_file` instead, and change the password";
-            return node.refuse_with(format!("a login never stands in the URL of `{}`", node.key), hint);
+            return node.refuse_with(format!("the URL of `{}` contains a login", node.key), hint);
         }
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return node.refuse(format!("`{}` has more than scheme, host and port", node.key));
@@ -205,10 +205,11 @@ impl Value for Address {
         let text = node.text(Self::WHAT)?;
         if has_control(text) {
             let message = format!("`{}` holds a line end or another control character", clip(text));
-            return node.refuse_with(message, "a mail address is one line; several stand in a list");
+            return node.refuse_with(message, "write each mail address on one line, and several as a list");
         }
         let hint = "write `name@example.com` or `Name <name@example.com>`";
-        Self::parse(text).map_or_else(|_| node.refuse_with(format!("`{}` is no mail address", clip(text)), hint), Some)
+        Self::parse(text)
+            .map_or_else(|_| node.refuse_with(format!("`{}` is not a valid mail address", clip(text)), hint), Some)
     }
 }
 

@@ -48,7 +48,7 @@ section! {
         calendars: BTreeMap<String, Definition>, Optional r#"{ de-bw = ["2026-12-25"] }"#;
     }
     const ELSEWHERE: &'static [(&'static str, &'static str)] = &[
-        ("rule", "rules stand in files of their own, in the directory that `schedules` names"),
+        ("rule", "write rules in separate files, in the directory that `schedules` names"),
         ("connections", "each connection is a section `[connection.NAME]`"),
     ];
 }

@@ -93,10 +93,10 @@ impl Typed for Loopback {
 impl Value for Loopback {
     fn read(node: Node<'_>) -> Option<Self> {
         let Ok(address) = node.text(Self::WHAT)?.parse::<SocketAddr>() else {
-            return node.refuse(format!("`{}` is no address with a port", node.key));
+            return node.refuse(format!("`{}` is not an address with a port", node.key));
         };
         if !address.ip().is_loopback() {
-            let message = format!("`{}` would let other machines ask, without a login", node.key);
+            let message = format!("`{}` is reachable from other machines, without a login", node.key);
             return node
                 .refuse_with(message, format!("write `127.0.0.1:{}`; a proxy can serve others", address.port()));
         }

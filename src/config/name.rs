@@ -48,7 +48,7 @@ impl Typed for Glob {
 impl Value for Glob {
     fn read(node: Node<'_>) -> Option<Self> {
         let text = node.text(Self::WHAT)?;
-        Self::new(text).map_or_else(|bad| node.refuse(format!("`{}` is no glob: {bad}", clip(text))), Some)
+        Self::new(text).map_or_else(|bad| node.refuse(format!("`{}` is not a valid glob: {bad}", clip(text))), Some)
     }
 }
 
@@ -112,7 +112,7 @@ impl Value for FilePath {
     fn read(node: Node<'_>) -> Option<Self> {
         let text = node.text(Self::WHAT)?;
         if text.is_empty() || has_control(text) {
-            return node.refuse(format!("`{}` is no path", node.key));
+            return node.refuse(format!("`{}` is not a valid path", node.key));
         }
         Some(Self(node.at.source.beside(text)))
     }

@@ -134,7 +134,7 @@ fn refuse_mixture(section: &Section<'_, PricesKeys>) {
     let refuse = |given: bool, key: &str, place: crate::config::reading::Place<'_>| {
         if given {
             let message = format!("`{key}` in `[prices]` belongs to no period, because there are `[[prices.period]]`");
-            place.fault(message, "move it into a period of its own; only `currency` may stand above periods");
+            place.fault(message, "move it into a period; only `currency` may be outside of periods");
         }
     };
     refuse(section.has(|k| k.capacity_unit), "capacity_unit", section.place_of(|k| k.capacity_unit));
@@ -156,7 +156,7 @@ impl Typed for Decimal {
 impl Value for Decimal {
     fn read(node: Node<'_>) -> Option<Self> {
         if let DeValue::Float(_) | DeValue::Integer(_) = node.value {
-            let message = format!("`{}` is not in quotes: a bare number would be rounded to binary", clip(node.key));
+            let message = format!("`{}` needs quotes: a number without quotes would be rounded", clip(node.key));
             return node.refuse(message);
         }
         let text = node.text(Self::WHAT)?;
@@ -177,7 +177,7 @@ impl Value for Decimal {
             lower if lower.contains('e') => "an exponent is not allowed",
             _ => "at most nine digits, and nine more after a point, are allowed",
         };
-        node.refuse(format!("`{shown}` is no decimal: {why}"))
+        node.refuse(format!("`{shown}` is not a valid decimal: {why}"))
     }
 }
 
@@ -195,9 +195,11 @@ impl Value for Currency {
         let upper = text.to_uppercase();
         match (Self::from_code(text), Self::from_code(&upper)) {
             (Some(currency), _) => Some(currency),
-            (None, Some(_)) => node
-                .refuse_with(format!("`{}` is no ISO 4217 currency", clip(text)), format!("did you mean `{upper}`?")),
-            (None, None) => node.refuse(format!("`{}` is no ISO 4217 currency", clip(text))),
+            (None, Some(_)) => node.refuse_with(
+                format!("`{}` is not an ISO 4217 currency", clip(text)),
+                format!("did you mean `{upper}`?"),
+            ),
+            (None, None) => node.refuse(format!("`{}` is not an ISO 4217 currency", clip(text))),
         }
     }
 }

@@ -91,7 +91,7 @@ pub(super) fn read(
             match names.insert(report.name.clone(), line) {
                 None => reports.push(report),
                 Some(first) => section.place_of(|k| k.name).fault(
-                    format!("a second report is named `{}`", report.name),
+                    format!("the name `{}` is used by two reports", report.name),
                     format!("the first is in line {first}; names are unique"),
                 ),
             }

@@ -133,7 +133,7 @@ impl Rules {
     fn claim(&mut self, name: &RuleName, section: &Section<'_, RuleKeys>) {
         match self.origins.get(name) {
             Some(first) => section.place_of(|k| k.name).fault(
-                format!("a second rule is named `{name}`"),
+                format!("the name `{name}` is used by two rules"),
                 format!("the first is at {first}; names are unique over all files"),
             ),
             None => _ = self.origins.insert(name.clone(), section.place().origin()),
@@ -300,7 +300,7 @@ impl Value for Notice {
     fn read(node: Node<'_>) -> Option<Self> {
         let notice = TimeDelta::read(node)?;
         if notice < Self::LEAST {
-            return node.refuse("`notice` is shorter than five minutes: nobody could hold anything in time".to_owned());
+            return node.refuse("`notice` is shorter than five minutes: that leaves no time to add a hold".to_owned());
         }
         Some(Self(notice))
     }

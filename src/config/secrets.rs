@@ -36,12 +36,12 @@ impl Value for SecretFile {
         let text = if is_table { "" } else { node.text(Self::WHAT)? };
         let is_secret = text.trim_start().starts_with('{') || text.contains("-----BEGIN") || text.contains('\n');
         if is_table || is_secret {
-            let message = format!("`{}` is given the secret itself, and secrets never stand in this file", node.key);
+            let message = format!("`{}` is given the secret itself, and this file must not contain secrets", node.key);
             return node
                 .refuse_with(message, format!("move it to a file of mode 600 and name that: {}", node.for_example()));
         }
         if text.is_empty() || has_control(text) {
-            return node.refuse(format!("`{}` is no file's name", node.key));
+            return node.refuse(format!("`{}` is not a valid file name", node.key));
         }
         Some(Self(node.at.source.beside(text)))
     }
@@ -64,7 +64,10 @@ impl Value for CredentialName {
         if well_formed {
             return Some(Self(text.to_owned()));
         }
-        node.refuse(format!("`{}` is no credential's name: letters, digits, `.`, `_` and `-` are allowed", node.key))
+        node.refuse(format!(
+            "`{}` is not a valid credential name: letters, digits, `.`, `_` and `-` are allowed",
+            node.key
+        ))
     }
 }
 
@@ -84,7 +87,7 @@ impl Value for VariableName {
         if well_formed {
             return Some(Self(text.to_owned()));
         }
-        node.refuse(format!("`{}` is no variable's name: letters, digits and `_` are allowed", node.key))
+        node.refuse(format!("`{}` is not a valid variable name: letters, digits and `_` are allowed", node.key))
     }
 }
 
@@ -162,7 +165,7 @@ pub(super) fn inspect(key: &str, place: Place<'_>, source: &SecretSource) -> Opt
             place.fault(message, hint);
         }
         SecretError::NoFile(_) => {
-            place.fault(format!("what `{key}` names is no regular file"), "it is not the file you mean");
+            place.fault(format!("what `{key}` names is not a regular file"), "it is not the file you mean");
         }
         SecretError::TooLarge(_) => {
             place.fault(format!("the file that `{key}` names is larger than 1 MiB"), "it is not the file you mean");

@@ -173,7 +173,7 @@ fn open_child<T: Shape>(path: String, node: Node<'_>) -> Option<Section<'_, T>> 
 }
 
 fn report_secret<S: Shape>(key: &str, at: Place<'_>) {
-    at.fault(format!("`{}` is a secret, and secrets never stand in this file", clip(key)), S::SECRETS);
+    at.fault(format!("`{}` is a secret, and this file must not contain secrets", clip(key)), S::SECRETS);
 }
 
 /// A key stands in `[section]` itself, where only names of sections of the shape `S` do.
@@ -182,7 +182,7 @@ fn report_nameless<S: Shape>(section: &str, key: &str, at: Place<'_>) {
         return report_secret::<S>(key, at);
     }
     let hint = format!("write `[{section}.NAME]` above it");
-    at.fault(format!("`{}` in `[{section}]` stands under no name", clip(key)), hint);
+    at.fault(format!("`{}` in `[{section}]` is not under a name", clip(key)), hint);
 }
 
 /// True for the name of a key that would hold a secret itself.

@@ -59,7 +59,7 @@ pub(super) fn select(section: &Section<'_, SelectKeys>) -> Selection {
     let all = |glob: &&Glob| glob.as_str() != "*" && glob.as_str().chars().all(|c| "*?".contains(c));
     if let Some(glob) = resource_groups.iter().find(all) {
         section.place_of(|k| k.resource_groups).fault(
-            format!("`{glob}` means almost every resource group without saying so"),
+            format!("`{glob}` matches almost every resource group"),
             "write `resource_groups = [\"*\"]` where every group is meant",
         );
     }
@@ -114,7 +114,7 @@ fn warn_of_regexes<'a>(lists: [&Vec<Glob>; 4], place: impl Fn(&str) -> Place<'a>
     for (key, globs) in GLOB_KEYS.into_iter().zip(lists) {
         for (glob, meant) in globs.iter().filter_map(|glob| Some((glob, glob.instead_of_regex()?))) {
             place(key).warn(format!(
-                "`{glob}` in `{key}` looks like a regular expression, and here `.`, `^` and `$` stand for themselves: \
+                "`{glob}` in `{key}` looks like a regular expression, but here `.`, `^` and `$` are plain characters: \
                  write `{meant}`"
             ));
         }

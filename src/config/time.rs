@@ -37,22 +37,22 @@ impl Value for Cron {
                 let verb = if node.key == "until" { "occurs" } else { "fires" };
                 node.refuse_with(
                     format!("`{}` never {verb}: no date matches `{shown}`", node.key),
-                    format!("the 30th of February and its like never come; `{}` does", bare(node.example)),
+                    format!("some dates, such as 30 February, do not exist; `{}` occurs", bare(node.example)),
                 )
             }
             BadCron::FieldCount(_) => node.refuse_with(
-                format!("`{shown}` is no cron expression: {bad}"),
+                format!("`{shown}` is not a valid cron expression: {bad}"),
                 format!("the five are minute, hour, day, month, weekday: `{}`", bare(node.example)),
             ),
             BadCron::Foreign { dialect, instead } => {
-                let message = format!("`{shown}` is no cron expression: it is written for {dialect}");
+                let message = format!("`{shown}` is not a valid cron expression: it is written for {dialect}");
                 match instead {
                     Some(cron) => node.refuse_with(message, format!("write `{cron}`")),
                     None => node.refuse_with(message, cron_hint(node)),
                 }
             }
             BadCron::OutOfRange { .. } | BadCron::Field(_) => {
-                node.refuse_with(format!("`{shown}` is no cron expression: {bad}"), cron_hint(node))
+                node.refuse_with(format!("`{shown}` is not a valid cron expression: {bad}"), cron_hint(node))
             }
         }
     }
@@ -134,7 +134,8 @@ impl Value for NaiveDate {
         match node.value {
             DeValue::String(text) => match date(text) {
                 Some(date) => Some(date),
-                None => node.refuse(format!("`{}` is no date: write year, month and day, as 2026-12-25", clip(text))),
+                None => node
+                    .refuse(format!("`{}` is not a valid date: write year, month and day, as 2026-12-25", clip(text))),
             },
             DeValue::Datetime(toml::value::Datetime { date: Some(date), time: None, offset: None }) => {
                 Self::from_ymd_opt(date.year.into(), date.month.into(), date.day.into())

@@ -154,7 +154,8 @@ impl<T: Value> Value for BTreeMap<String, T> {
             let at = node.at.moved(value.span().start);
             let item = Node { key: name.get_ref(), example: T::EXAMPLE, value: value.get_ref(), at, ..node };
             if item.value.is_table() {
-                let message = format!("`{}` is cut at its dot, and means a table in a table", clip(name.get_ref()));
+                let message =
+                    format!("`{}` has a dot without quotes, which means a table inside a table", clip(name.get_ref()));
                 item.refuse_with::<T>(message, "put a name that has dots in quotes, as in `\"infer.s\"`");
             } else if let Some(value) = T::read(item) {
                 read.insert(name.get_ref().to_string(), value);
@@ -184,6 +185,9 @@ impl<T: Word> Value for T {
             Some(word) => format!("did you mean `{word}`?"),
             None => node.for_example(),
         };
-        node.refuse_with(format!("`{}` is no `{}`: allowed are {}", clip(text), node.key, words.join(", ")), hint)
+        node.refuse_with(
+            format!("`{}` is not a valid `{}`: allowed are {}", clip(text), node.key, words.join(", ")),
+            hint,
+        )
     }
 }

@@ -40,7 +40,7 @@ impl Attempts {
             Begun::Aside => return Ok(false),
             Begun::PutAside => {
                 error!(
-                    "the {chore} has ended offhours {MOST_DEATHS} times and is put aside; `{}` does it by hand",
+                    "the {chore} made offhours crash {MOST_DEATHS} times and is not tried again; run it by hand with `{}`",
                     chore.by_hand
                 );
                 return Ok(false);
@@ -53,7 +53,7 @@ impl Attempts {
             // A thread that worked for it has panicked.
             Err(_) | Ok(Err(LedgerError::Aborted)) => {
                 self.in_hand = None;
-                error!("the {chore} ended by a panic, which is a fault of offhours");
+                error!("the {chore} ended by a panic, which is a bug in offhours");
                 return Ok(false);
             }
             Ok(Err(failure)) => {

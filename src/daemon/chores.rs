@@ -48,7 +48,7 @@ pub(crate) async fn work(news: watch::Sender<Executor>, vitals: Vitals) {
         let work = async {
             let look = Box::pin(look(&executor, &mut attempts, &mut last_round, is_steady, (&mut gauges, &vitals)));
             if AssertUnwindSafe(look).catch_unwind().await.is_err() {
-                error!("a look at notices, settling and reports ended by a panic, which is a fault of offhours");
+                error!("a look at notices, settling and reports ended by a panic, which is a bug in offhours");
             }
             if mails_are_due(&executor).await {
                 news.send_modify(|_| {});

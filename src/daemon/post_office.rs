@@ -38,7 +38,7 @@ pub(crate) async fn work(mut executors: watch::Receiver<Executor>) {
                 Ok(Err(failure)) => {
                     error!(error = &failure as &dyn std::error::Error, "the outbox could not be read");
                 }
-                Err(_) => error!("the outbox worker panicked, which is a fault of offhours; it goes on in a minute"),
+                Err(_) => error!("the outbox worker panicked, which is a bug in offhours; it continues in a minute"),
             }
         }
         let news = tokio::time::timeout(wait, executors.changed());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// Why a text is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is no {kind}: {rule}", shown(.text))]
+#[error("`{}` is not a valid {kind}: {rule}", shown(.text))]
 pub struct BadId {
     kind: &'static str,
     rule: &'static str,
@@ -136,7 +136,7 @@ mod tests {
         assert!(RuleName::new("Dev").is_err());
         assert_eq!(
             DeploymentId::new("a\r\nb").unwrap_err().to_string(),
-            "`a\\r\\nb` is no deployment id: 4 to 64 of A-Z a-z 0-9 _ . - are allowed"
+            "`a\\r\\nb` is not a valid deployment id: 4 to 64 of A-Z a-z 0-9 _ . - are allowed"
         );
     }
 }

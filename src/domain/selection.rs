@@ -16,7 +16,7 @@ pub struct Glob {
     pattern: WildMatch,
 }
 
-/// Why a text is no glob.
+/// Why a text is not a valid glob.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", match .0 { None => "a glob must not be empty".to_owned(), Some(c) => format!("a glob knows only `*` and `?`, not `{}`", c.escape_debug()) })]
 pub struct BadGlob(Option<char>);

@@ -82,10 +82,10 @@ pub struct Executor {
 #[derive(Debug, thiserror::Error)]
 pub enum FireError {
     /// The previous run is still going.
-    #[error("rule `{0}` is running already: wait for its end; `offhours status` shows how it stands")]
+    #[error("a run of rule `{0}` is already under way: wait for its end; `offhours status` shows how it stands")]
     Running(crate::domain::id::RuleName),
     /// Fired twice in one second.
-    #[error("rule `{0}` was fired in this very second already")]
+    #[error("rule `{0}` was already fired in this second")]
     Twice(crate::domain::id::RuleName),
     /// The ledger cannot be written.
     #[error(transparent)]
@@ -133,9 +133,9 @@ impl Executor {
             Err(_) => {
                 error!(
                     run = open.id.0,
-                    "the run of {} ended by a panic, which is a fault of offhours", open.claim.firing
+                    "the run of {} ended by a panic, which is a bug in offhours", open.claim.firing
                 );
-                let message = "the run ended by a fault of offhours; what it had asked for is unconfirmed";
+                let message = "the run ended by a bug in offhours; what it had asked for is unconfirmed";
                 let reason = RunReason::Failure(Failure::new(FailureCode::Panic, message));
                 let rows = self.earlier(&open).await;
                 Ended::new(RunResult::Failed, reason).with_unconfirmed(rows, &NotWatched::Panic)
@@ -203,10 +203,7 @@ impl Executor {
         let render = AssertUnwindSafe(|| run_mails::run_mails(&self.config, rule, told, self.clock.now()));
         let mails = std::panic::catch_unwind(render).unwrap_or_else(|_| {
             // The result must be written all the same: an open run would keep its rule from firing again.
-            error!(
-                run = open.id.0,
-                "the mails of {} could not be made, which is a fault of offhours", open.claim.firing
-            );
+            error!(run = open.id.0, "the mails of {} could not be made, which is a bug in offhours", open.claim.firing);
             Vec::new()
         });
         let id = open.id;

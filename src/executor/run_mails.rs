@@ -62,8 +62,8 @@ pub(crate) fn not_in_force(on_disk: &OnDisk, command: &str) -> Option<String> {
         OnDisk::Same => return None,
         OnDisk::Another(path) => {
             return Some(format!(
-                "The daemon goes by another configuration, `{}`, and both share this ledger: nothing of this one fires. Give \
-                 it a `state_dir` of its own.",
+                "The daemon uses another configuration, `{}`, and both share this ledger: no rule of this one fires. Give \
+                 it its own `state_dir`.",
                 path.display()
             ));
         }
@@ -71,9 +71,9 @@ pub(crate) fn not_in_force(on_disk: &OnDisk, command: &str) -> Option<String> {
             "it was changed and not read since. `systemctl reload offhours` (or SIGHUP) reads it, `{command} check` says \
              whether it can be read"
         ),
-        OnDisk::Faulty(1, first) => format!("it has a fault: {first}. Mend it, run `{command} check`, then reload"),
+        OnDisk::Faulty(1, first) => format!("it has a fault: {first}. Correct it, run `{command} check`, then reload"),
         OnDisk::Faulty(count, first) => {
-            format!("it has {count} faults, the first: {first}. Mend them, run `{command} check`, then reload")
+            format!("it has {count} faults, the first: {first}. Correct them, run `{command} check`, then reload")
         }
     };
     Some(format!("The configuration on disk is not the one in force: {why}."))

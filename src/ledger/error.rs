@@ -31,7 +31,7 @@ pub enum LedgerError {
         user: u32,
     },
     /// A file whose name is ours and which is not.
-    #[error("`{}` is {what}, and offhours made none: see where it comes from, then remove it", path.display())]
+    #[error("`{}` is {what}, and offhours did not make it: find out where it comes from, then remove it", path.display())]
     NotOurs { path: PathBuf, what: &'static str },
     /// The file was taken away under a process that uses it. What is written to it now, nobody will find.
     #[error("`{}` was moved, replaced or removed while offhours ran, so nothing is written or stopped any more: restart offhours", .0.display())]
@@ -64,7 +64,7 @@ pub enum LedgerError {
     #[error("cannot restore the ledger from `{}`; nothing was changed", path.display())]
     Restore { path: PathBuf, source: std::io::Error },
     /// A backup that promises what it does not keep.
-    #[error("`{}` is not whole, so it was not restored: {}", path.display(), faults.join("; "))]
+    #[error("`{}` is not complete, so it was not restored: {}", path.display(), faults.join("; "))]
     Unsound {
         path: PathBuf,
         /// What is wrong with it.
@@ -74,7 +74,7 @@ pub enum LedgerError {
     #[error("`{}` is the log of a ledger that was taken away without it: bring that back, or move the log away too", .0.display())]
     Orphan(PathBuf),
     /// A restore that ended between taking the old ledger away and putting the new one there.
-    #[error("a restore of the ledger was cut short (`{}` is there): run `offhours ledger restore FILE` again", .0.display())]
+    #[error("a restore of the ledger was interrupted (`{}` is there): run `offhours ledger restore FILE` again", .0.display())]
     CutShort(PathBuf),
     /// The instant of a restore is where rules begin anew; a wrong one would silence them or stop too much.
     #[error("the ledger was not restored")]
@@ -86,7 +86,7 @@ pub enum LedgerError {
     #[error("the ledger could not be read or written")]
     Sqlite(#[from] rusqlite::Error),
     /// The thread that worked on the ledger is gone.
-    #[error("the work on the ledger was cut short")]
+    #[error("the work on the ledger was interrupted")]
     Aborted,
 }
 

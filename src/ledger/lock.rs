@@ -126,7 +126,7 @@ impl fmt::Display for Holder {
             Some(pid) => write!(f, "{SIGNATURE}{pid}")?,
             None => f.write_str("of unknown pid")?,
         }
-        self.config.iter().try_for_each(|config| write!(f, ", which goes by `{}`", config.display()))
+        self.config.iter().try_for_each(|config| write!(f, ", which uses `{}`", config.display()))
     }
 }
 

@@ -123,7 +123,7 @@ impl Tx<'_> {
             return Ok(LedgerVerdict { faults, ..LedgerVerdict::default() });
         }
         let orphans = self.lines("PRAGMA foreign_key_check", |row| {
-            Ok(format!("a row of `{}` belongs to nothing", row.get::<_, String>(0)?))
+            Ok(format!("a row of `{}` refers to a row that does not exist", row.get::<_, String>(0)?))
         })?;
         faults.extend(orphans);
         for (what, query) in INVARIANTS {

@@ -55,7 +55,7 @@ pub enum DeliveryError {
     #[error("cannot write `{}`", path.display())]
     Directory { path: PathBuf, source: io::Error },
     /// offhours itself failed.
-    #[error("the attempt ended by a panic, which is a fault of offhours")]
+    #[error("the attempt ended by a panic, which is a bug in offhours")]
     Panic,
 }
 

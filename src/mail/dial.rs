@@ -11,7 +11,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Connects to the first of the server's addresses that answers.
 pub(super) async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "its host name has no address");
     for address in lookup_host((host, port)).await? {
         match timeout(CONNECT_LIMIT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {

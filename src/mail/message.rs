@@ -39,10 +39,10 @@ pub enum MailError {
     #[error(transparent)]
     Address(#[from] BadAddress),
     /// A message id with characters that would end the header.
-    #[error("`{}` is no message id", .0.escape_debug())]
+    #[error("`{}` is not a valid message id", .0.escape_debug())]
     MessageId(String),
     /// A media type that is none.
-    #[error("`{}` is no media type", .0.escape_debug())]
+    #[error("`{}` is not a valid media type", .0.escape_debug())]
     ContentType(String),
 }
 

@@ -63,9 +63,9 @@ pub struct Login {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address(String);
 
-/// Why a text is no mail address.
+/// Why a text is not a valid mail address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is no mail address: write `name@example.com` or `Name <name@example.com>`", .0.chars().take(80).flat_map(char::escape_debug).collect::<String>())]
+#[error("`{}` is not a valid mail address: write `name@example.com` or `Name <name@example.com>`", .0.chars().take(80).flat_map(char::escape_debug).collect::<String>())]
 pub struct BadAddress(String);
 
 impl BadAddress {

@@ -62,7 +62,7 @@ pub(super) async fn agree(stream: TcpStream, host: &str, client: &ClientId) -> R
     if stream.buffer().is_empty() {
         Ok(stream.into_inner())
     } else {
-        let what = "went on in clear after it had agreed to begin TLS: somebody may be forging its answers";
+        let what = "continued without TLS after it had agreed to begin it: somebody may be forging its answers";
         Err(DeliveryError::Tls(format!("`{host}` {what}")))
     }
 }

@@ -45,7 +45,7 @@ fn failure(host: &str, port: u16, error: &io::Error) -> DeliveryError {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
         Some(rustls::Error::InvalidMessage(_)) => DeliveryError::Tls(format!(
-            "what came from {host}:{port} where TLS had to begin is no TLS: it looks like a port that speaks clear text \
+            "what came from {host}:{port} where TLS had to begin is not TLS: it looks like a port that speaks clear text \
              first (then write `smtp+starttls://`), or somebody may be forging it"
         )),
         Some(inner @ rustls::Error::InvalidCertificate(_)) => DeliveryError::Tls(format!(

@@ -19,7 +19,7 @@ const GREETING: &[u8] = b"220 greeted before\r\n";
 
 /// A server that goes on and on.
 #[derive(Debug, thiserror::Error)]
-#[error("an answer of the server has no end: it is longer than {} KiB", LONGEST_ANSWER / 1024)]
+#[error("an answer of the server is longer than {} KiB", LONGEST_ANSWER / 1024)]
 pub(super) struct EndlessAnswer;
 
 /// A connection to a mail server.

@@ -38,7 +38,7 @@ pub struct PingUrl(SecretString);
 /// Why a text is no such URL. Never shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPingUrl {
-    #[error("is no URL")]
+    #[error("is not a valid URL")]
     NoUrl,
     /// Not a scheme that protects it.
     #[error("is neither `https://`, nor `http://` on this machine")]
@@ -73,7 +73,7 @@ pub enum PingError {
     #[error("no connection: {0}")]
     Connection(String),
     /// The answer leads to another host, or in circles.
-    #[error("answered {0}, which leads elsewhere; name the URL it leads to")]
+    #[error("answered {0}, a redirect; write the URL that it redirects to")]
     Redirected(StatusCode),
     /// An answer that is none.
     #[error("answered {0}")]

@@ -32,7 +32,7 @@ impl Collector for VitalSigns {
         encoder
             .encode_descriptor("offhours_build", "The version that runs.", None, MetricType::Info)?
             .encode_info(&version)?;
-        gauge(&mut encoder, "offhours_last_beat_timestamp_seconds", "When the heart last beat.", self.beat_at)?;
+        gauge(&mut encoder, "offhours_last_beat_timestamp_seconds", "When the last heartbeat was.", self.beat_at)?;
         gauge(
             &mut encoder,
             "offhours_next_firing_timestamp_seconds",

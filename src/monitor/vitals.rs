@@ -155,8 +155,8 @@ impl Vitals {
 impl fmt::Display for Ailment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotStarted => f.write_str("the heart has not beaten yet"),
-            Self::Standstill(silence) => write!(f, "the heart has not beaten for {} seconds", silence.as_secs()),
+            Self::NotStarted => f.write_str("there was no heartbeat yet"),
+            Self::Standstill(silence) => write!(f, "there was no heartbeat for {} seconds", silence.as_secs()),
             Self::CannotFire(why) => write!(f, "rules cannot fire: {why}"),
         }
     }

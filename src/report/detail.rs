@@ -42,7 +42,7 @@ fn head(run: &Run, form: &Form<'_>) -> Vec<String> {
     lines.extend(
         run.tries
             .iter()
-            .map(|one| format!("tried in vain {}: {}", form.instant(one.at), clean(&one.reason.say(&form.instants())))),
+            .map(|one| format!("failed tries {}: {}", form.instant(one.at), clean(&one.reason.say(&form.instants())))),
     );
     lines
 }

@@ -79,6 +79,6 @@ fn target(target: &HoldTarget) -> String {
 fn price_cell(kept: Option<&(usize, Sum)>, form: &Form<'_>) -> Cell {
     match kept {
         Some((count, sum)) => Cell::new(amount(sum, form), form.counted(*count, "deployment")),
-        None => Cell::new("nothing", "met no run"),
+        None => Cell::new("nothing", "no run saw it"),
     }
 }

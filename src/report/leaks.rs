@@ -36,7 +36,7 @@ impl Leaks {
         let mut table = table(vec!["Deployment", "Ran again", "Cost"], rows, self.sum.rows, most);
         table.total = Some(("Leaked".to_owned(), amount(&self.sum, form)));
         let section = ReportSection::new("Leaks: ran again inside the off window", SectionBody::Table(table));
-        Some(section.intro("Their hours are in no avoided cost: it ends where a replacement begins."))
+        Some(section.intro("Their hours are not part of any avoided cost: it ends where a replacement begins."))
     }
 }
 

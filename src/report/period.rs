@@ -133,7 +133,7 @@ impl Facts<'_> {
         lead.extend(trend::compared(self.report.trend, &form));
         if self.digest.would.rows > 0 {
             let count = form.counted(self.digest.would.rows, "stop");
-            lead.push(format!("Rules in observe mode would have made {count} more; they are in no total."));
+            lead.push(format!("Rules in observe mode would have made {count} more; they are not part of any total."));
         }
         if let Some(at) = self.report.restates {
             lead.push(format!("RESTATED: this replaces the report of {}.", form.instant(at)));
@@ -246,7 +246,7 @@ impl Facts<'_> {
         } else {
             ReportSection::new(HEADING, SectionBody::Table(self.table(&digest.observed, Mode::Observe, most)?))
         };
-        Some(section.intro("In no total of this report."))
+        Some(section.intro("Not part of any total in this report."))
     }
 
     /// Runs one by one, with a total.

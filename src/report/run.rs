@@ -270,10 +270,10 @@ fn needs(facts: &Facts<'_>, context: &ReportContext<'_>) -> Vec<String> {
             ));
         }
         RunResult::Interrupted => {
-            needs.push(format!("See that the daemon runs again: it finishes this run if it is back before {until}."));
+            needs.push(format!("Start the daemon again: it finishes this run if it is back before {until}."));
         }
         RunResult::Failed | RunResult::Partial if facts.still_on.count() == 0 => {
-            needs.push(format!("Put right what is named below, then run {again}."));
+            needs.push(format!("Fix what is named below, then run {again}."));
         }
         RunResult::Done | RunResult::Partial | RunResult::Failed | RunResult::Skipped => {}
     }

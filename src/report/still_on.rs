@@ -132,7 +132,7 @@ impl StillOn {
         if !total.is_empty() {
             table.total = Some(("All of them, an hour".to_owned(), amounts(&total, form)));
         }
-        let section = ReportSection::new("Still on, as far as anybody knows", SectionBody::Table(table));
+        let section = ReportSection::new("Still on, as far as is known", SectionBody::Table(table));
         Some(
             section
                 .intro("Asked to stop, or to be asked, and not seen STOPPED by AI Core. Nothing is counted for them."),

@@ -122,5 +122,5 @@ pub(crate) fn result_tone(result: RunResult, mode: Mode) -> Tone {
 pub(crate) fn left_without_row(left_out: &LeftOut, form: &Form<'_>) -> Option<String> {
     let mut left = Left::default();
     left.add_counts(left_out);
-    (left.without_row() > 0).then(|| format!("and left without a row each: {}", left.line(form)))
+    (left.without_row() > 0).then(|| format!("left, and only counted: {}", left.line(form)))
 }

@@ -65,6 +65,9 @@ impl Unpriced {
         if items.is_empty() {
             return None;
         }
-        Some(ReportSection::new("Without a price", SectionBody::List { items }).intro("These are in no amount above."))
+        Some(
+            ReportSection::new("Without a price", SectionBody::List { items })
+                .intro("These are not part of any amount above."),
+        )
     }
 }

@@ -156,7 +156,7 @@ fn change(entry: &Value) -> Result<(String, TargetStatus), ApiError> {
 }
 
 fn unknown(received: &Received) -> ApiError {
-    ApiError { breaks: true, ..ApiError::not_found(format!("there is no path {}", received.path)) }
+    ApiError { breaks: true, ..ApiError::not_found(format!("there is not a valid path {}", received.path)) }
 }
 
 fn not_allowed(received: &Received) -> ApiError {

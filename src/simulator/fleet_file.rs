@@ -153,7 +153,7 @@ impl Resolver<'_> {
     fn spec(&self, raw: RawDeployment, group: &str) -> Result<Spec, FleetError> {
         let redeployed = raw.redeployed.as_ref().map(|cron| self.redeployed(cron)).transpose()?.into_iter().collect();
         if let Some(ttl) = raw.ttl.as_ref().filter(|ttl| ttl.get_ref().parse::<Ttl>().is_err()) {
-            return Err(self.fault(&ttl.span(), format!("`{}` is no ttl, such as `24H`", ttl.get_ref())));
+            return Err(self.fault(&ttl.span(), format!("`{}` is not a valid ttl, such as `24H`", ttl.get_ref())));
         }
         let behaviour = raw.behaviour.unwrap_or_default();
         let usual = if behaviour == Behaviour::Slow { SLOW_STOP_AFTER } else { STOP_AFTER };
@@ -187,7 +187,7 @@ impl Resolver<'_> {
 
     fn redeployed(&self, cron: &Spanned<String>) -> Result<Redeployed, FleetError> {
         let text = cron.get_ref();
-        let wrong = |e| self.fault(&cron.span(), format!("`{text}` is no cron expression: {e}"));
+        let wrong = |e| self.fault(&cron.span(), format!("`{text}` is not a valid cron expression: {e}"));
         Ok(Redeployed::new(Cron::parse(text).map_err(wrong)?, self.zone.clone()))
     }
 
@@ -291,12 +291,15 @@ mod tests {
         let cases = [
             ("[tenant]\nbulc = true", "2:1: unknown field `bulc`"),
             ("[tenant]\nbulk = \"yes\"", "2:8: `yes` is not true, false or \"refuses\""),
-            ("[tenant]\ntimezone = \"Europe/Berlim\"", "2:12: `Europe/Berlim` is no time zone"),
+            ("[tenant]\ntimezone = \"Europe/Berlim\"", "2:12: `Europe/Berlim` is not a valid time zone"),
             ("[[deployment]]\ngroup = \"dev\"\nid = \"d001\"", "2:9: there is no group `dev`"),
-            ("[[deployment]]\nid = \"d001\"\nstop_after = \"soon\"", "3:14: `soon` is no duration"),
-            ("[[deployment]]\nid = \"d001\"\nredeployed = \"0 25 * * *\"", "3:14: `0 25 * * *` is no cron expression"),
+            ("[[deployment]]\nid = \"d001\"\nstop_after = \"soon\"", "3:14: `soon` is not a valid duration"),
+            (
+                "[[deployment]]\nid = \"d001\"\nredeployed = \"0 25 * * *\"",
+                "3:14: `0 25 * * *` is not a valid cron expression",
+            ),
             ("[[deployment]]\nid = \"d001\"\n[[deployment]]\nid = \"d001\"", "4:6: deployment `d001` is there already"),
-            ("[[deployment]]\nid = \"d001\"\nttl = \"1w\"", "3:7: `1w` is no ttl"),
+            ("[[deployment]]\nid = \"d001\"\nttl = \"1w\"", "3:7: `1w` is not a valid ttl"),
             ("[[deployment]]\nid = \"d001\"\nbehaviour = \"sulks\"", "3:13: unknown variant `sulks`"),
             ("[[group]]\nid = \"a\"\n[[group]]\nid = \"a\"", "4:6: group `a` is there already"),
             ("[[deployment]\n", "1:"),

@@ -80,7 +80,7 @@ fn c76_what_a_key_may_not_list_is_said_and_no_pattern_is_judged_by_it() {
     bench.simulator.inject(Fault::on("GET", "/admin/resourceGroups").always().answers(403));
     let said = bench.run(&["check", "--online"]).ends(0).out;
     assert!(said.contains("resource groups and their labels cannot be listed with this key"), "{said}");
-    assert!(said.contains("would stop 2 now, and max_stops = 1: such a run is blocked whole"), "{said}");
+    assert!(said.contains("would stop 2 now, and max_stops = 1: such a run is `blocked` and stops nothing"), "{said}");
     assert!(!said.contains("covers nothing"), "{said}");
 }
 
@@ -272,7 +272,7 @@ fn c53_check_lists_a_calendars_days_by_their_names() {
     let said = bench.run(&["check"]).ends(0);
     assert!(said.out.contains(&format!("free.ics\n  {shown}  Founders' day\n")), "{}", said.out);
     assert!(
-        said.out.contains("free.ics:6:1: warning: a meeting of some hours is no whole day: it is skipped"),
+        said.out.contains("free.ics:6:1: warning: a meeting of some hours is not a whole day and is skipped"),
         "{}",
         said.out
     );

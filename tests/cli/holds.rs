@@ -118,7 +118,7 @@ fn u24_a_hold_that_changes_nothing_says_so() {
     assert!(said.out.contains("next stop"), "{}", said.out);
     assert!(daemon.ends().success());
     let said = bench.run(&hold(["--deployment", "d11invoice"], "5d")).ends(0);
-    assert!(said.out.contains("no daemon goes by this ledger now"), "{}", said.out);
+    assert!(said.out.contains("no daemon uses this ledger now"), "{}", said.out);
 }
 
 /// A firing that waits for the daemon, and one that is at work, ask for holds before each stop.
@@ -244,12 +244,9 @@ fn u27_two_configurations_that_share_a_ledger_are_told_so() {
     other.write("offhours.toml", &text.replace("state_dir = \"state\"", &shared));
     let status = flowing(&other.run(&["status"]).ends(1).out);
     assert!(status.contains("The daemon goes by another configuration, `"), "{status}");
-    assert!(
-        status.contains("Give it a `state_dir` of its own") && !status.contains("not the one in force"),
-        "{status}"
-    );
+    assert!(status.contains("Give it its own `state_dir`") && !status.contains("not the one in force"), "{status}");
     let said = other.run(&["run"]).ends(75).err;
-    assert!(said.contains("which goes by `") && said.contains("each needs a `state_dir` of its own"), "{said}");
+    assert!(said.contains("which goes by `") && said.contains("each needs its own `state_dir`"), "{said}");
     assert!(!one.run(&["status"]).ends(0).out.contains("another configuration"));
     assert!(daemon.ends().success());
 }

@@ -198,7 +198,7 @@ fn c72_a_glob_that_looks_like_a_regular_expression_is_said_with_the_glob_to_writ
     ]);
     let said = |key: &str, glob: &str, meant: &str| {
         format!(
-            "`{glob}` in `{key}` looks like a regular expression, and here `.`, `^` and `$` stand for themselves: write \
+            "`{glob}` in `{key}` looks like a regular expression, but here `.`, `^` and `$` are plain characters: write \
              `{meant}`\n"
         )
     };
@@ -262,7 +262,7 @@ fn c54_a_folder_without_rules_is_said_with_what_looks_like_rules_and_is_not_read
     has("A.TOML` is not read: the name of a rule file ends in `.toml`");
     has("b.toml.txt` is not read");
     has("team` are not read: folders are not");
-    has("so that nothing is ever stopped");
+    has("so nothing is ever stopped");
     assert_eq!(found.len(), 4, "{found:#?}");
 }
 

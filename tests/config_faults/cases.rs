@@ -55,19 +55,19 @@ fn files_and_keys() -> Vec<Case> {
         ]),
         case("c02 a string without its end", &[InRules(STOP, "stop = \"0 19 * * MON-FRI")], &[
             r#"schedules/a.toml:3:25: broken TOML: invalid basic string, expected `"`"#,
-            "  hint: strings stand in quotes, and each key on a line of its own",
+            "  hint: put strings in quotes and each key on its own line",
         ]),
         case("c02 a value without quotes", &[InMain(ZONE, "timezone = Europe/Berlin")], &[
             "offhours.toml:1:12: broken TOML: string values must be quoted, expected literal string",
-            "  hint: strings stand in quotes, and each key on a line of its own",
+            "  hint: put strings in quotes and each key on its own line",
         ]),
         case("c02 a secret without quotes", &[InMain(KEY, "client_secret = CANARY")], &[
             "offhours.toml:4:17: broken TOML: string values must be quoted, expected literal string",
-            "  hint: strings stand in quotes, and each key on a line of its own",
+            "  hint: put strings in quotes and each key on its own line",
         ]),
         case("c02 a secret without its end", &[InMain(KEY, "client_secret = \"CANARY")], &[
             r#"offhours.toml:4:24: broken TOML: invalid basic string, expected `"`"#,
-            "  hint: strings stand in quotes, and each key on a line of its own",
+            "  hint: put strings in quotes and each key on its own line",
         ]),
         case("c03 an unknown key, misspelt", &[AddRule("mode_ = \"observe\"")], &[
             "schedules/a.toml:5:1: unknown key `mode_` in `[[rule]]`",
@@ -75,7 +75,7 @@ fn files_and_keys() -> Vec<Case> {
         ]),
         case("c03 an unknown key, in the wrong file", &[AddMain("[[rule]]\nname = \"x\"")], &[
             "offhours.toml:6:3: unknown key `rule` in this file",
-            "  hint: rules stand in files of their own, in the directory that `schedules` names",
+            "  hint: write rules in separate files, in the directory that `schedules` names",
         ]),
         case("c03 an unknown section", &[AddMain("[calender]\nx = []")], &[
             "offhours.toml:6:2: unknown key `calender` in this file",
@@ -86,8 +86,8 @@ fn files_and_keys() -> Vec<Case> {
             "  hint: write `[connection.NAME]` above it",
         ]),
         case("c04 a key twice", &[AddRule("name = \"other\"")], &[
-            "schedules/a.toml:5:1: `name` stands here a second time",
-            "  hint: each key stands once: remove one of the two",
+            "schedules/a.toml:5:1: `name` is a duplicate key",
+            "  hint: remove one of the two",
         ]),
     ]
 }
@@ -108,11 +108,11 @@ fn names() -> Vec<Case> {
             r#"  hint: for example `name = "dev-evenings"`"#,
         ]),
         case("c06 a name malformed", &[InRules(NAME, "name = \"Dev evenings\"")], &[
-            "schedules/a.toml:2:8: `Dev evenings` is no rule name: 1 to 64 of a-z 0-9 - are allowed",
+            "schedules/a.toml:2:8: `Dev evenings` is not a valid rule name: 1 to 64 of a-z 0-9 - are allowed",
             r#"  hint: for example `name = "dev-evenings"`"#,
         ]),
         case("c06 a connection with a malformed name", &[InMain("[connection.dev]", "[connection.\"a.b\"]"), AddRule("connection = \"dev\"")], &[
-            "offhours.toml:3:1: `a.b` is no connection name: 1 to 64 of A-Z a-z 0-9 _ - are allowed",
+            "offhours.toml:3:1: `a.b` is not a valid connection name: 1 to 64 of A-Z a-z 0-9 _ - are allowed",
             "  hint: for example `[connection.dev]`",
         ]),
         case("c07 `stop` missing", &[InRules(STOP, "")], &[
@@ -126,39 +126,39 @@ fn names() -> Vec<Case> {
 fn times() -> Vec<Case> {
     vec![
         case("c08 an hour out of range", &[InRules(STOP, "stop = \"0 25 * * MON-FRI\"")], &[
-            "schedules/a.toml:3:8: `0 25 * * MON-FRI` is no cron expression: hour 25 is out of range 0-23",
+            "schedules/a.toml:3:8: `0 25 * * MON-FRI` is not a valid cron expression: hour 25 is out of range 0-23",
             "  hint: `0 19 * * MON-FRI` stops at 19:00 on weekdays; `offhours next '0 19 * * MON-FRI' --timezone Europe/Berlin` shows when",
         ]),
         case("c08 a weekday that is none", &[InRules(STOP, "stop = \"0 19 * * MON-FRO\"")], &[
-            "schedules/a.toml:3:8: `0 19 * * MON-FRO` is no cron expression: `MON-FRO` is no weekday: SUN to SAT, or 0 to 7",
+            "schedules/a.toml:3:8: `0 19 * * MON-FRO` is not a valid cron expression: `MON-FRO` is not a valid weekday: SUN to SAT, or 0 to 7",
             "  hint: `0 19 * * MON-FRI` stops at 19:00 on weekdays; `offhours next '0 19 * * MON-FRI' --timezone Europe/Berlin` shows when",
         ]),
         case("c08 a range that runs backwards", &[InRules(UNTIL, "until = \"0 7 * * FRI-MON\"")], &[
-            "schedules/a.toml:4:9: `0 7 * * FRI-MON` is no cron expression: the range `FRI-MON` runs backwards: write both parts, as in `FRI-SAT,SUN-MON`",
+            "schedules/a.toml:4:9: `0 7 * * FRI-MON` is not a valid cron expression: the range `FRI-MON` runs backwards: write both parts, as in `FRI-SAT,SUN-MON`",
             "  hint: `0 7 * * MON-FRI` ends the off window at 07:00 on weekdays; `offhours next '0 7 * * MON-FRI' --timezone Europe/Berlin` shows when",
         ]),
         case("c08 an hour in twelve", &[InRules(STOP, "stop = \"0 7pm * * *\"")], &[
-            "schedules/a.toml:3:8: `0 7pm * * *` is no cron expression: `7pm` is no hour: 0 to 23",
+            "schedules/a.toml:3:8: `0 7pm * * *` is not a valid cron expression: `7pm` is not a valid hour: 0 to 23",
             "  hint: `0 19 * * MON-FRI` stops at 19:00 on weekdays; `offhours next '0 19 * * MON-FRI' --timezone Europe/Berlin` shows when",
         ]),
         case("c70 an expression of AWS", &[InRules(STOP, "stop = \"0 19 * * ? *\"")], &[
-            "schedules/a.toml:3:8: `0 19 * * ? *` is no cron expression: it is written for AWS EventBridge (minute first, year last, 1 is Sunday)",
+            "schedules/a.toml:3:8: `0 19 * * ? *` is not a valid cron expression: it is written for AWS EventBridge (minute first, year last, 1 is Sunday)",
             "  hint: write `0 19 * * *`",
         ]),
         case("c70 an interval of AWS", &[InRules(UNTIL, "until = \"rate(12 hours)\"")], &[
-            "schedules/a.toml:4:9: `rate(12 hours)` is no cron expression: it is written for AWS EventBridge (minute first, year last, 1 is Sunday)",
+            "schedules/a.toml:4:9: `rate(12 hours)` is not a valid cron expression: it is written for AWS EventBridge (minute first, year last, 1 is Sunday)",
             "  hint: `0 7 * * MON-FRI` ends the off window at 07:00 on weekdays; `offhours next '0 7 * * MON-FRI' --timezone Europe/Berlin` shows when",
         ]),
         case("c70 a systemd timer", &[InRules(STOP, "stop = \"Mon..Fri 19:00\"")], &[
-            "schedules/a.toml:3:8: `Mon..Fri 19:00` is no cron expression: it is written for systemd's OnCalendar",
+            "schedules/a.toml:3:8: `Mon..Fri 19:00` is not a valid cron expression: it is written for systemd's OnCalendar",
             "  hint: write `0 19 * * MON-FRI`",
         ]),
         case("c09 four fields", &[InRules(STOP, "stop = \"0 19 * *\"")], &[
-            "schedules/a.toml:3:8: `0 19 * *` is no cron expression: a cron expression has 5 fields, or 6 with seconds first, not 4",
+            "schedules/a.toml:3:8: `0 19 * *` is not a valid cron expression: a cron expression has 5 fields, or 6 with seconds first, not 4",
             "  hint: the five are minute, hour, day, month, weekday: `0 19 * * MON-FRI`",
         ]),
         case("c09 seven fields", &[InRules(STOP, "stop = \"0 0 19 * * * 2026\"")], &[
-            "schedules/a.toml:3:8: `0 0 19 * * * 2026` is no cron expression: a cron expression has 5 fields, or 6 with seconds first, not 7",
+            "schedules/a.toml:3:8: `0 0 19 * * * 2026` is not a valid cron expression: a cron expression has 5 fields, or 6 with seconds first, not 7",
             "  hint: the five are minute, hour, day, month, weekday: `0 19 * * MON-FRI`",
         ]),
         case("c10 `stop` never fires", &[InRules(STOP, "stop = \"0 19 31 2 *\"")], &[
@@ -174,7 +174,7 @@ fn times() -> Vec<Case> {
             r#"  hint: write `timezone = "Europe/Berlin"` here, or once at the head of offhours.toml"#,
         ]),
         case("c13 an unknown zone", &[InMain(ZONE, "timezone = \"Europe/Berln\"")], &[
-            "offhours.toml:1:12: `Europe/Berln` is no time zone that this machine knows",
+            "offhours.toml:1:12: `Europe/Berln` is not a valid time zone",
             "  hint: did you mean `Europe/Berlin`?",
         ]),
         case("c13 an abbreviation", &[AddRule("timezone = \"CET\"")], &[
@@ -224,11 +224,11 @@ fn selections() -> Vec<Case> {
             "  hint: did you mean `observe`?",
         ]),
         case("c18 a malformed glob", &[InRules(GROUPS, "resource_groups = [\"dev-*\", \"team-[ab]\"]")], &[
-            "schedules/a.toml:7:29: `team-[ab]` is no glob: a glob knows only `*` and `?`, not `[`",
+            "schedules/a.toml:7:29: `team-[ab]` is not a valid glob: a glob knows only `*` and `?`, not `[`",
             r#"  hint: for example `resource_groups = ["dev-*", "team-a"]`"#,
         ]),
         case("c18 every group, but not explicitly", &[InRules(GROUPS, "resource_groups = [\"**\"]")], &[
-            "schedules/a.toml:7:19: `**` means almost every resource group without saying so",
+            "schedules/a.toml:7:19: `**` matches almost every resource group",
             r#"  hint: write `resource_groups = ["*"]` where every group is meant"#,
         ]),
         case("c19 an unknown key in select", &[InRules(GROUPS, "resource_groups = [\"dev-*\"]\nscenario = [\"*\"]")], &[
@@ -258,11 +258,11 @@ fn durations() -> Vec<Case> {
             r#"  hint: for example `min_age = "30m"`"#,
         ]),
         case("c20 a duration without a unit", &[AddRule("notice = \"30\"")], &[
-            "schedules/a.toml:5:10: `30` is no duration: write numbers with `s`, `m`, `h` or `d`",
+            "schedules/a.toml:5:10: `30` is not a valid duration: write numbers with `s`, `m`, `h` or `d`",
             r#"  hint: for example `notice = "30m"`"#,
         ]),
         case("c20 a notice that comes too late to act on", &[AddRule("notice = \"4m\"")], &[
-            "schedules/a.toml:5:10: `notice` is shorter than five minutes: nobody could hold anything in time",
+            "schedules/a.toml:5:10: `notice` is shorter than five minutes: that leaves no time to add a hold",
             r#"  hint: for example `notice = "30m"`"#,
         ]),
         case("c20 a number as a duration", &[AddRule("min_age = 30")], &[
@@ -275,24 +275,24 @@ fn durations() -> Vec<Case> {
 #[rustfmt::skip]
 fn dates_and_limits() -> Vec<Case> {
     vec![
-        case("c21 a holiday that is no date", &[AddRule("holidays = [\"2026-12-25\", \"26.12.2026\"]")], &[
-            "schedules/a.toml:5:27: `26.12.2026` is no date: write year, month and day, as 2026-12-25",
+        case("c21 a holiday that is not a valid date", &[AddRule("holidays = [\"2026-12-25\", \"26.12.2026\"]")], &[
+            "schedules/a.toml:5:27: `26.12.2026` is not a valid date: write year, month and day, as 2026-12-25",
             r#"  hint: for example `holidays = ["2026-12-25", "2026-12-26"]`"#,
         ]),
         case("c21 a day that does not exist", &[AddRule("skip = [\"2026-02-30\"]")], &[
-            "schedules/a.toml:5:9: `2026-02-30` is no date: write year, month and day, as 2026-12-25",
+            "schedules/a.toml:5:9: `2026-02-30` is not a valid date: write year, month and day, as 2026-12-25",
             r#"  hint: for example `skip = ["2026-12-31"]`"#,
         ]),
         case("c21 a calendar that nobody defines", &[AddRule("holidays = \"de-bw\"")], &[
-            "schedules/a.toml:5:12: `de-bw` is no calendar: offhours.toml defines none",
+            "schedules/a.toml:5:12: `de-bw` is not a calendar: offhours.toml defines none",
             "  hint: define it under `[calendars]`, name a file that ends in `.ics` or `.txt`, or list dates",
         ]),
         case("c21 a calendar misspelt", &[AddMain("[calendars]\nde-bw = [\"2026-12-25\"]"), AddRule("holidays = \"de-bv\"")], &[
-            "schedules/a.toml:5:12: `de-bv` is no calendar that offhours.toml defines",
+            "schedules/a.toml:5:12: `de-bv` is not a calendar that offhours.toml defines",
             "  hint: did you mean `de-bw`?",
         ]),
         case("c21 a date file with a wrong line", &[File("schedules/free.txt", "# ours\n2026-12-24 # Christmas Eve\nnext friday\n"), AddRule("skip = \"free.txt\"")], &[
-            "schedules/free.txt:3:1: `next friday` is no date",
+            "schedules/free.txt:3:1: `next friday` is not a valid date",
             "  hint: write one date a line, as 2026-12-25; `#` begins a comment",
         ]),
         case("c21 an event that is not all-day", &[File("schedules/de.ics", ICS_WITH_TIME), AddRule("holidays = \"de.ics\"")], &[
@@ -322,11 +322,11 @@ fn prices() -> Vec<Case> {
             r#"  hint: for example `capacity_unit = "0.95"`"#,
         ]),
         case("c23 a negative price", &[Prices("capacity_unit = \"-0.95\"")], &[
-            "offhours.toml:10:17: `-0.95` is no decimal: it is negative",
+            "offhours.toml:10:17: `-0.95` is not a valid decimal: it is negative",
             r#"  hint: for example `capacity_unit = "0.95"`"#,
         ]),
         case("c23 not a number", &[Prices("capacity_unit = \"NaN\"")], &[
-            "offhours.toml:10:17: `NaN` is no decimal: it is not a finite number",
+            "offhours.toml:10:17: `NaN` is not a valid decimal: it is not a finite number",
             r#"  hint: for example `capacity_unit = "0.95"`"#,
         ]),
         case("c23 an infinite price, unquoted", &[Prices("capacity_unit = inf")], &[
@@ -334,11 +334,11 @@ fn prices() -> Vec<Case> {
             r#"  hint: for example `capacity_unit = "0.95"`"#,
         ]),
         case("c23 a decimal comma", &[Prices("capacity_unit = \"0,95\"")], &[
-            "offhours.toml:10:17: `0,95` is no decimal: the decimal sign is a point, not a comma",
+            "offhours.toml:10:17: `0,95` is not a valid decimal: the decimal sign is a point, not a comma",
             r#"  hint: for example `capacity_unit = "0.95"`"#,
         ]),
         case("c23 an exponent", &[Prices("capacity_unit = \"95e-2\"")], &[
-            "offhours.toml:10:17: `95e-2` is no decimal: an exponent is not allowed",
+            "offhours.toml:10:17: `95e-2` is not a valid decimal: an exponent is not allowed",
             r#"  hint: for example `capacity_unit = "0.95"`"#,
         ]),
         case("c23 capacity units that are not in quotes", &[Prices("capacity_unit = \"0.95\"\ncapacity_units_per_node_hour = { \"infer.s\" = 0.9 }")], &[
@@ -346,24 +346,24 @@ fn prices() -> Vec<Case> {
             r#"  hint: for example `"infer.s" = "0.90"`"#,
         ]),
         case("c23 a plan whose dot is not in quotes", &[Prices("capacity_unit = \"0.95\"\ncapacity_units_per_node_hour.infer.s = \"0.9\"")], &[
-            "offhours.toml:11:30: `infer` is cut at its dot, and means a table in a table",
+            "offhours.toml:11:30: `infer` has a dot without quotes, which means a table inside a table",
             r#"  hint: put a name that has dots in quotes, as in `"infer.s"`"#,
         ]),
         case("c23 a currency that is none", &[Prices("capacity_unit = \"0.95\""), InMain("\"EUR\"", "\"EURO\"")], &[
-            "offhours.toml:7:12: `EURO` is no ISO 4217 currency",
+            "offhours.toml:7:12: `EURO` is not an ISO 4217 currency",
             r#"  hint: for example `currency = "EUR"`"#,
         ]),
         case("c23 a currency in small letters", &[Prices("capacity_unit = \"0.95\""), InMain("\"EUR\"", "\"eur\"")], &[
-            "offhours.toml:7:12: `eur` is no ISO 4217 currency",
+            "offhours.toml:7:12: `eur` is not an ISO 4217 currency",
             "  hint: did you mean `EUR`?",
         ]),
         case("c23 one period beside several", &[Prices("capacity_unit = \"0.95\"\n[[prices.period]]\nvalid_from = 2027-01-01\ncapacity_unit = \"1.00\"\nsource = \"x\"")], &[
             "offhours.toml:8:10: `source` in `[prices]` belongs to no period, because there are `[[prices.period]]`",
-            "  hint: move it into a period of its own; only `currency` may stand above periods",
+            "  hint: move it into a period; only `currency` may be outside of periods",
             "offhours.toml:9:14: `valid_from` in `[prices]` belongs to no period, because there are `[[prices.period]]`",
-            "  hint: move it into a period of its own; only `currency` may stand above periods",
+            "  hint: move it into a period; only `currency` may be outside of periods",
             "offhours.toml:10:17: `capacity_unit` in `[prices]` belongs to no period, because there are `[[prices.period]]`",
-            "  hint: move it into a period of its own; only `currency` may stand above periods",
+            "  hint: move it into a period; only `currency` may be outside of periods",
         ]),
     ]
 }
@@ -376,7 +376,7 @@ fn mail() -> Vec<Case> {
             r#"  hint: for example `to = ["finops@example.com"]`"#,
         ]),
         case("c24 a malformed recipient", &[Mail("to = [\"finops@example.com\", \"nobody\"]")], &[
-            "offhours.toml:9:29: `nobody` is no mail address",
+            "offhours.toml:9:29: `nobody` is not a valid mail address",
             "  hint: write `name@example.com` or `Name <name@example.com>`",
         ]),
         case("c24 more than 50", &[MailToMany], &[
@@ -385,10 +385,10 @@ fn mail() -> Vec<Case> {
         ]),
         case("c24 a line end in a recipient", &[Mail("to = [\"a@example.com\\r\\nBcc: b@example.com\"]")], &[
             r"offhours.toml:9:7: `a@example.com\r\nBcc: b@example.com` holds a line end or another control character",
-            "  hint: a mail address is one line; several stand in a list",
+            "  hint: write each mail address on one line, and several as a list",
         ]),
         case("c24 a rule's recipient", &[AddRule("to = [\"team a\"]")], &[
-            "schedules/a.toml:5:7: `team a` is no mail address",
+            "schedules/a.toml:5:7: `team a` is not a valid mail address",
             "  hint: write `name@example.com` or `Name <name@example.com>`",
         ]),
         case("c25 no sender", &[Mail("to = [\"finops@example.com\"]"), InMain("from = \"offhours@example.com\"", "")], &[
@@ -396,12 +396,12 @@ fn mail() -> Vec<Case> {
             r#"  hint: for example `from = "offhours <offhours@example.com>"`"#,
         ]),
         case("c25 a malformed sender", &[Mail("to = [\"finops@example.com\"]"), InMain("from = \"offhours@example.com\"", "from = \"offhours\"")], &[
-            "offhours.toml:8:8: `offhours` is no mail address",
+            "offhours.toml:8:8: `offhours` is not a valid mail address",
             "  hint: write `name@example.com` or `Name <name@example.com>`",
         ]),
         case("c25 a line end in the sender", &[Mail("to = [\"finops@example.com\"]"), InMain("from = \"offhours@example.com\"", "from = \"a@example.com\\nX: y\"")], &[
             r"offhours.toml:8:8: `a@example.com\nX: y` holds a line end or another control character",
-            "  hint: a mail address is one line; several stand in a list",
+            "  hint: write each mail address on one line, and several as a list",
         ]),
         case("c26 smtp in clear to another machine", &[Mail("to = [\"finops@example.com\"]"), InMain("smtps://", "smtp://")], &[
             "offhours.toml:7:8: `smtp://` sends in clear, and `mail.example.com` is not this machine",
@@ -425,8 +425,8 @@ fn monitoring() -> Vec<Case> {
             "offhours.toml:7:17: `heartbeat_url` is neither `https://`, nor `http://` on this machine",
             "  hint: it looks like `https://hc-ping.com/your-uuid`",
         ]),
-        case("monitoring a heartbeat that is no URL", &[AddMain("[monitoring]\nheartbeat_url = \"CANARY\"")], &[
-            "offhours.toml:7:17: `heartbeat_url` is no URL",
+        case("monitoring a heartbeat that is not a valid URL", &[AddMain("[monitoring]\nheartbeat_url = \"CANARY\"")], &[
+            "offhours.toml:7:17: `heartbeat_url` is not a valid URL",
             "  hint: it looks like `https://hc-ping.com/your-uuid`",
         ]),
         case("monitoring a heartbeat with a login", &[AddMain("[monitoring]\nheartbeat_url = \"https://u:CANARY@hc.example.com/\"")], &[
@@ -442,15 +442,15 @@ fn monitoring() -> Vec<Case> {
             "  hint: run `chmod 600 heartbeat-url`",
         ]),
         case("monitoring a heartbeat's file without a URL", &[AddMain("[monitoring]\nheartbeat_url_file = \"heartbeat-url\""), File("heartbeat-url", "CANARY\n")], &[
-            "offhours.toml:7:22: what `heartbeat_url_file` names is no URL",
+            "offhours.toml:7:22: what `heartbeat_url_file` names is not a valid URL",
             "  hint: it looks like `https://hc-ping.com/your-uuid`",
         ]),
         case("monitoring a page for everybody", &[AddMain("[monitoring]\nlisten = \"0.0.0.0:9464\"")], &[
-            "offhours.toml:7:10: `listen` would let other machines ask, without a login",
+            "offhours.toml:7:10: `listen` is reachable from other machines, without a login",
             "  hint: write `127.0.0.1:9464`; a proxy can serve others",
         ]),
         case("monitoring a page without a port", &[AddMain("[monitoring]\nlisten = \"127.0.0.1\"")], &[
-            "offhours.toml:7:10: `listen` is no address with a port",
+            "offhours.toml:7:10: `listen` is not an address with a port",
             r#"  hint: for example `listen = "127.0.0.1:9464"`"#,
         ]),
     ]
@@ -480,7 +480,7 @@ fn service_keys() -> Vec<Case> {
             "  hint: download the service key again from the BTP cockpit",
         ]),
         case("c27 a service key that is no JSON", &[Key("{", "CANARY {")], &[
-            "offhours.toml:4:15: the service key that `service_key` names cannot be used: it is no JSON from line 1, column 1 on",
+            "offhours.toml:4:15: the service key that `service_key` names cannot be used: it is not valid JSON from line 1, column 1 on",
             "  hint: download the service key again from the BTP cockpit",
         ]),
         case("c27 the name of a file in the place of a service key", &[File("dev.json", "/etc/offhours/key.json\n")], &[
@@ -488,7 +488,7 @@ fn service_keys() -> Vec<Case> {
             "  hint: download the service key again from the BTP cockpit",
         ]),
         case("c27 a certificate that is none", &[Key(r#""clientsecret": "#, r#""certificate": "-----BEGIN CERTIFICATE-----\nCANARY", "certurl": "https://auth.example.com", "key": "#)], &[
-            "offhours.toml:4:15: the service key that `service_key` names cannot be used: `certificate` and `key` are no usable PEM pair: download the key again (X.509 v1 is not supported)",
+            "offhours.toml:4:15: the service key that `service_key` names cannot be used: `certificate` and `key` are not a usable PEM pair: download the key again (X.509 v1 is not supported)",
             "  hint: download the service key again from the BTP cockpit",
         ]),
         case("c27 http on the token's URL", &[Key("https://auth.example.com", "http://auth.example.com")], &[
@@ -502,27 +502,27 @@ fn service_keys() -> Vec<Case> {
 fn secrets() -> Vec<Case> {
     vec![
         case("c28 a password", &[Mail("to = [\"finops@example.com\"]\npassword = \"CANARY\"")], &[
-            "offhours.toml:10:1: `password` is a secret, and secrets never stand in this file",
+            "offhours.toml:10:1: `password` is a secret, and this file must not contain secrets",
             r#"  hint: name where the password is: `password_file = "smtp-password"` (a file of mode 600), `password_credential` or `password_env`"#,
         ]),
         case("c28 a client secret", &[InMain(KEY, "client_secret = \"CANARY\"")], &[
-            "offhours.toml:4:1: `client_secret` is a secret, and secrets never stand in this file",
+            "offhours.toml:4:1: `client_secret` is a secret, and this file must not contain secrets",
             r#"  hint: name where the service key is: `service_key = "dev.json"` (a file of mode 600), `credential = "dev-key"` or `env = "AICORE_SERVICE_KEY"`"#,
         ]),
         case("c28 a service key written out as text", &[InMain(KEY, "service_key = '{ \"clientsecret\": \"CANARY\" }'")], &[
-            "offhours.toml:4:15: `service_key` is given the secret itself, and secrets never stand in this file",
+            "offhours.toml:4:15: `service_key` is given the secret itself, and this file must not contain secrets",
             r#"  hint: move it to a file of mode 600 and name that: for example `service_key = "dev.json"`"#,
         ]),
         case("c28 a service key written out as a table", &[InMain(KEY, "[connection.dev.service_key]\nclientsecret = \"CANARY\"")], &[
-            "offhours.toml:4:1: `service_key` is given the secret itself, and secrets never stand in this file",
+            "offhours.toml:4:1: `service_key` is given the secret itself, and this file must not contain secrets",
             r#"  hint: move it to a file of mode 600 and name that: for example `service_key = "dev.json"`"#,
         ]),
         case("c28 a token in a rule", &[AddRule("api_token = \"CANARY\"")], &[
-            "schedules/a.toml:5:1: `api_token` is a secret, and secrets never stand in this file",
+            "schedules/a.toml:5:1: `api_token` is a secret, and this file must not contain secrets",
             "  hint: put it into a file of mode 600, a systemd credential or an environment variable",
         ]),
         case("c28 a connection's secret without a name", &[InMain("[connection.dev]", "[connection]"), InMain(KEY, "clientsecret = \"CANARY\"")], &[
-            "offhours.toml:4:1: `clientsecret` is a secret, and secrets never stand in this file",
+            "offhours.toml:4:1: `clientsecret` is a secret, and this file must not contain secrets",
             r#"  hint: name where the service key is: `service_key = "dev.json"` (a file of mode 600), `credential = "dev-key"` or `env = "AICORE_SERVICE_KEY"`"#,
         ]),
         case("c29 a service key that others can read", &[Mode("dev.json", 0o644)], &[

@@ -59,7 +59,7 @@ fn a_key_with_a_fault_is_refused_by_a_sentence_that_names_it_and_shows_no_value(
         (with("/url", json!(null)), "`url` is missing"),
         (with("/serviceurls", json!({})), "`serviceurls.AI_API_URL` is missing"),
         (with("/serviceurls", json!(null)), "`serviceurls.AI_API_URL` is missing"),
-        (url(SECRET), "`url` cannot be used: it is no URL; `https://host` is expected"),
+        (url(SECRET), "`url` cannot be used: it is not a valid URL; `https://host` is expected"),
         (url("http://t.example.com"), "`url` cannot be used: `http://` would send the secret in clear: use `https://`"),
         (url("ftp://t.example.com"), "`url` cannot be used: only `https://` is allowed"),
         (
@@ -69,9 +69,9 @@ fn a_key_with_a_fault_is_refused_by_a_sentence_that_names_it_and_shows_no_value(
         (url("https://u:p@t.example.com"), "`url` cannot be used: it holds a user name or a password: remove them"),
         (url("https://t.example.com?a=b"), "`url` cannot be used: it holds a query or a fragment: remove them"),
         (url("https://t.example.com/#x"), "`url` cannot be used: it holds a query or a fragment: remove them"),
-        (format!("{{\"clientsecret\": {SECRET}"), "it is no JSON from line 1, column 18 on"),
-        ("[]".into(), "it is no JSON object: use the service key as downloaded from the BTP cockpit"),
-        (String::new(), "it is no JSON from line 1, column 0 on"),
+        (format!("{{\"clientsecret\": {SECRET}"), "it is not valid JSON from line 1, column 18 on"),
+        ("[]".into(), "it is not a JSON object: use the service key as downloaded from the BTP cockpit"),
+        (String::new(), "it is not valid JSON from line 1, column 0 on"),
     ];
     for (json, expected) in cases {
         let fault = ServiceKey::parse(&json).unwrap_err();

@@ -2,7 +2,7 @@
 
 use crate::domain::cron::dialect::Dialect;
 
-/// Why a text is no cron expression.
+/// Why a text is not a valid cron expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadCron {
     /// Not five or six fields.

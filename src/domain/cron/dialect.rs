@@ -1,4 +1,4 @@
-//! Schedules as other programs write them, and what they are as cron. Only a text that is no cron expression is looked
+//! Schedules as other programs write them, and what they are as cron. Only a text that is not a valid cron expression is looked
 //! at, so that nothing that is understood is ever taken for something else.
 
 use std::fmt;

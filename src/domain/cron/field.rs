@@ -48,26 +48,29 @@ impl CronField {
     /// `text` in numbers, as croner takes it.
     pub(super) fn read(&self, text: &str) -> Result<String, BadCron> {
         if let Some(sign) = text.chars().find(|c| "@+?".contains(*c)) {
-            return refuse(format!("`{sign}` in the {} field is another dialect's; `*` means every", self.name));
+            return refuse(format!(
+                "`{sign}` in the {} field is from another cron dialect; `*` means every",
+                self.name
+            ));
         }
         let parts: Vec<String> = text.split(',').map(|part| self.part(part, text)).collect::<Result<_, _>>()?;
         let has = |wanted: &str| parts.iter().any(|part| part == wanted);
         if parts.len() > 1 && has("*") {
-            return refuse(format!("`*` in `{}` already means every {}: it stands alone", clip(text), self.name));
+            return refuse(format!("`*` in `{}` already means every {}: write it alone", clip(text), self.name));
         }
         if has("L") && has("LW") {
-            return refuse("`L` and `LW` do not go together: choose one".to_owned());
+            return refuse("`L` and `LW` are mutually exclusive: choose one".to_owned());
         }
         Ok(parts.join(","))
     }
 
     fn part(&self, part: &str, whole: &str) -> Result<String, BadCron> {
         if part.is_empty() {
-            return refuse(format!("the list `{}` of the {} field has an empty place", clip(whole), self.name));
+            return refuse(format!("the list `{}` of the {} field has an empty item", clip(whole), self.name));
         }
         let Some((range, step)) = part.split_once('/') else { return self.range(part) };
         if range != "*" && !range.contains('-') {
-            return refuse(format!("`{}` is no step: write `*/n` or `a-b/n`", clip(part)));
+            return refuse(format!("`{}` is not a valid step: write `*/n` or `a-b/n`", clip(part)));
         }
         let range = self.range(range)?;
         match number(step) {
@@ -79,7 +82,7 @@ impl CronField {
                 self.name,
                 self.to
             )),
-            None => refuse(format!("the step of `{}` is no number", clip(part))),
+            None => refuse(format!("the step of `{}` is not a number", clip(part))),
         }
     }
 
@@ -118,7 +121,7 @@ impl CronField {
             "L" => Ok(format!("{day}L")),
             "1" | "2" | "3" | "4" | "5" => Ok(format!("{day}#{which}")),
             _ => refuse(format!(
-                "`{}` is no weekday of a month: `FRI#1` to `FRI#5`, or `FRIL` for the last",
+                "`{}` is not a weekday of a month: `FRI#1` to `FRI#5`, or `FRIL` for the last",
                 clip(written)
             )),
         }
@@ -133,7 +136,7 @@ impl CronField {
         let named = self.names.iter().zip(self.from..).find(|(name, _)| name.eq_ignore_ascii_case(text));
         match named {
             Some((_, value)) => Ok(value),
-            None => refuse(format!("`{}` is no {}: {}", clip(written), self.name, self.takes)),
+            None => refuse(format!("`{}` is not a valid {}: {}", clip(written), self.name, self.takes)),
         }
     }
 
