@@ -20,13 +20,11 @@ pub enum Clock {
     Virtual {
         /// What the clock showed at `origin`.
         start: DateTime<Utc>,
-        /// tokio's instant at that moment.
         origin: tokio::time::Instant,
     },
     /// Virtual time whose wall clock is put ahead or back while tokio's goes on, as when a host sleeps or somebody sets
     /// its clock.
     Stepped {
-        /// What the clock would show.
         time: Box<Clock>,
         /// How far it was put ahead of that, in milliseconds.
         ahead: Arc<AtomicI64>,
@@ -79,7 +77,6 @@ pub enum BadZone {
     /// `W. Europe Standard Time`: what Windows calls it.
     #[error("`{name}` is a Windows name of a time zone; its IANA name is `{iana}`")]
     Windows {
-        /// What was asked for.
         name: String,
         /// What everybody else calls it.
         iana: &'static str,
@@ -87,7 +84,6 @@ pub enum BadZone {
     /// Not in the time zone data.
     #[error("`{name}` is not a valid time zone")]
     Unknown {
-        /// What was asked for.
         name: String,
         /// The nearest name there is.
         suggestion: Option<String>,
@@ -168,7 +164,7 @@ mod tests {
         let said = zone("W. Europe Standard Time").unwrap_err().to_string();
         assert_eq!(
             said,
-            "`W. Europe Standard Time` is what Windows calls a time zone; everybody else says `Europe/Berlin`"
+            "`W. Europe Standard Time` is a Windows name of a time zone; its IANA name is `Europe/Berlin`"
         );
         for (_, iana) in super::windows_zones::NAMES {
             assert!(zone(iana).is_ok(), "{iana}");

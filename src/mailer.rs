@@ -35,7 +35,6 @@ const PAUSE_BEFORE_LOOK: Duration = Duration::from_millis(200);
 /// Sends what is queued.
 #[derive(Debug, Clone)]
 pub struct Mailer {
-    /// Where the outbox is.
     pub ledger: Ledger,
     pub clock: Clock,
     /// Cancelled when offhours is being stopped: the mail under way is finished, and no other is begun.

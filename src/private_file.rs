@@ -40,7 +40,6 @@ impl PrivateFile {
         Ok(Self { out: BufWriter::new(file), part, path: path.to_owned(), is_finished: false })
     }
 
-    /// Puts it in its place.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.out.flush()?;
         self.out.get_ref().sync_all()?;

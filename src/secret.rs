@@ -33,11 +33,7 @@ pub enum SecretSource {
 pub enum SecretError {
     /// The file cannot be opened or read.
     #[error("cannot read `{}`: {reason}", path.display())]
-    Unreadable {
-        path: PathBuf,
-        /// What the system said.
-        reason: String,
-    },
+    Unreadable { path: PathBuf, reason: String },
     /// Others could read it too.
     #[error("`{}` can be read by group or others: run `chmod 600 {}`", .0.display(), .0.display())]
     Exposed(PathBuf),

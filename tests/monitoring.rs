@@ -153,13 +153,13 @@ async fn a_heart_that_stands_still_for_ten_seconds_is_not_well() {
     tokio::time::advance(Duration::from_millis(9_999)).await;
     assert_eq!(health(), Ok(()));
     tokio::time::advance(Duration::from_millis(1)).await;
-    assert_eq!(health(), Err("the heart has not beaten for 10 seconds".to_owned()));
+    assert_eq!(health(), Err("there was no heartbeat for 10 seconds".to_owned()));
     // What was learnt in virtual time is asked for in real time: a socket does not wait.
     tokio::time::resume();
     let page = open(&vitals).await;
     let dead = ask(page, "/healthz").await;
     assert!(dead.starts_with("HTTP/1.1 503 "), "{dead}");
-    assert!(dead.contains("\r\n\r\nthe heart has not beaten for "), "{dead}");
+    assert!(dead.contains("\r\n\r\nthere was no heartbeat for "), "{dead}");
     vitals.beat(DateTime::UNIX_EPOCH);
     let alive = ask(page, "/healthz").await;
     assert!(alive.starts_with("HTTP/1.1 200 OK\r\n") && alive.ends_with("\r\n\r\nok\n"), "{alive}");

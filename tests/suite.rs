@@ -7,6 +7,7 @@
     reason = "a test says what failed by where it failed"
 )]
 
+mod aicore;
 mod config_faults;
 mod domain;
 mod faults;

@@ -27,7 +27,7 @@ const PARTS: [&str; 9] = [
 ];
 
 /// An environment to look in: a function from a variable's name to its value.
-pub(super) struct Ambient<F>(pub(super) F);
+pub struct Ambient<F>(pub F);
 
 pub(super) fn of_this_process() -> Ambient<impl Fn(&str) -> Option<String>> {
     Ambient(|name: &str| std::env::var(name).ok())
@@ -35,7 +35,7 @@ pub(super) fn of_this_process() -> Ambient<impl Fn(&str) -> Option<String>> {
 
 impl<F: Fn(&str) -> Option<String>> Ambient<F> {
     /// The first key there is.
-    pub(super) fn load(&self) -> Result<ServiceKey, KeyFault> {
+    pub fn load(&self) -> Result<ServiceKey, KeyFault> {
         if let Some(json) = self.variable("AICORE_SERVICE_KEY") {
             return ServiceKey::parse(SecretString::from(json).expose_secret());
         }

@@ -13,7 +13,6 @@ use crate::domain::id::ResourceGroup;
 pub struct CallName {
     /// `GET` or `PATCH`.
     pub(crate) method: &'static str,
-    /// The path without its query.
     pub(crate) path: String,
     /// The resource group, where the call has one.
     pub(crate) group: Option<ResourceGroup>,
@@ -69,7 +68,6 @@ pub struct NoConnection {
     pub(crate) to: Option<String>,
     /// `host:port` of the proxy in between, as the environment names it.
     pub(crate) proxy: Option<String>,
-    /// What was in the way.
     pub(crate) cause: String,
     /// True where it was a certificate that this machine does not trust.
     pub(crate) is_distrust: bool,
@@ -112,15 +110,10 @@ pub enum Error {
         "AI Core rejected the credentials: {refusal}; check that the service key from {place} still exists and has not \
          expired, then put a new one in its place"
     )]
-    Auth {
-        /// Where the key is from.
-        place: Box<KeySource>,
-        refusal: Box<Refusal>,
-    },
+    Auth { place: Box<KeySource>, refusal: Box<Refusal> },
     /// No token, for a reason that is not the credentials'.
     #[error("no token from `{host}` in {attempts} attempts: {trouble}")]
     Token {
-        /// The token endpoint's host.
         host: String,
         /// How often it was asked.
         attempts: u32,
@@ -160,11 +153,7 @@ pub enum Error {
     Unreachable { asked: Box<CallName>, trouble: Box<NoAnswer> },
     /// The answer broke off; none of it was used.
     #[error("{asked} failed: the answer broke off, and none of it was used")]
-    Truncated {
-        asked: Box<CallName>,
-        /// The status it began with.
-        status: u16,
-    },
+    Truncated { asked: Box<CallName>, status: u16 },
     /// Neither success nor a refusal we know.
     #[error("{asked} was answered {answer}: {found}; is `AI_API_URL` right, or a proxy or login page in between")]
     UnexpectedResponse {
@@ -175,11 +164,7 @@ pub enum Error {
     },
     /// A body beyond the cap.
     #[error("{asked} failed: the answer is larger than {limit} bytes, and none of it was used")]
-    TooLarge {
-        asked: Box<CallName>,
-        /// The cap in bytes.
-        limit: usize,
-    },
+    TooLarge { asked: Box<CallName>, limit: usize },
     /// A list beyond the cap.
     #[error("{asked} failed: it lists more than {limit} deployments, which no resource group has")]
     TooMany { asked: Box<CallName>, limit: usize },
@@ -190,7 +175,7 @@ pub enum Error {
 
 impl Error {
     /// What kind of failure it is.
-    pub(crate) fn code(&self) -> FailureCode {
+    pub fn code(&self) -> FailureCode {
         match self {
             Self::Key(_) => FailureCode::Key,
             Self::Auth { .. } => FailureCode::Auth,
@@ -229,7 +214,7 @@ impl Error {
 
     /// True where a change may have been carried out although it failed: look before anything is repeated. Always
     /// false for a reading call.
-    pub(crate) fn outcome_is_unknown(&self) -> bool {
+    pub fn outcome_is_unknown(&self) -> bool {
         match self {
             Self::Unreachable { asked, trouble } => {
                 asked.is_change() && !matches!(**trouble, NoAnswer::NotConnected(_))

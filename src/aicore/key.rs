@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use url::Url;
 
-pub(crate) use crate::aicore::key_fault::KeyFault;
+pub use crate::aicore::key_fault::KeyFault;
 
 /// Path of the token endpoint below a key's `url` or `certurl`.
 const TOKEN_PATH: &str = "/oauth/token";
@@ -19,16 +19,16 @@ const TOKEN_PATH: &str = "/oauth/token";
 /// Credentials of one tenant, checked: its URLs are safe to send a secret to.
 #[derive(Clone)]
 pub struct ServiceKey {
-    pub(super) client_id: String,
-    pub(super) proof: Proof,
-    pub(super) token_url: Url,
+    pub client_id: String,
+    pub proof: Proof,
+    pub token_url: Url,
     api_url: Url,
     identity_zone: Option<String>,
 }
 
 /// How the client proves who it is.
 #[derive(Clone)]
-pub(super) enum Proof {
+pub enum Proof {
     /// A shared secret, sent in the form.
     Secret(SecretString),
     /// A client certificate for mutual TLS; `pem` holds the private key and the certificates.
@@ -80,29 +80,29 @@ pub(super) const SDK: KeySpelling = KeySpelling {
 
 impl ServiceKey {
     /// Reads a service key's JSON; also one wrapped in `{"credentials": …}`, as `cf service-key` prints it.
-    pub(crate) fn parse(json: &str) -> Result<Self, KeyFault> {
+    pub fn parse(json: &str) -> Result<Self, KeyFault> {
         let document = object(json)?;
         let fields = document.get("credentials").and_then(Value::as_object).unwrap_or(&document);
         RawKey::from_service_key(fields).check(&SERVICE_KEY)
     }
 
     /// Base of every call, `{AI_API_URL}/v2`, without a trailing slash.
-    pub(super) fn base(&self) -> String {
+    pub fn base(&self) -> String {
         format!("{}/v2", self.api_url.as_str().trim_end_matches('/'))
     }
 
     /// True where the AI API is on this machine, which no proxy serves.
-    pub(super) fn api_is_local(&self) -> bool {
+    pub(crate) fn api_is_local(&self) -> bool {
         self.api_url.host_str().is_some_and(is_loopback)
     }
 
     /// True where the token endpoint is on this machine.
-    pub(super) fn token_is_local(&self) -> bool {
+    pub(crate) fn token_is_local(&self) -> bool {
         self.token_url.host_str().is_some_and(is_loopback)
     }
 
     /// The token endpoint's host, for messages.
-    pub(crate) fn token_host(&self) -> &str {
+    pub fn token_host(&self) -> &str {
         self.token_url.host_str().unwrap_or("")
     }
 
@@ -112,7 +112,7 @@ impl ServiceKey {
     }
 
     /// True where both keys are the same in every field.
-    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.client_id == other.client_id
             && self.token_url == other.token_url
             && self.is_same_tenant_as(other)
@@ -127,7 +127,7 @@ impl ServiceKey {
 
     /// True where both keys open the same tenant, as far as they say. A stop decided on in one tenant must never be
     /// sent to another because the file was replaced in between.
-    pub(super) fn is_same_tenant_as(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_tenant_as(&self, other: &Self) -> bool {
         let zones = self.identity_zone.as_ref().zip(other.identity_zone.as_ref());
         self.api_url == other.api_url && zones.is_none_or(|(a, b)| a == b)
     }
@@ -144,7 +144,6 @@ impl fmt::Debug for ServiceKey {
 }
 
 impl RawKey {
-    /// From the fields of a downloaded key.
     pub(super) fn from_service_key(fields: &Map<String, Value>) -> Self {
         let services = fields.get("serviceurls").and_then(Value::as_object);
         Self {

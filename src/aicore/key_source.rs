@@ -13,7 +13,6 @@ use crate::secret::SecretSource;
 /// A place that holds a service key. It is looked at again whenever a token is needed, so that a rotated key is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
-    /// The JSON as downloaded.
     Secret(SecretSource),
     /// The names and files that SAP's SDKs read: the first of `AICORE_SERVICE_KEY`, the other `AICORE_*` variables,
     /// `$AICORE_CONFIG` or `$AICORE_HOME/config.json` (`config_<profile>.json` by `AICORE_PROFILE`), `VCAP_SERVICES`.
@@ -26,13 +25,12 @@ pub enum KeySource {
 pub struct KeyError {
     /// Where the key was looked for.
     pub(crate) place: KeySource,
-    /// What is wrong with it.
-    pub(crate) fault: KeyFault,
+    pub fault: KeyFault,
 }
 
 impl ServiceKey {
     /// Loads the key from where `source` says it is, and checks it.
-    pub(crate) fn load(source: &KeySource) -> Result<Self, KeyError> {
+    pub fn load(source: &KeySource) -> Result<Self, KeyError> {
         source.load()
     }
 }

@@ -35,7 +35,7 @@ pub struct Listing {
     /// Entries that were dropped because their id is none.
     pub refused_ids: usize,
     /// False where the pages never agreed: there may be more deployments than these.
-    pub(crate) consistent: bool,
+    pub consistent: bool,
 }
 
 impl Listing {
@@ -186,7 +186,6 @@ fn query(skip: usize, status: Option<&Status>) -> String {
     format!("$top={PAGE}&$skip={skip}{}", status.unwrap_or_default())
 }
 
-/// One page, already in rows.
 #[derive(Default)]
 struct Page {
     count: Option<usize>,

@@ -25,16 +25,14 @@ mod session;
 mod stop_batch;
 mod stopper;
 mod tenant;
-#[cfg(test)]
-mod tests;
 mod token;
 mod wanted;
 
+pub use crate::aicore::ambient::Ambient;
 pub use crate::aicore::answer::retry_after;
 pub use crate::aicore::crypto::install_crypto;
-pub(crate) use crate::aicore::error::Error;
-pub(crate) use crate::aicore::key::KeyFault;
-pub use crate::aicore::key::ServiceKey;
+pub use crate::aicore::error::Error;
+pub use crate::aicore::key::{KeyFault, Proof, ServiceKey};
 pub use crate::aicore::key_source::KeySource;
 pub use crate::aicore::listing::Listing;
 pub use crate::aicore::oauth::inspect;

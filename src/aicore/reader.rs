@@ -20,7 +20,7 @@ pub struct Reader(pub(super) Arc<ApiSession>);
 
 impl Reader {
     /// Loads the key from `source`. Nothing is sent before the first question.
-    pub(crate) fn connect(source: KeySource, options: Options) -> Result<Self, Error> {
+    pub fn connect(source: KeySource, options: Options) -> Result<Self, Error> {
         Ok(Self(Arc::new(ApiSession::connect(source, options)?)))
     }
 
@@ -30,16 +30,12 @@ impl Reader {
     }
 
     /// The deployments of `group` as far as has to be read to see those called `ids`; all where one of them is missing.
-    pub(crate) async fn look_for(&self, group: &ResourceGroup, ids: &BTreeSet<DeploymentId>) -> Result<Listing, Error> {
+    pub async fn look_for(&self, group: &ResourceGroup, ids: &BTreeSet<DeploymentId>) -> Result<Listing, Error> {
         listing::list(&self.0, group, None, Extent::Until(ids)).await
     }
 
     /// One deployment; none where AI Core says that there is no such deployment.
-    pub(crate) async fn deployment(
-        &self,
-        group: &ResourceGroup,
-        id: &DeploymentId,
-    ) -> Result<Option<Deployment>, Error> {
+    pub async fn deployment(&self, group: &ResourceGroup, id: &DeploymentId) -> Result<Option<Deployment>, Error> {
         let call = ApiCall::get(format!("/lm/deployments/{id}")).within(group);
         match self.0.send(&call, |reply| listing::read_one(reply, group, id)).await {
             Ok(deployment) => Ok(Some(deployment)),
@@ -61,12 +57,12 @@ impl Reader {
     }
 
     /// Capacity units per node hour of the tenant's own instance types; empty where it has none.
-    pub(crate) async fn instance_types(&self) -> Result<InstanceTypes, Error> {
+    pub async fn instance_types(&self) -> Result<InstanceTypes, Error> {
         admin::instance_types(&self.0).await
     }
 
     /// Reserved nodes per resource plan, which cost whether they are used or not; empty where they cannot be read.
-    pub(crate) async fn reserved_nodes(&self) -> Result<BTreeMap<String, u32>, Error> {
+    pub async fn reserved_nodes(&self) -> Result<BTreeMap<String, u32>, Error> {
         admin::reserved_nodes(&self.0).await
     }
 }

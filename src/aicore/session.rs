@@ -62,7 +62,6 @@ enum Verb {
 pub(super) enum Unread {
     /// It broke off.
     Cut,
-    /// It is something else.
     Odd(&'static str),
 }
 
@@ -79,7 +78,6 @@ impl ApiCall {
         Self { group: Some(group.clone()), ..self }
     }
 
-    /// With this query, encoded already.
     pub(super) fn query(self, query: String) -> Self {
         Self { query: Some(query), ..self }
     }
@@ -94,7 +92,6 @@ impl ApiCall {
         Self { still_wanted, ..self }
     }
 
-    /// The call as messages name it.
     pub(super) fn asked(&self) -> CallName {
         let method = if self.is_change() { "PATCH" } else { "GET" };
         CallName { method, path: self.path.clone(), group: self.group.clone() }
@@ -132,7 +129,6 @@ impl ApiSession {
         })
     }
 
-    /// The base URL, for messages.
     pub(super) fn base(&self) -> &str {
         &self.base
     }

@@ -25,7 +25,7 @@ const JSON: &str = "application/json";
 
 /// Stops deployments of one tenant. A clone shares what was learnt about bulk changes.
 #[derive(Clone)]
-pub(crate) struct Stopper {
+pub struct Stopper {
     session: Arc<ApiSession>,
     bulk: Arc<Bulk>,
     still_wanted: Option<StillWanted>,
@@ -76,7 +76,7 @@ impl Stopper {
     }
 
     /// Whether this tenant takes bulk changes. It is asked once; after a bulk change was refused, the answer is no.
-    pub(crate) async fn can_stop_in_bulk(&self) -> Result<bool, Error> {
+    pub async fn can_stop_in_bulk(&self) -> Result<bool, Error> {
         if self.bulk.was_refused.load(Ordering::Acquire) {
             return Ok(false);
         }
@@ -86,7 +86,7 @@ impl Stopper {
 
     /// Asks for all of `batch` to stop, in one request. An error says nothing about single ids: where its outcome is
     /// unknown look at each, else stop them singly.
-    pub(crate) async fn stop_in_bulk(&self, group: &ResourceGroup, batch: &StopBatch) -> Result<BulkAnswer, Error> {
+    pub async fn stop_in_bulk(&self, group: &ResourceGroup, batch: &StopBatch) -> Result<BulkAnswer, Error> {
         let deployments = batch.ids().iter().map(|id| BulkEntry { id: id.as_str(), target_status: STOPPED }).collect();
         let call = ApiCall::patch("/lm/deployments", MERGE_PATCH, bytes(&BulkStop { deployments }));
         let call = call.within(group).while_wanted(self.still_wanted.clone());
@@ -98,7 +98,7 @@ impl Stopper {
     }
 
     /// Asks for one deployment to stop. Ok means that AI Core will, not that it has.
-    pub(crate) async fn stop(&self, group: &ResourceGroup, id: &DeploymentId) -> Result<(), Error> {
+    pub async fn stop(&self, group: &ResourceGroup, id: &DeploymentId) -> Result<(), Error> {
         let body = bytes(&Stop { target_status: STOPPED });
         let call = ApiCall::patch(format!("/lm/deployments/{id}"), JSON, body)
             .within(group)

@@ -12,12 +12,12 @@ use crate::aicore::stopper::Stopper;
 #[derive(Debug, Clone)]
 pub struct Tenant {
     pub reader: Reader,
-    pub(crate) stopper: Stopper,
+    pub stopper: Stopper,
 }
 
 impl Tenant {
     /// Loads the key from `source`. Nothing is sent before the first question.
-    pub(crate) fn connect(source: KeySource, options: Options) -> Result<Self, Error> {
+    pub fn connect(source: KeySource, options: Options) -> Result<Self, Error> {
         let reader = Reader::connect(source, options)?;
         let stopper = Stopper::new(Arc::clone(&reader.0));
         Ok(Self { reader, stopper })

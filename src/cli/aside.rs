@@ -23,7 +23,6 @@ pub(crate) fn lines(chores: &[Chore]) -> impl Iterator<Item = String> {
     })
 }
 
-/// The same for programs.
 pub(crate) fn json(chores: &[Chore]) -> Vec<Value> {
     let one = |chore: &Chore| {
         json!({

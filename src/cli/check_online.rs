@@ -266,7 +266,6 @@ impl Sight {
         lines
     }
 
-    /// The same for programs.
     pub(crate) fn json(&self) -> Value {
         let tenants = self.tenants.iter().map(|tenant| {
             json!({

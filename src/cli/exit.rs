@@ -23,7 +23,6 @@ pub enum Exit {
     Problem = 1,
     /// The command line means nothing.
     Usage = 2,
-    /// The configuration has faults.
     Config = 3,
     /// AI Core could not be reached, or refused the credentials.
     AiCore = 4,
@@ -42,7 +41,6 @@ impl From<Exit> for ExitCode {
 /// Why a command could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
-    /// Faults in the user's files.
     #[error("{0}")]
     Config(#[from] Faults),
     #[error(transparent)]
@@ -59,7 +57,6 @@ pub(crate) enum CommandError {
         /// What would be right.
         hint: Option<String>,
     },
-    /// A file or a socket.
     #[error("{what}")]
     Io { what: String, source: std::io::Error },
     /// The daemon could not start.

@@ -18,7 +18,6 @@ use crate::report::form::Form;
 /// Names of more deployments than these are not printed.
 const MOST_NAMES: usize = 5;
 
-/// A hold that was taken.
 pub(crate) struct HoldAnswer<'a> {
     pub(crate) hold: &'a Hold,
     pub(crate) effect: &'a HoldEffect,

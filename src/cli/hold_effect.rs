@@ -25,7 +25,6 @@ const LONGEST_LOOK: Duration = Duration::from_secs(20);
 /// What runs have met within this time is known, also while AI Core cannot be asked.
 const REMEMBERED: TimeDelta = TimeDelta::days(31);
 
-/// What a hold would do.
 #[derive(Debug, Default)]
 pub(crate) struct HoldEffect {
     /// What a rule would stop without it.

@@ -11,7 +11,6 @@ const SPARE: [&str; 8] = ["dev", "test", "sandbox", "playground", "demo", "trial
 /// The most groups that the first rule means.
 const MOST_GROUPS: usize = 20;
 
-/// Where the service key is.
 pub(crate) enum KeyPlace {
     /// A file, as offhours.toml names it.
     File(String),
@@ -86,7 +85,6 @@ pub(crate) fn main_file(key: &KeyPlace, tenant: &FoundTenant) -> String {
     text + "# from = \"offhours <offhours@example.com>\"\n# to   = [\"you@example.com\"]\n"
 }
 
-/// One rule that only observes.
 pub(crate) fn rule_file(tenant: &FoundTenant) -> String {
     let production = tenant.groups_like(&PRODUCTION);
     let mut spare = tenant.groups_like(&SPARE);

@@ -123,17 +123,19 @@ fn put_back(session: &Session, directory: &Path, file: &Path) -> Result<(LedgerV
     }
     say(format!("rules start again at {}: firings that were due before are not caught up", rfc3339(now)));
     if changes.interrupted > 0 {
-        say(format!("{} runs were under way in it: closed as interrupted, and not resumed", changes.interrupted));
+        let runs = plural(changes.interrupted, "unfinished run");
+        say(format!("{runs} in it: closed as interrupted, and not resumed"));
     }
     match changes.holds {
         Some(0) => {}
-        Some(holds) => say(format!("{holds} holds that are not in the backup were kept")),
+        Some(holds) => say(format!("kept from the ledger before: {} not in the backup", plural(holds, "hold"))),
         None => say("holds that were added since are lost, because the ledger that was there cannot be read: \
                      see `offhours hold list`, and add them again before you start offhours"
             .to_owned()),
     }
     if changes.waiting_mails > 0 {
-        say(format!("{} mails wait in it and will be sent, some may be sent twice", changes.waiting_mails));
+        let mails = plural(changes.waiting_mails as usize, "unsent mail");
+        say(format!("{mails} in it: to be sent, and perhaps sent twice"));
     }
     say("runs and stops since the backup are not in it: reports of that time are incomplete".to_owned());
     let json = json!({

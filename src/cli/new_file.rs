@@ -38,7 +38,6 @@ impl NewFile {
         Ok(Self { out: BufWriter::new(out), rename: Some((beside, place)) })
     }
 
-    /// Puts it in its place.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.out.flush()?;
         if let Some((beside, place)) = &self.rename {

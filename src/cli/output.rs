@@ -31,7 +31,6 @@ pub(crate) fn screen() -> Screen {
     screen_of(&io::stdout())
 }
 
-/// The same of another stream.
 pub(crate) fn screen_of(stream: &(impl RawStream + AsFd)) -> Screen {
     let columns = || terminal_size::terminal_size_of(stream).map_or(USUAL_COLUMNS, |(width, _)| width.0.into());
     Screen {

@@ -180,7 +180,6 @@ impl Shown {
         self.stops.len() > usize::try_from(rule.max_stops).unwrap_or(usize::MAX)
     }
 
-    /// The plan for people.
     pub(crate) fn text(&self, rule: &Rule, at: DateTime<Utc>, locale: Locale, screen: Screen) -> String {
         let form = Form { locale, zone: &rule.schedule.zone };
         let window = rule.schedule.off_window(at);

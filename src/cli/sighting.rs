@@ -32,7 +32,6 @@ pub(crate) struct Sighting {
 /// What was found, and what could not be looked at.
 #[derive(Default)]
 pub(crate) struct Sightings {
-    /// Each deployment that is meant.
     pub(crate) found: Vec<Sighting>,
     /// Groups that could not be listed, and why.
     pub(crate) unseen: Vec<(Group, Error)>,

@@ -43,7 +43,6 @@ fn account(simulator: &Simulator) -> String {
     text
 }
 
-/// Reads a fleet file.
 pub(crate) fn read_fleet(path: &std::path::Path) -> Result<Fleet, CommandError> {
     let text = std::fs::read_to_string(path).map_err(CommandError::io(format!("cannot read `{}`", path.display())))?;
     Fleet::parse(&text).map_err(|error| CommandError::usage(format!("{}:{error}", path.display())))

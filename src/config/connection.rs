@@ -11,9 +11,7 @@ use crate::domain::id::ConnectionName;
 /// One AI Core tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// What rules call it.
     pub name: ConnectionName,
-    /// Where its service key is.
     pub key: KeySource,
 }
 

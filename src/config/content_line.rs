@@ -4,7 +4,6 @@
 pub(super) struct BadLine {
     /// The line, from 1.
     pub(super) line: usize,
-    /// What is wrong with it.
     pub(super) message: String,
     /// What would be right.
     pub(super) hint: &'static str,

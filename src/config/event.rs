@@ -20,7 +20,6 @@ const SHORT_OF_MIDNIGHT: TimeDelta = TimeDelta::minutes(1);
 const PARTS: [&str; 10] =
     ["FREQ", "INTERVAL", "COUNT", "WKST", "BYMONTH", "BYMONTHDAY", "BYDAY", "BYYEARDAY", "BYWEEKNO", "BYSETPOS"];
 
-/// The lines of one event.
 #[derive(Default)]
 pub(super) struct CalendarEvent {
     line: usize,
@@ -35,7 +34,6 @@ pub(super) enum Found {
 
 /// Whole days, once or repeatedly.
 pub(super) struct Spell {
-    /// Whose event it is.
     pub(super) uid: Option<String>,
     /// The day of the event of the same `uid` that it takes the place of.
     pub(super) instead_of: Option<NaiveDate>,
@@ -43,7 +41,6 @@ pub(super) struct Spell {
     pub(super) starts: Vec<NaiveDate>,
     /// How many days each lasts.
     pub(super) days: usize,
-    /// What people call it.
     pub(super) name: String,
 }
 
@@ -64,7 +61,6 @@ impl CalendarEvent {
         self.line
     }
 
-    /// Takes one of its lines.
     pub(super) fn take(&mut self, line: ContentLine) {
         self.lines.push(line);
     }

@@ -7,7 +7,6 @@ use crate::config::content_line::{BadLine, ContentLine, refuse};
 use crate::config::days::Days;
 use crate::config::event::{CalendarEvent, Found, Spell};
 
-/// What a file holds.
 #[derive(Default)]
 pub(super) struct Contents {
     pub(super) days: Days,

@@ -17,10 +17,8 @@ pub(super) enum Need {
 
 /// A key whose value is a `T`.
 pub(super) struct Key<T> {
-    /// As written in the file.
     pub(super) name: &'static str,
     doc: &'static str,
-    /// A value, as TOML.
     pub(super) example: &'static str,
     need: Need,
     value: PhantomData<fn() -> T>,
@@ -57,7 +55,6 @@ pub(super) trait Typed {
     fn schema() -> Json;
 }
 
-/// A key of whatever type.
 pub(super) trait AnyKey {
     fn name(&self) -> &'static str;
     /// True where it must be given.
@@ -104,10 +101,8 @@ fn sentence(doc: &str) -> String {
 
 /// The keys that a section knows.
 pub(super) trait Shape: Sized + 'static {
-    /// Each key, by its name.
     const KEYS: Self;
     const NAMES: &'static [&'static str];
-    /// What the section is for.
     const DOC: &'static str;
     /// What to do with a secret that was written here.
     const SECRETS: &'static str = "put it into a file of mode 600, a systemd credential or an environment variable";

@@ -137,7 +137,6 @@ impl Value for HelloName {
     }
 }
 
-/// An SMTP server as a URL.
 pub(super) struct SmtpUrl {
     security: Security,
     host: String,

@@ -63,7 +63,6 @@ pub(super) struct Main {
     pub(super) schedules: Option<PathBuf>,
     /// Where it says so.
     pub(super) schedules_at: Option<Origin>,
-    /// Where the ledger is.
     pub(super) state_dir: Option<PathBuf>,
     /// Where it says so.
     pub(super) state_dir_at: Option<Origin>,

@@ -22,7 +22,6 @@ pub(crate) struct Outline {
     pub(super) config: Config,
     /// What keeps it from being used.
     pub(crate) faults: Option<Faults>,
-    /// What is only odd.
     pub(crate) warnings: Vec<Warning>,
 }
 
@@ -46,7 +45,6 @@ impl Outline {
         &self.config
     }
 
-    /// The directory of the ledger.
     pub(crate) fn state_dir(&self) -> &Path {
         &self.config.state_dir
     }
@@ -60,7 +58,6 @@ impl Outline {
         &self.config.command
     }
 
-    /// The rules that were understood.
     pub(crate) fn rules(&self) -> &[Arc<Rule>] {
         &self.config.rules
     }
@@ -69,7 +66,6 @@ impl Outline {
         self.config.zone.as_ref()
     }
 
-    /// The default zone, or UTC.
     pub(crate) fn zone_or_utc(&self) -> Zone {
         self.config.zone_or_utc()
     }

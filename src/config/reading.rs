@@ -19,7 +19,6 @@ use crate::domain::zone::Zone;
 /// Days of a calendar; nothing where its definition has a fault, which is reported once.
 pub(super) type Calendar = Option<Rc<Days>>;
 
-/// The state of one load.
 pub(super) struct Reading {
     /// For warnings only.
     pub(super) now: DateTime<Utc>,
@@ -89,7 +88,6 @@ impl Reading {
         self.crons.borrow_mut().entry(text.to_owned()).or_insert_with(|| Cron::parse(text)).clone()
     }
 
-    /// Defines a calendar's name.
     pub(super) fn define_calendar(&self, name: &str, dates: Calendar) {
         self.calendars.borrow_mut().insert(name.to_owned(), dates);
     }
@@ -147,7 +145,6 @@ impl<'a> Place<'a> {
         Self { offset, ..self }
     }
 
-    /// Reports a fault here.
     pub(super) fn fault(self, message: impl Into<String>, hint: impl Into<String>) {
         let Origin { path, line, column } = self.origin();
         let key = self.key.map(clip);

@@ -16,7 +16,6 @@ use crate::mail::settings::{Address, MailSettings};
 pub struct ReportSchedule {
     /// Unique in the file.
     pub name: String,
-    /// When it is sent.
     pub(crate) cron: Cron,
     /// Where `cron` is read, and in which the period's days begin and end.
     pub zone: Zone,
@@ -36,7 +35,6 @@ words! {
         Yesterday = "yesterday",
         /// Monday to Sunday of the week before.
         LastWeek = "last-week",
-        /// The calendar month before.
         LastMonth = "last-month",
     }
 }
@@ -48,7 +46,6 @@ words! {
         Csv = "csv",
         /// The same, as a German Excel opens it.
         CsvExcel = "csv-excel",
-        /// The report as a page.
         Html = "html",
         /// For machines.
         Json = "json",

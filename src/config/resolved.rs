@@ -26,7 +26,6 @@ pub struct Config {
     /// Which text it was read from.
     pub(crate) fingerprint: Fingerprint,
     pub zone: Option<Zone>,
-    /// The directory of the ledger.
     pub state_dir: PathBuf,
     /// AI Core tenants; at least one.
     pub connections: BTreeMap<ConnectionName, Connection>,

@@ -103,7 +103,6 @@ pub(super) struct Defaults {
     pub(super) understood: bool,
 }
 
-/// The rules of all files.
 #[derive(Default)]
 pub(super) struct Rules {
     /// Those that fire, in order.

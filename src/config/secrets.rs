@@ -15,11 +15,8 @@ use crate::config::value::{Node, Value};
 use crate::domain::plain_text::has_control;
 use crate::secret::{SecretError, SecretSource};
 
-/// A file that holds a secret.
 pub(super) struct SecretFile(pub(super) PathBuf);
-/// A systemd credential's name.
 pub(super) struct CredentialName(pub(super) String);
-/// An environment variable's name.
 pub(super) struct VariableName(pub(super) String);
 
 impl Typed for SecretFile {

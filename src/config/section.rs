@@ -88,7 +88,6 @@ impl<'a, S: Shape> Section<'a, S> {
         self.get(key)
     }
 
-    /// The section under a key.
     pub(super) fn section<T: Shape>(&self, key: impl Fn(S) -> Key<One<T>>) -> Option<Section<'a, T>> {
         let key = key(S::KEYS);
         open_child(self.path_of(key.name), self.node(key)?)

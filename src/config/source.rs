@@ -19,7 +19,6 @@ pub(super) struct Source {
     lines: Vec<usize>,
 }
 
-/// Why there is no text.
 #[derive(Debug)]
 pub(super) enum NoText {
     /// The file cannot be opened or read.
@@ -125,7 +124,6 @@ impl Source {
         Self { path: path.to_owned(), text, lines }
     }
 
-    /// Where the file is.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 /// systemd's own variable; several directories are listed with colons.
 const GIVEN: &str = "STATE_DIRECTORY";
-/// The configuration of the service.
 const SERVICE_CONFIG: &str = "/etc/offhours";
 /// The ledger of the service, as its unit names it.
 const SERVICE_STATE: &str = "/var/lib/offhours";

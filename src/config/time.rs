@@ -68,7 +68,6 @@ fn cron_hint(node: Node<'_>) -> String {
     format!("`{example}` {means}; `offhours next '{example}' --timezone Europe/Berlin` shows when")
 }
 
-/// An example without its quotes.
 fn bare(example: &str) -> &str {
     example.trim_matches('"')
 }

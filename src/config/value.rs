@@ -12,10 +12,8 @@ use crate::domain::words::Word;
 /// The most items a list may have.
 const MOST_ITEMS: usize = 1_000;
 
-/// A value in a file.
 #[derive(Clone, Copy)]
 pub(super) struct Node<'a> {
-    /// The key it stands under.
     pub(super) key: &'a str,
     /// What would be right, as TOML.
     pub(super) example: &'static str,

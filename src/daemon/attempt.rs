@@ -1,5 +1,5 @@
 //! A chore is attempted, and whatever comes of it the daemon goes on: a failure is logged, a panic is caught, and what has
-//! ended the process twice is put aside.
+//! ended the process twice is not tried again.
 //!
 //! What ends a process cannot be caught in it. So the ledger knows what is being attempted, and the next start finds it
 //! there. A stop of the daemon takes the note away: nothing was wrong with the chore.

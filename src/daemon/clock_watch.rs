@@ -19,7 +19,6 @@ use crate::report::Content;
 
 /// A fault is mailed when it has lasted so long: a machine that keeps no time is told it soon after its start.
 const MAILED_AFTER: Duration = Duration::from_secs(600);
-/// The subject of that mail.
 const SUBJECT: &str = "offhours: rules do not fire, because the clock is wrong or was";
 
 /// Whether the clock on the wall goes as time passes; each task that acts by it has its own.

@@ -52,7 +52,6 @@ const ROUNDS: Duration = Duration::from_secs(60);
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DaemonError {
-    /// The ledger or its directory.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]

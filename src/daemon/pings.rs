@@ -20,7 +20,6 @@ const AFTER_FAILURE: Duration = Duration::from_secs(300);
 /// Statuses that may wait; what is more is left out.
 pub(crate) const MOST_WAITING: usize = 64;
 
-/// What came of a ping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Delivery {
     /// It arrived, or nobody is to be told.

@@ -24,7 +24,6 @@ pub(crate) enum CalendarKind {
 }
 
 impl CalendarKind {
-    /// The key in a rule.
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Holidays => "holidays",
@@ -37,7 +36,6 @@ impl CalendarKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CalendarEnd {
     pub(crate) kind: CalendarKind,
-    /// The rules that share it.
     pub(crate) rules: Vec<RuleName>,
     pub(crate) last_day: NaiveDate,
     /// True where that date is over.

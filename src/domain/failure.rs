@@ -52,7 +52,6 @@ words! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     pub(crate) code: FailureCode,
-    /// What happened, in a sentence.
     pub(crate) message: String,
 }
 

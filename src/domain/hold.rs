@@ -42,7 +42,6 @@ impl HoldTarget {
         }
     }
 
-    /// The name that is held.
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Deployment(id) => id.as_str(),
@@ -62,7 +61,6 @@ impl fmt::Display for HoldTarget {
 /// One hold. It ends by itself at `until`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
-    /// Its number in the ledger.
     pub id: i64,
     pub target: HoldTarget,
     /// From when it held.
@@ -108,7 +106,6 @@ pub enum OptOut {
     ForGood(OffWord),
     /// Its value is a word that is not known, shown as it is safe to show; the doubt counts as `off`.
     UnknownWord(String),
-    /// Held until this instant.
     Until(DateTime<Utc>),
     /// The instant could not be read; the doubt counts as a hold.
     Unreadable(String),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// `2026-11-23T18:00:00Z`
-pub(crate) fn rfc3339(at: DateTime<Utc>) -> String {
+pub fn rfc3339(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
@@ -17,5 +17,4 @@ pub(crate) fn read_rfc3339(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
 }
 
-/// How an instant is written.
 pub(crate) type SayInstant<'a> = &'a dyn Fn(DateTime<Utc>) -> String;

@@ -69,7 +69,6 @@ pub struct PricePeriod {
     /// First day (UTC) on which they hold.
     pub valid_from: NaiveDate,
     pub currency: Currency,
-    /// Price of one capacity unit.
     pub capacity_unit: Decimal,
     /// Where the price is written down; printed under every figure.
     pub source: Arc<str>,
@@ -101,19 +100,18 @@ pub struct HourlyRate {
 pub enum Charge {
     /// By capacity units, at a price where one is in force.
     Metered {
-        /// Capacity units per hour.
         capacity_units: Decimal,
         price: Option<CapacityUnitPrice>,
     },
     /// A plan has no capacity units in the price list nor in the tenant, or more than a deployment can consume.
     Unpriced {
-        /// The first such plan.
         plan: String,
     },
-    /// By tokens: compute is waived.
     TokenBilled,
     /// Nothing is consumed: not running yet, or no replicas.
-    Nothing { reason: &'static str },
+    Nothing {
+        reason: &'static str,
+    },
 }
 
 /// The price of one capacity unit and where it is from.

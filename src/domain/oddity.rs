@@ -32,7 +32,6 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    /// The key in a rule.
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Stop => "stop",
@@ -46,7 +45,6 @@ impl Side {
 pub(crate) enum Oddity {
     /// It occurs many times on one day.
     Often {
-        /// Which of the two.
         side: Side,
         /// How often; at most [`MOST_COUNTED`].
         times: usize,
@@ -57,17 +55,18 @@ pub(crate) enum Oddity {
     },
     /// Day and weekday are both given, so that either is enough.
     EitherDay {
-        /// Which of the two.
         side: Side,
         day: String,
         weekday: String,
         /// What both together are, where that can be said.
         instead: Option<String>,
     },
-    /// An off window of minutes.
     Short(OffWindow),
     /// An off window over the working hours of a day.
-    OverWork { window: OffWindow, day: NaiveDate },
+    OverWork {
+        window: OffWindow,
+        day: NaiveDate,
+    },
 }
 
 /// All that is odd about `schedule` after `from`, each kind once.

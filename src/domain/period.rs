@@ -17,7 +17,6 @@ pub enum Span {
     Yesterday,
     /// Monday to Sunday of the week before.
     LastWeek,
-    /// The calendar month before.
     LastMonth,
     /// A calendar month, named by its first day.
     Month(NaiveDate),
@@ -29,7 +28,6 @@ pub enum Span {
     /// The quarter before.
     LastQuarter,
     ThisYear,
-    /// The calendar year before.
     LastYear,
     /// Whole months, from their first day on: a quarter, a year.
     Months(NaiveDate, u32),

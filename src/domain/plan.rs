@@ -42,7 +42,6 @@ pub struct Planned {
     pub deployment: Deployment,
     /// True where the rule's `[rule.select]` matches it, whatever leaves it.
     pub is_selected: bool,
-    /// What to do with it.
     pub decision: Decision,
     /// What an hour of it consumes and costs.
     pub rate: HourlyRate,
@@ -55,9 +54,7 @@ pub struct DecisionContext<'a> {
     /// `[protect]`.
     pub protect: &'a Exclusion,
     pub holds: &'a [Hold],
-    /// The firing's scheduled instant.
     pub scheduled: DateTime<Utc>,
-    /// The moment of deciding.
     pub now: DateTime<Utc>,
 }
 

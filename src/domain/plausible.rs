@@ -25,7 +25,6 @@ pub enum Implausible {
         rfc3339(*now), rfc3339(*built)
     )]
     BeforeBuild {
-        /// What the clock shows.
         now: DateTime<Utc>,
         /// When the program was built.
         built: DateTime<Utc>,
@@ -35,33 +34,19 @@ pub enum Implausible {
         "the clock shows {}, more than a day before the newest entry of the ledger ({}): nothing fires; set the clock or, if it is right, run `offhours ledger trust-clock`",
         rfc3339(*now), rfc3339(*newest)
     )]
-    BeforeLedger {
-        /// What the clock shows.
-        now: DateTime<Utc>,
-        newest: DateTime<Utc>,
-    },
+    BeforeLedger { now: DateTime<Utc>, newest: DateTime<Utc> },
     /// Years later.
     #[error(
         "the clock shows {}, more than a year after the newest entry of the ledger ({}): nothing fires; set the clock or, if it is right, run `offhours ledger trust-clock`",
         rfc3339(*now), rfc3339(*newest)
     )]
-    FarAhead {
-        /// What the clock shows.
-        now: DateTime<Utc>,
-        newest: DateTime<Utc>,
-    },
+    FarAhead { now: DateTime<Utc>, newest: DateTime<Utc> },
     /// Rules were dealt with up to an instant that has not come.
     #[error(
         "the clock shows {}, and {} will not fire before {}, up to which a clock that was ahead has dealt with everything; if the clock is right, run `offhours ledger trust-clock`",
         rfc3339(*now), Named(rules), rfc3339(*until)
     )]
-    BehindRules {
-        /// What the clock shows.
-        now: DateTime<Utc>,
-        /// The latest of the instants.
-        until: DateTime<Utc>,
-        rules: Vec<RuleName>,
-    },
+    BehindRules { now: DateTime<Utc>, until: DateTime<Utc>, rules: Vec<RuleName> },
 }
 
 impl Implausible {

@@ -68,13 +68,12 @@ pub enum ReasonKind {
     Plain(ReasonCode),
     /// Told apart by the deployment's status too.
     InStatus(ReasonCode, Status),
-    /// A failure of this kind.
     Failure(FailureCode),
 }
 
 impl ReasonKind {
     /// The code in the ledger and in JSON.
-    pub(crate) fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Plain(code) | Self::InStatus(code, _) => code.as_str(),
             Self::Failure(code) => code.as_str(),
@@ -127,13 +126,11 @@ pub enum Reason {
     CannotStop(Status),
     /// By somebody: who, is looked up later.
     AlreadyAsked,
-    /// When it was created.
     CreatedAfter(DateTime<Utc>),
     /// AI Core's `createdAt` could not be read: it may be new.
     CreatedUnknown,
     /// Both in minutes.
     TooYoung {
-        /// How old it is.
         age: i64,
         /// The rule's `min_age`.
         min_age: i64,
@@ -189,10 +186,10 @@ pub enum Reason {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HeldBy {
     /// Its number; none where an older version did not write it down.
-    pub(crate) hold: Option<i64>,
-    pub(crate) by: String,
-    pub(crate) until: DateTime<Utc>,
-    pub(crate) why: String,
+    pub hold: Option<i64>,
+    pub by: String,
+    pub until: DateTime<Utc>,
+    pub why: String,
 }
 
 impl From<&Hold> for HeldBy {
@@ -205,16 +202,16 @@ impl From<&Hold> for HeldBy {
 /// A run that would have stopped too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocked {
-    pub(crate) would_stop: usize,
+    pub would_stop: usize,
     /// The rule's `max_stops`.
-    pub(crate) max_stops: u32,
+    pub max_stops: u32,
 }
 
 /// Which rule asked for a stop before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AskedBy {
-    pub(crate) rule: RuleName,
-    pub(crate) at: Option<DateTime<Utc>>,
+    pub rule: RuleName,
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// Why nobody looked whether a deployment came off.
@@ -237,7 +234,7 @@ pub enum NotWatched {
 
 impl Reason {
     /// What it is counted by.
-    pub(crate) fn kind(&self) -> ReasonKind {
+    pub fn kind(&self) -> ReasonKind {
         use ReasonKind::{InStatus, Plain};
         match self {
             Self::Protected(_) => Plain(ReasonCode::Protected),

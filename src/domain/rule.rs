@@ -21,7 +21,6 @@ pub struct Rule {
     pub name: RuleName,
     /// For people.
     pub description: Option<String>,
-    /// The tenant it acts on.
     pub connection: ConnectionName,
     /// When it fires, and until when the deployments should stay off.
     pub schedule: Schedule,

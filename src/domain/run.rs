@@ -86,7 +86,6 @@ pub struct Run {
     pub connection: ConnectionName,
     /// Whether it was allowed to stop anything.
     pub mode: Mode,
-    /// What set it off.
     pub trigger: Trigger,
     /// When it was claimed.
     pub started_at: DateTime<Utc>,
@@ -113,7 +112,6 @@ pub struct Run {
 pub struct Try {
     /// When it was given up.
     pub at: DateTime<Utc>,
-    /// What was in the way.
     pub reason: RunReason,
 }
 
@@ -280,7 +278,7 @@ impl Run {
     }
 
     /// Its reasons in one line; empty where there are none.
-    pub(crate) fn why(&self, instant: SayInstant<'_>) -> String {
+    pub fn why(&self, instant: SayInstant<'_>) -> String {
         say_all(&self.reasons, instant)
     }
 

@@ -38,7 +38,6 @@ pub enum RunReason {
     TryingAgain(Box<RunReason>),
     /// It came due too late.
     Missed {
-        /// When that was noticed.
         noticed: DateTime<Utc>,
         /// Together with so many earlier firings.
         earlier: usize,

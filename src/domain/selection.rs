@@ -53,7 +53,6 @@ impl Glob {
         Some(format!("{head}{bare}{tail}"))
     }
 
-    /// The pattern as written.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
@@ -141,7 +140,6 @@ impl Selection {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Exclusion {
     pub resource_groups: Vec<Glob>,
-    /// Labels of the resource group.
     pub labels: BTreeMap<String, String>,
     pub scenarios: Vec<Glob>,
     pub executables: Vec<Glob>,

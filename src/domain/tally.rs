@@ -15,7 +15,6 @@ pub struct Tally {
     pub(crate) already_off: usize,
     /// Deleted meanwhile.
     pub(crate) gone: usize,
-    /// Left as they were.
     pub left: usize,
     /// Not stopped although they should.
     pub(crate) failed: usize,
@@ -24,7 +23,6 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts one more row.
     pub(crate) fn add(&mut self, row: &DeploymentResult) {
         *match row.outcome {
             Outcome::Failed if row.is_still_on() => &mut self.failed,

@@ -245,7 +245,6 @@ impl Account {
     }
 }
 
-/// What a left deployment is counted by.
 fn kind_of(row: &DeploymentResult) -> Option<LeftKind> {
     Some(LeftKind { reason: row.reason.as_ref()?.kind(), is_selected: row.is_selected })
 }

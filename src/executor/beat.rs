@@ -41,7 +41,6 @@ pub enum BeatError {
 /// What a beat has written down.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Claimed {
-    /// Runs to carry out.
     pub runs: Vec<OpenRun>,
     /// Firings that are not carried out: missed and skipped ones.
     pub recorded: Vec<(RuleName, RunResult)>,

@@ -36,7 +36,6 @@ pub(super) struct Clearance {
     pub(crate) executor: Arc<str>,
 }
 
-/// What has come in between.
 #[derive(Debug)]
 pub(super) enum Obstacle {
     /// offhours is being stopped, or another executor has taken the run over: nobody here may say what becomes of it.

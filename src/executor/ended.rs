@@ -11,7 +11,6 @@ use crate::ledger::runs::OpenRun;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Interrupted;
 
-/// What a run came to.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(crate) result: RunResult,

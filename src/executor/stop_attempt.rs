@@ -15,7 +15,6 @@ use crate::domain::run::{DeploymentResult, Outcome};
 use crate::domain::schedule::OffWindow;
 use crate::domain::verification::PLAUSIBLE_SKEW;
 
-/// What became of a deployment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StopEnd {
     pub(crate) outcome: Outcome,
@@ -69,7 +68,6 @@ impl StopEnd {
         Self::new(Outcome::Gone, Reason::Deleted)
     }
 
-    /// Left for a reason of the plan.
     pub(crate) fn left(reason: Reason) -> Self {
         Self::new(Outcome::Left, reason)
     }

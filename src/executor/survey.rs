@@ -27,9 +27,7 @@ const LISTS_AT_ONCE: usize = 32;
 pub struct Surveyor<'a> {
     pub reader: &'a Reader,
     pub clock: &'a Clock,
-    /// What an hour costs.
     pub prices: &'a Prices,
-    /// What is decided, and by what.
     pub question: DecisionContext<'a>,
 }
 
@@ -51,7 +49,6 @@ pub struct Gaps {
     pub(crate) notes: Vec<String>,
 }
 
-/// The labels of a tenant's resource groups.
 pub(crate) type Labels = BTreeMap<ResourceGroup, BTreeMap<String, String>>;
 
 impl Surveyor<'_> {

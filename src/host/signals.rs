@@ -3,7 +3,6 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// SIGHUP: read the configuration again.
@@ -35,7 +34,6 @@ impl Signals {
         Ok(Self { wishes })
     }
 
-    /// Waits for the next wish.
     pub(crate) async fn next(&mut self) -> Wish {
         match self.wishes.recv().await {
             Some(wish) => wish,

@@ -12,7 +12,7 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::tx::Tx;
 use crate::ledger::values::{instant, parsed, to_ms};
 
-/// So often a chore may end the process; then it is put aside.
+/// So often a chore may end the process; then it is not tried again.
 pub(crate) const MOST_DEATHS: u32 = 2;
 
 words! {

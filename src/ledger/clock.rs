@@ -22,11 +22,9 @@ pub(crate) struct Ahead {
     pub(crate) not_come: u32,
     /// Firings that were carried out before their time.
     pub(crate) carried_out: Vec<Firing>,
-    /// Reports that count as sent.
     pub(crate) reports: u32,
     /// Holds that are not in force yet, or that are although somebody ended them.
     pub(crate) holds: u32,
-    /// Mails that wait for it.
     pub(crate) mails: u32,
 }
 

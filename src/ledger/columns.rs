@@ -28,7 +28,6 @@ impl ColumnIndex {
         Self(names.map(|(index, name)| (name.to_owned(), index)).collect())
     }
 
-    /// One row of that statement.
     pub(super) fn on<'a>(&'a self, columns: &'a Columns<'a>) -> IndexedRow<'a> {
         IndexedRow { index: self, columns }
     }

@@ -13,7 +13,6 @@ use crate::ledger::values::{from_ms, to_ms};
 /// The last instant of a rule that has been dealt with, and the schedule it belonged to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// What the rule fired by.
     pub schedule: String,
     /// Nothing at or before this instant is due any more.
     pub after: DateTime<Utc>,

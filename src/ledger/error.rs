@@ -65,11 +65,7 @@ pub enum LedgerError {
     Restore { path: PathBuf, source: std::io::Error },
     /// A backup that promises what it does not keep.
     #[error("`{}` is not complete, so it was not restored: {}", path.display(), faults.join("; "))]
-    Unsound {
-        path: PathBuf,
-        /// What is wrong with it.
-        faults: Vec<String>,
-    },
+    Unsound { path: PathBuf, faults: Vec<String> },
     /// A log without its ledger. What is in it belongs to that one.
     #[error("`{}` is the log of a ledger that was taken away without it: bring that back, or move the log away too", .0.display())]
     Orphan(PathBuf),

@@ -78,7 +78,6 @@ impl Tx<'_> {
         Ok(visitor.end(run))
     }
 
-    /// A run without its deployments.
     fn head(&self, columns: &Columns<'_>) -> Result<(RunId, Run), LedgerError> {
         let id = RunId(columns.get("id")?);
         let run = Run {

@@ -7,12 +7,10 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::tx::Tx;
 use crate::ledger::values::{from_ms, to_ms};
 
-/// What the daemon has read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InForce {
     /// The digest of the files' text.
     pub(crate) fingerprint: String,
-    /// When it was read.
     pub(crate) read_at: DateTime<Utc>,
 }
 

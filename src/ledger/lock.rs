@@ -14,7 +14,6 @@ use crate::ledger::place::{self, Anchor};
 
 /// How executors' names begin.
 const EXECUTOR: &str = "executor-";
-/// What the daemon's is called.
 const DAEMON: &str = "daemon";
 /// How the names of lock files end.
 const ENDING: &str = ".lock";
@@ -241,7 +240,7 @@ mod tests {
         drop(first);
         let _second = DaemonLock::take_for(directory.path(), "/srv/a/offhours.toml".as_ref()).unwrap();
         let Err(LedgerError::Held { holder, .. }) = DaemonLock::take(directory.path()) else { panic!("accepted") };
-        assert_eq!(holder, format!("pid {}, which goes by `/srv/a/offhours.toml`", std::process::id()));
+        assert_eq!(holder, format!("pid {}, which uses `/srv/a/offhours.toml`", std::process::id()));
     }
 
     #[test]

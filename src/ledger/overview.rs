@@ -18,13 +18,11 @@ pub(crate) const RECENT: TimeDelta = TimeDelta::days(7);
 /// No mail is tried for longer than this (five days, and the last pause).
 const LONGEST_ATTEMPTS: TimeDelta = TimeDelta::days(7);
 
-/// A run without its deployments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RunHead {
     pub(crate) firing: Firing,
     /// Whether it was allowed to stop anything.
     pub(crate) mode: Mode,
-    /// What set it off.
     pub(crate) trigger: Trigger,
     /// How it ended; none while it is going on.
     pub(crate) result: Option<RunResult>,
@@ -34,7 +32,6 @@ pub(crate) struct RunHead {
     pub(crate) finished_at: Option<DateTime<Utc>>,
 }
 
-/// The outbox in numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct MailCounts {
     /// Waiting for their next attempt.

@@ -2,7 +2,7 @@
 //!
 //! An older ledger does not know what happened since: firings, stops, and holds that people added. Each of these doubts
 //! resolves to not stopping. No firing that came due before the restore is caught up; a run that was under way is not
-//! resumed; holds are carried over from the ledger that was there, where it can be read. That one is put aside with its
+//! resumed; holds are carried over from the ledger that was there, where it can be read. That one is not tried again with its
 //! log, because SQLite would write the log of the one into the other.
 
 use std::fs::{self, File};
@@ -36,7 +36,6 @@ const COPYING: &str = "ledger.sqlite3.copying";
 /// What a restore did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
-    /// What the ledger holds now.
     pub verdict: LedgerVerdict,
     /// Where the ledger that was there is now; none where there was none.
     pub kept: Option<PathBuf>,

@@ -24,7 +24,6 @@ pub struct NewRun {
     pub connection: ConnectionName,
     /// Whether it may stop anything.
     pub mode: Mode,
-    /// What set it off.
     pub trigger: Trigger,
     /// The time in which its deployments should not run.
     pub off_window: OffWindow,
@@ -77,7 +76,6 @@ pub struct OpenRun {
 pub struct RunFilter {
     /// Scheduled at or after this instant.
     pub since: Option<DateTime<Utc>>,
-    /// Scheduled before this instant.
     pub before: Option<DateTime<Utc>>,
     pub rule: Option<RuleName>,
 }

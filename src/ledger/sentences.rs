@@ -1,45 +1,85 @@
-//! Ledgers up to version 4 kept the reason of each deployment as a sentence. The only place that reads facts out of
-//! sentences: once, when such a ledger is brought to version 5.
+//! Ledgers up to version 4 kept the reasons of deployments, runs and tries as sentences. The only place that reads facts
+//! out of sentences: once, when such a ledger is brought to version 5. What no earlier version wrote stays a sentence.
 
-use rusqlite::{Transaction, named_params, params};
+use chrono::{DateTime, Utc};
+use rusqlite::{Row, Transaction, named_params, params};
 
 use crate::domain::deployment::Status;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::hold::{Hold, HoldTarget, OffWord, OptOut};
-use crate::domain::id::RuleName;
+use crate::domain::id::{ResourceGroup, RuleName};
 use crate::domain::reason::{AskedBy, Blocked, HeldBy, NotWatched, Reason, ReasonCode, ReasonKind};
 use crate::domain::run::LeftKind;
-use crate::domain::run_reason::RunReason;
+use crate::domain::run_reason::{Interruption, RunReason};
 use crate::ledger::error::LedgerError;
 use crate::ledger::holds::every_hold;
 use crate::ledger::reasons;
+use crate::ledger::values::from_ms;
+
+#[cfg(test)]
+mod tests;
+
+/// Between the reasons of a run.
+const AND: &str = "; ";
+/// The end of the first half of one of them.
+const NOT_LISTED: &str = " resource groups could not be listed";
+const FAILED: &str = " failed";
+const UNCONFIRMED: &str = " unconfirmed";
 
 /// What a sentence was said of.
-#[derive(Debug, Clone, Copy)]
-struct Of<'a> {
-    group: &'a str,
-    id: &'a str,
-    configuration_id: &'a str,
-    configuration_name: Option<&'a str>,
-    rule: &'a str,
+#[derive(Debug, Clone)]
+struct Of {
+    group: String,
+    id: String,
+    configuration_id: String,
+    configuration_name: Option<String>,
+    rule: String,
+    /// When the run was under way.
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+}
+
+impl Of {
+    fn read(columns: &Row<'_>) -> Result<Self, LedgerError> {
+        let started_at: i64 = columns.get("started_at")?;
+        let finished_at: Option<i64> = columns.get("finished_at")?;
+        Ok(Self {
+            group: columns.get("resource_group")?,
+            id: columns.get("id")?,
+            configuration_id: columns.get("configuration_id")?,
+            configuration_name: columns.get("configuration_name")?,
+            rule: columns.get("rule")?,
+            from: from_ms(started_at)?,
+            to: finished_at.map_or(Ok(DateTime::<Utc>::MAX_UTC), from_ms)?,
+        })
+    }
 }
 
 /// Reads the sentences of all deployments, counts, runs and tries into the columns of version 5.
 pub(super) fn read_into_reasons(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     deployments(tx)?;
     counts(tx)?;
+    runs(tx)?;
+    tries(tx)
+}
+
+fn runs(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     let mut runs = tx.prepare("SELECT id, reason FROM run WHERE reason <> ''")?;
     let mut found = runs.query([])?;
     while let Some(columns) = found.next()? {
         let (id, sentence): (i64, String) = (columns.get(0)?, columns.get(1)?);
-        let reasons = reasons::to_json(&[RunReason::Sentence(sentence)])?;
+        let reasons = reasons::to_json(&run_reasons(&sentence))?;
         tx.prepare_cached("UPDATE run SET reasons = ?2 WHERE id = ?1")?.execute(params![id, reasons])?;
     }
+    Ok(())
+}
+
+fn tries(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     let mut tries = tx.prepare("SELECT run, number, reason FROM try")?;
     let mut found = tries.query([])?;
     while let Some(columns) = found.next()? {
         let (run, number, sentence): (i64, i64, String) = (columns.get(0)?, columns.get(1)?, columns.get(2)?);
-        let cause = reasons::to_json(&RunReason::Sentence(sentence))?;
+        let cause = reasons::to_json(&run_reason(&sentence))?;
         tx.prepare_cached("UPDATE try SET cause = ?3 WHERE run = ?1 AND number = ?2")?
             .execute(params![run, number, cause])?;
     }
@@ -49,7 +89,8 @@ pub(super) fn read_into_reasons(tx: &Transaction<'_>) -> Result<(), LedgerError>
 fn deployments(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     let holds = every_hold(tx)?;
     let mut rows = tx.prepare(
-        "SELECT d.run, d.resource_group, d.id, d.configuration_id, d.configuration_name, d.reason, r.rule
+        "SELECT d.run, d.resource_group, d.id, d.configuration_id, d.configuration_name, d.reason, r.rule, r.started_at,
+                r.finished_at
          FROM deployment d JOIN run r ON r.id = d.run WHERE d.reason <> ''",
     )?;
     let mut update = tx.prepare(
@@ -58,21 +99,13 @@ fn deployments(tx: &Transaction<'_>) -> Result<(), LedgerError> {
     )?;
     let mut found = rows.query([])?;
     while let Some(columns) = found.next()? {
-        let (run, group, id): (i64, String, String) = (columns.get(0)?, columns.get(1)?, columns.get(2)?);
-        let (configuration_id, configuration_name): (String, Option<String>) = (columns.get(3)?, columns.get(4)?);
-        let (sentence, rule): (String, String) = (columns.get(5)?, columns.get(6)?);
-        let of = Of {
-            group: &group,
-            id: &id,
-            configuration_id: &configuration_id,
-            configuration_name: configuration_name.as_deref(),
-            rule: &rule,
-        };
+        let (run, sentence): (i64, String) = (columns.get("run")?, columns.get("reason")?);
+        let of = Of::read(columns)?;
         let reason = reason(&sentence, &of, &holds);
         let (code, detail) = reasons::columns(Some(&reason))?;
         let is_selected = !matches!(reason, Reason::NotSelected(_));
         update.execute(named_params! {
-            ":code": code, ":detail": detail, ":selected": is_selected, ":run": run, ":group": group, ":id": id,
+            ":code": code, ":detail": detail, ":selected": is_selected, ":run": run, ":group": of.group, ":id": of.id,
         })?;
     }
     Ok(())
@@ -111,7 +144,7 @@ fn kind(keyword: &str) -> ReasonKind {
     known.into_iter().find(|kind| kind.to_string() == keyword).unwrap_or(ReasonKind::Plain(ReasonCode::Sentence))
 }
 
-fn reason(sentence: &str, of: &Of<'_>, holds: &[Hold]) -> Reason {
+fn reason(sentence: &str, of: &Of, holds: &[Hold]) -> Reason {
     let (keyword, detail) = sentence.split_once(": ").unwrap_or((sentence, ""));
     understood(keyword, detail, of, holds)
         // What it would say now must be what it said then.
@@ -119,7 +152,7 @@ fn reason(sentence: &str, of: &Of<'_>, holds: &[Hold]) -> Reason {
         .unwrap_or_else(|| Reason::Sentence(sentence.to_owned()))
 }
 
-fn understood(keyword: &str, detail: &str, of: &Of<'_>, holds: &[Hold]) -> Option<Reason> {
+fn understood(keyword: &str, detail: &str, of: &Of, holds: &[Hold]) -> Option<Reason> {
     let owned = || detail.to_owned();
     Some(match keyword {
         "protected" => Reason::Protected(owned()),
@@ -136,11 +169,7 @@ fn understood(keyword: &str, detail: &str, of: &Of<'_>, holds: &[Hold]) -> Optio
         }
         "token-billed" => Reason::TokenBilled,
         "observe" => Reason::Observed,
-        "blocked" => {
-            let rest = detail.strip_prefix("it would have stopped ")?;
-            let (would_stop, max_stops) = rest.split_once(" deployments, more than max_stops = ")?;
-            Reason::Blocked(Blocked { would_stop: would_stop.parse().ok()?, max_stops: max_stops.parse().ok()? })
-        }
+        "blocked" => Reason::Blocked(blocked(detail)?),
         "window ended" => Reason::WindowEnded,
         "changed" => Reason::Changed,
         "deleted by somebody else" => Reason::Deleted,
@@ -149,6 +178,12 @@ fn understood(keyword: &str, detail: &str, of: &Of<'_>, holds: &[Hold]) -> Optio
         "unconfirmed" => unconfirmed(detail)?,
         _ => return in_status(keyword, detail).or_else(|| failure(keyword, detail)),
     })
+}
+
+fn blocked(detail: &str) -> Option<Blocked> {
+    let rest = detail.strip_prefix("it would have stopped ")?;
+    let (would_stop, max_stops) = rest.split_once(" deployments, more than max_stops = ")?;
+    Some(Blocked { would_stop: would_stop.parse().ok()?, max_stops: max_stops.parse().ok()? })
 }
 
 /// `status DEAD`, `already STOPPED`, `still STOPPING since …`.
@@ -213,21 +248,29 @@ fn unconfirmed(detail: &str) -> Option<Reason> {
     Some(Reason::NotConfirmed { status, waited })
 }
 
-/// The hold is looked for by what the sentence says of it and by what it covers: two people can say the same of two
-/// deployments.
-fn held(detail: &str, of: &Of<'_>, holds: &[Hold]) -> Option<HeldBy> {
-    let (by, rest) = detail.strip_prefix("by ")?.split_once(" until ")?;
-    let (until, why) = rest.split_once("Z: ")?;
-    let until: chrono::DateTime<chrono::Utc> = format!("{until}Z").parse().ok()?;
-    let says = |hold: &&Hold| hold.by == by && hold.until.timestamp() == until.timestamp() && hold.reason == why;
+/// The hold is looked for by what the sentence says of it, by what it covers and by when it was in force: two people can
+/// say the same of two deployments, and one person the same twice. Of several the newest decided.
+fn held(detail: &str, of: &Of, holds: &[Hold]) -> Option<HeldBy> {
+    let detail = detail.strip_prefix("by ")?;
+    // Who and why may hold the same words as the sentence around them.
+    let said = detail.match_indices(" until ").find_map(|(at, word)| {
+        let (until, why) = detail.get(at + word.len()..)?.split_once("Z: ")?;
+        let until: DateTime<Utc> = format!("{until}Z").parse().ok()?;
+        Some(HeldBy { hold: None, by: detail.get(..at)?.to_owned(), until, why: why.to_owned() })
+    })?;
+    // The sentence gives whole seconds.
+    let says = |hold: &&Hold| {
+        hold.by == said.by && hold.until.timestamp() == said.until.timestamp() && hold.reason == said.why
+    };
+    let is_in_force = |hold: &&Hold| hold.created_at <= of.to && hold.removed_at.is_none_or(|at| at >= of.from);
     let covers = |hold: &&Hold| match &hold.target {
         HoldTarget::Deployment(id) => id.as_str() == of.id,
         HoldTarget::ResourceGroup(group) => group.as_str() == of.group,
-        HoldTarget::Configuration(name) => Some(name.as_str()) == of.configuration_name || name == of.configuration_id,
+        HoldTarget::Configuration(name) => Some(name) == of.configuration_name.as_ref() || *name == of.configuration_id,
         HoldTarget::Rule(rule) => rule.as_str() == of.rule,
     };
-    let hold = holds.iter().filter(says).find(covers).map(|hold| hold.id);
-    Some(HeldBy { hold, by: by.to_owned(), until, why: why.to_owned() })
+    let hold = holds.iter().filter(says).filter(is_in_force).rfind(covers);
+    Some(hold.map_or(said, HeldBy::from))
 }
 
 fn opted_out(detail: &str) -> Option<OptOut> {
@@ -245,5 +288,137 @@ fn opted_out(detail: &str) -> Option<OptOut> {
     match text.rsplit_once("` is not understood") {
         Some((text, _)) => Some(OptOut::UnknownWord(text.to_owned())),
         None => Some(OptOut::ForGood(text.strip_suffix('`')?.parse::<OffWord>().ok()?)),
+    }
+}
+
+/// What the sentence of a run says. Several reasons were joined by `; `, which stands in the words of failures too: what
+/// begins none of the reasons that can follow another belongs to the one before.
+fn run_reasons(sentence: &str) -> Vec<RunReason> {
+    let mut parts: Vec<String> = Vec::new();
+    for part in sentence.split(AND) {
+        match parts.last_mut() {
+            Some(last) if !begins_a_reason(part) => *last = [last, part].join(AND),
+            _ => parts.push(part.to_owned()),
+        }
+    }
+    parts.iter().map(|part| run_reason(part)).collect()
+}
+
+fn begins_a_reason(part: &str) -> bool {
+    part.ends_with(NOT_LISTED) || not_off(part).is_some() || note(part).is_some()
+}
+
+fn run_reason(sentence: &str) -> RunReason {
+    understood_of_run(sentence)
+        // What it would say now must be what it said then.
+        .filter(|reason| reason.to_string() == sentence)
+        .unwrap_or_else(|| RunReason::Sentence(sentence.to_owned()))
+}
+
+fn understood_of_run(sentence: &str) -> Option<RunReason> {
+    let whole = [
+        RunReason::Skipped,
+        RunReason::Interrupted(Interruption::Stopped),
+        RunReason::Interrupted(Interruption::RuleIsGone),
+        RunReason::Interrupted(Interruption::Restored),
+    ];
+    // In this order, because what is not known better is a failure.
+    let known = whole.into_iter().find(|reason| reason.to_string() == sentence);
+    known
+        .or_else(|| Some(RunReason::TryingAgain(Box::new(run_reason(sentence.strip_prefix("trying again: ")?)))))
+        .or_else(|| connection_is_gone(sentence))
+        .or_else(|| missed(sentence))
+        .or_else(|| counted(sentence))
+        .or_else(|| not_off(sentence))
+        .or_else(|| not_listed(sentence))
+        .or_else(|| unfinished(sentence))
+        .or_else(|| note(sentence))
+        .or_else(|| blocked_or_failed(sentence))
+}
+
+fn connection_is_gone(sentence: &str) -> Option<RunReason> {
+    let name = sentence.strip_prefix("interrupted: the connection `")?.strip_suffix("` is no longer configured")?;
+    Some(RunReason::Interrupted(Interruption::ConnectionIsGone(name.to_owned())))
+}
+
+fn missed(sentence: &str) -> Option<RunReason> {
+    let (noticed, rest) = sentence.strip_prefix("missed: noticed at ")?.split_once(", when its time had passed")?;
+    let earlier = match rest.strip_prefix(", together with ") {
+        Some(rest) => rest.strip_suffix(" earlier firings")?.parse().ok()?,
+        None => 0,
+    };
+    Some(RunReason::Missed { noticed: noticed.parse().ok()?, earlier })
+}
+
+/// A number of deployments, and what became of all of them.
+fn counted(sentence: &str) -> Option<RunReason> {
+    let (count, what) = sentence.strip_prefix("unreachable: ").unwrap_or(sentence).split_once(' ')?;
+    let count = count.parse().ok()?;
+    match what {
+        "deployments that were asked to stop could not be looked at again" => Some(RunReason::NotSeen(count)),
+        "deployments were left: the off window was over before they could be asked to stop" => {
+            Some(RunReason::TooLate(count))
+        }
+        _ => None,
+    }
+}
+
+/// `1 failed, 2 unconfirmed`, or one of the two.
+fn not_off(sentence: &str) -> Option<RunReason> {
+    let number = |part: &str, word| part.strip_suffix(word)?.parse().ok();
+    let (failed, unconfirmed) = match sentence.split_once(", ") {
+        Some((failed, unconfirmed)) => (number(failed, FAILED)?, number(unconfirmed, UNCONFIRMED)?),
+        None => match number(sentence, FAILED) {
+            Some(failed) => (failed, 0),
+            None => (0, number(sentence, UNCONFIRMED)?),
+        },
+    };
+    Some(RunReason::NotOff { failed, unconfirmed })
+}
+
+fn not_listed(sentence: &str) -> Option<RunReason> {
+    let (head, rest) = sentence.split_once(&[NOT_LISTED, AND, "`"].concat())?;
+    let (code, counts) = head.split_once(": ")?;
+    let (count, groups) = counts.split_once(" of ")?;
+    let (group, message) = rest.split_once("`: ")?;
+    Some(RunReason::NotListed {
+        count: count.parse().ok()?,
+        groups: groups.parse().ok()?,
+        group: ResourceGroup::new(group).ok()?,
+        failure: Failure::new(code.parse().ok()?, message),
+    })
+}
+
+/// What was in the way in a resource group, and in how many more. Only failures pass, so that only they are tried again.
+fn unfinished(sentence: &str) -> Option<RunReason> {
+    let (reason, place) = sentence.strip_suffix(')')?.rsplit_once(" (resource group `")?;
+    let (group, others) = place.split_once('`')?;
+    let others = match others.strip_prefix(" and ") {
+        Some(others) => others.strip_suffix(" more")?.parse().ok()?,
+        None => 0,
+    };
+    let (code, message) = reason.split_once(": ")?;
+    Some(RunReason::Unfinished {
+        reason: Box::new(failure(code, message)?),
+        group: ResourceGroup::new(group).ok()?,
+        others,
+    })
+}
+
+/// What a person should know about what was looked at.
+fn note(sentence: &str) -> Option<RunReason> {
+    let starts = |beginning| sentence.starts_with(beginning);
+    let is_note = sentence == "labels of resource groups could not be read: this key may not list them"
+        || starts("instance types could not be read: ")
+        || (starts("list_inconsistent: the list of `") && sentence.ends_with("` changed while it was read"))
+        || sentence.ends_with("` have malformed ids and were left");
+    is_note.then(|| RunReason::Note(sentence.to_owned()))
+}
+
+fn blocked_or_failed(sentence: &str) -> Option<RunReason> {
+    let (keyword, detail) = sentence.split_once(": ")?;
+    match keyword {
+        "blocked" => Some(RunReason::Blocked(blocked(detail)?)),
+        _ => Some(RunReason::Failure(Failure::new(keyword.parse().ok()?, detail))),
     }
 }

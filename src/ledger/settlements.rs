@@ -50,7 +50,6 @@ pub struct UnsettledGroup {
 /// An avoided cost that is not settled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unsettled {
-    /// Its place on the list.
     pub(crate) number: i64,
     pub(crate) run: RunId,
     pub(crate) off_window: OffWindow,

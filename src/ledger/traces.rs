@@ -14,9 +14,7 @@ use crate::ledger::values::{instant, parsed, to_ms};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
     pub(crate) firing: Firing,
-    /// How the run ended.
     pub(crate) result: RunResult,
-    /// What became of the deployment.
     pub(crate) row: DeploymentResult,
 }
 

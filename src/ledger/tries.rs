@@ -13,7 +13,7 @@ use crate::ledger::values::{instant, to_ms};
 impl Tx<'_> {
     /// Keeps the tries of `run`, oldest first; those that are there already stay as they are. While it is under way, its
     /// reason says what it waits for.
-    pub(crate) fn put_tries(&self, run: RunId, tries: &[Try]) -> Result<(), LedgerError> {
+    pub fn put_tries(&self, run: RunId, tries: &[Try]) -> Result<(), LedgerError> {
         let mut insert = self.0.prepare_cached(
             "INSERT INTO try (run, number, at, reason, cause) VALUES (?1, ?2, ?3, '', ?4) ON CONFLICT DO NOTHING",
         )?;
@@ -30,7 +30,7 @@ impl Tx<'_> {
     }
 
     /// The tries of `run` that did not come to an end, oldest first.
-    pub(crate) fn tries(&self, run: RunId) -> Result<Vec<Try>, LedgerError> {
+    pub fn tries(&self, run: RunId) -> Result<Vec<Try>, LedgerError> {
         let mut statement = self.0.prepare_cached("SELECT at, cause FROM try WHERE run = ?1 ORDER BY number")?;
         let mut found = statement.query([run.0])?;
         let mut tries = Vec::new();

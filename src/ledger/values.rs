@@ -65,7 +65,6 @@ pub(crate) fn charge_columns(charge: &Charge) -> (&'static str, Option<&str>, Op
     }
 }
 
-/// The price of a charge, where it has one.
 pub(crate) fn price_of(charge: &Charge) -> Option<&CapacityUnitPrice> {
     match charge {
         Charge::Metered { price, .. } => price.as_ref(),

@@ -186,6 +186,9 @@ mod tests {
             .unwrap();
         drop(connection);
         let faults = verify(&file).unwrap().faults;
-        assert_eq!(faults, ["a row of `settlement` belongs to nothing", "off windows that end before they begin: 1"]);
+        assert_eq!(
+            faults,
+            ["a row of `settlement` refers to a row that does not exist", "off windows that end before they begin: 1"]
+        );
     }
 }

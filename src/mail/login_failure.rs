@@ -29,7 +29,6 @@ impl fmt::Display for Enhanced {
 /// A way to log in, as the server offers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offered {
-    /// Nothing that offhours knows of.
     Nothing,
     /// `XOAUTH2` only.
     OnlyXoauth2,
@@ -40,7 +39,6 @@ pub enum Offered {
 pub struct LoginFailure {
     /// The reply's code, where the server was asked.
     pub code: Option<u16>,
-    /// The reply's enhanced code.
     pub enhanced: Option<Enhanced>,
     /// What the server offers, where it offers no way that offhours knows.
     pub offered: Option<Offered>,

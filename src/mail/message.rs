@@ -16,10 +16,8 @@ use crate::mail::settings::{Address, BadAddress};
 pub struct MailBody<'a> {
     /// The subject; control characters are taken out.
     pub subject: &'a str,
-    /// The plain-text part.
     pub text: &'a str,
     pub html: &'a str,
-    /// Files that go with it.
     pub attachments: &'a [Attachment<'a>],
 }
 

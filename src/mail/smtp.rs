@@ -33,7 +33,6 @@ const DATA_LIMIT: Duration = Duration::from_secs(2 * 60);
 const FINAL_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Saying goodbye; the mail is delivered by then.
 const QUIT_LIMIT: Duration = Duration::from_secs(5);
-/// A piece of the mail.
 const PIECE: usize = 16 * 1024;
 
 /// An open conversation. It carries any number of mails, one after the other.

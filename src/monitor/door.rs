@@ -41,7 +41,6 @@ impl PageListener {
     }
 }
 
-/// One connection, for a while.
 pub(super) struct PageConnection {
     stream: TcpStream,
     time_is_up: Pin<Box<Sleep>>,

@@ -16,7 +16,6 @@ use crate::domain::run::RunResult;
 /// The ledger at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct LedgerGauges {
-    /// When it was read.
     pub read_at: DateTime<Utc>,
     /// Each rule, and whether it observes only.
     pub observes: BTreeMap<RuleName, bool>,

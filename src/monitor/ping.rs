@@ -75,7 +75,6 @@ pub enum PingError {
     /// The answer leads to another host, or in circles.
     #[error("answered {0}, a redirect; write the URL that it redirects to")]
     Redirected(StatusCode),
-    /// An answer that is none.
     #[error("answered {0}")]
     Refused(StatusCode),
 }

@@ -136,7 +136,6 @@ impl Vitals {
         state.trouble.clone().map_or(Ok(()), |why| Err(Ailment::CannotFire(why)))
     }
 
-    /// What a ping says of it.
     pub(crate) fn sign(&self) -> PingStatus {
         if self.health().is_ok() { PingStatus::Well } else { PingStatus::Unwell }
     }

@@ -61,11 +61,8 @@ pub struct Rehearsal {
 
 /// A rehearsal that has ended.
 pub struct Rehearsed {
-    /// Its ledger, to report from.
     pub ledger: Ledger,
-    /// The configuration it ran by.
     pub(crate) config: Arc<Config>,
-    /// When virtual time ended.
     pub(crate) ended_at: DateTime<Utc>,
     /// How many mails were written.
     pub(crate) mails: usize,
@@ -80,7 +77,6 @@ pub enum RehearsalError {
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     Beat(#[from] BeatError),
-    /// Its files or sockets.
     #[error("{what}")]
     Io { what: String, source: std::io::Error },
 }

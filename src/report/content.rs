@@ -18,7 +18,6 @@ pub struct Content {
     /// The plain-text part, 72 columns wide.
     pub text: String,
     pub html: String,
-    /// Files that go with it.
     pub attachments: Vec<AttachedFile>,
 }
 

@@ -12,7 +12,6 @@ use crate::report::sum::Sum;
 /// What the figure is called, everywhere.
 pub(super) const CAPTION: &str = "avoided cost (estimate)";
 
-/// The definition, in one sentence.
 pub(super) const DEFINITION: &str = "Avoided cost is an estimate of what the off window would have cost: node hours from \
      the confirmed stop to the end of the off window, times capacity units per node hour, times the price of a capacity \
      unit.";

@@ -63,14 +63,12 @@ pub struct Digest {
     current: Current,
 }
 
-/// Runs as lines of a table.
 #[derive(Debug, Default)]
 pub(super) struct RunLines {
     pub(super) first: Vec<RunLine>,
     pub(super) count: usize,
 }
 
-/// What a line says of a run.
 #[derive(Debug)]
 pub(super) struct RunLine {
     pub(super) firing: Firing,

@@ -7,7 +7,6 @@ use anstyle::{AnsiColor, Style};
 use crate::report::text::wrapped;
 
 const GAP: usize = 2;
-/// Before the first one.
 const INDENT: usize = 1;
 /// No column that can be broken becomes narrower than this.
 const NARROWEST: usize = 8;
@@ -29,7 +28,6 @@ impl Screen {
     /// A terminal of 80 columns without colours.
     pub const NARROW: Self = Self { columns: Some(80), has_colour: false };
 
-    /// A sentence as lines that fit.
     pub(crate) fn lines(self, sentence: &str) -> Vec<String> {
         match self.columns {
             Some(columns) => wrapped(sentence, columns),
@@ -77,7 +75,6 @@ impl Tone {
     }
 }
 
-/// One field of a grid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GridCell {
     text: String,
@@ -85,7 +82,6 @@ pub(crate) struct GridCell {
 }
 
 impl GridCell {
-    /// A field with a colour.
     pub(crate) fn new(text: impl Into<String>, tone: Tone) -> Self {
         Self { text: text.into(), tone }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use crate::domain::hold::{Hold, HoldTarget};
@@ -19,7 +18,6 @@ use crate::report::sum::Sum;
 const MOST_HOLDS: usize = 20;
 const LONGEST_REASON: usize = 120;
 
-/// What holds kept on.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     met: BTreeMap<HeldBy, (usize, Sum)>,
@@ -44,8 +42,9 @@ impl Held {
         let mut known: Vec<Vec<Cell>> = Vec::new();
         for hold in holds {
             let kept = met.remove(&HeldBy::from(hold));
-            let removed = hold.removed_at.map_or_else(String::new, |at| format!(" (removed {})", form.instant(at)));
-            let who = who(&hold.by, hold.until, &hold.reason, form) + &removed;
+            let removed = hold.removed_at.map_or_else(String::new, |at| format!(", removed {}", form.instant(at)));
+            let until = form.instant(hold.until) + &removed;
+            let who = format!("{} until {until}: {}", shorten(&hold.by, 60), shorten(&hold.reason, LONGEST_REASON));
             known.push(vec![Cell::new(target(&hold.target), who), price_cell(kept, form)]);
         }
         let others = met.into_iter().map(|(held, kept)| {
@@ -67,11 +66,6 @@ impl Held {
     }
 }
 
-/// `Mara until Tue 24 Nov 2026, 08:00 CET: load test`
-fn who(by: &str, until: DateTime<Utc>, why: &str, form: &Form<'_>) -> String {
-    format!("{} until {}: {}", shorten(by, 60), form.instant(until), shorten(why, LONGEST_REASON))
-}
-
 fn target(target: &HoldTarget) -> String {
     format!("{} {}", target.kind(), clean(target.name()))
 }
@@ -79,6 +73,6 @@ fn target(target: &HoldTarget) -> String {
 fn price_cell(kept: Option<&(usize, Sum)>, form: &Form<'_>) -> Cell {
     match kept {
         Some((count, sum)) => Cell::new(amount(sum, form), form.counted(*count, "deployment")),
-        None => Cell::new("nothing", "no run saw it"),
+        None => Cell::new("nothing", "no run was affected"),
     }
 }

@@ -37,7 +37,6 @@ pub struct JsonWriter<W> {
 enum Ending {
     /// Nothing: the one run was the document.
     Alone,
-    /// The end of the list.
     List,
     /// The end of the list, and these fields of the period that it is part of.
     Period([(&'static str, Value); 3]),

@@ -13,7 +13,6 @@ use crate::report::sum::Sum;
 #[derive(Debug, Default)]
 pub(super) struct Leaks {
     sum: Sum,
-    /// The first of them.
     rows: Vec<DeploymentResult>,
 }
 

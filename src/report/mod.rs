@@ -8,7 +8,7 @@
 //! [`sum::Sum`] of such figures. Text and HTML are two renderings of one page, so that they cannot differ. What a rule in
 //! observe mode would have done is shown by itself and never part of a total.
 //!
-//! Names come from a tenant that others write to: [`clean`] takes from them what could do harm, the template escapes
+//! Names come from a tenant that others write to: [`clean`](crate::domain::plain_text::clean) takes from them what could do harm, the template escapes
 //! the rest, and no subject contains any.
 
 mod by_rule;

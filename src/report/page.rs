@@ -82,7 +82,6 @@ pub(super) struct Bar {
     pub(super) percent: u32,
 }
 
-/// One column of the trend.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Column {
     pub(super) label: String,

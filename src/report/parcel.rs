@@ -80,7 +80,6 @@ impl Write for Parcel {
     }
 }
 
-/// Bytes up to a limit.
 #[derive(Debug)]
 struct Limited {
     limit: usize,

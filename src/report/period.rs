@@ -50,7 +50,6 @@ pub struct PeriodReport<'a> {
     pub digest: &'a Digest,
     /// The periods before it, and itself.
     pub trend: &'a Trend,
-    /// Holds that held in it.
     pub holds: &'a [Hold],
     /// What else has to be said: reserved nodes that go on costing, reports that could not be delivered.
     pub notes: &'a [String],
@@ -249,7 +248,6 @@ impl Facts<'_> {
         Some(section.intro("Not part of any total in this report."))
     }
 
-    /// Runs one by one, with a total.
     fn table(&self, lines: &RunLines, mode: Mode, most: usize) -> Option<Table> {
         if lines.count == 0 {
             return None;

@@ -60,7 +60,6 @@ fn csv_of(run: &Run) -> Option<AttachedFile> {
     parcel.close(&name, CSV)
 }
 
-/// What happened, in one sentence.
 pub(crate) fn headline(run: &Run, context: &ReportContext<'_>) -> String {
     headline_of(&Facts::of(run, context))
 }
@@ -403,7 +402,6 @@ fn footer(run: &Run) -> Vec<String> {
     ]
 }
 
-/// A reason as a sentence.
 fn sentence(text: &str) -> String {
     let text = clean(text);
     let mut letters = text.chars();

@@ -25,7 +25,6 @@ pub struct Sum {
     projected: Amounts,
 }
 
-/// Amounts by currency code.
 type Amounts = BTreeMap<&'static str, Money>;
 
 impl Sum {
@@ -74,7 +73,6 @@ impl Sum {
         all.into_values().collect()
     }
 
-    /// The settled part of them.
     pub(crate) fn settled(&self) -> Vec<Money> {
         self.settled.values().copied().collect()
     }

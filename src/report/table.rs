@@ -88,7 +88,6 @@ pub(super) fn would_of(run: &Run) -> Sum {
     would
 }
 
-/// The same in words.
 pub(super) fn would_line(would: &Sum, form: &Form<'_>) -> String {
     format!(
         "observed: {} would have been stopped, {} would have been avoided (estimate)",
@@ -97,7 +96,6 @@ pub(super) fn would_line(would: &Sum, form: &Form<'_>) -> String {
     )
 }
 
-/// The colour of an outcome.
 pub(crate) fn outcome_tone(outcome: Outcome) -> Tone {
     match outcome {
         Outcome::Stopped => Tone::Good,
@@ -106,7 +104,6 @@ pub(crate) fn outcome_tone(outcome: Outcome) -> Tone {
     }
 }
 
-/// The colour of a result.
 pub(crate) fn result_tone(result: RunResult, mode: Mode) -> Tone {
     match result {
         RunResult::Done if mode == Mode::Observe => Tone::Faint,

@@ -64,7 +64,6 @@ impl ApiError {
         Self { status: 412, code: "01010076", message, breaks: false }
     }
 
-    /// Not for this client.
     pub(super) fn forbidden(message: impl Into<String>) -> Self {
         Self { status: 403, code: "01010003", message: message.into(), breaks: false }
     }

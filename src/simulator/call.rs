@@ -14,10 +14,8 @@ use crate::simulator::received::{Received, checked};
 /// One bulk request changes at most so many deployments.
 const MOST_PER_BULK: usize = 100;
 
-/// What a request asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Operation {
-    /// Within a resource group.
     In(String, GroupCall),
     Meta,
     Groups(GroupPage),

@@ -21,7 +21,6 @@ const GROUP_AGE: TimeDelta = TimeDelta::days(90);
 pub(super) struct RequestContext<'a> {
     pub(super) now: DateTime<Utc>,
     pub(super) request_id: &'a str,
-    /// The path asked for.
     pub(super) target: &'a str,
 }
 

@@ -37,11 +37,9 @@ pub struct TenantSpec {
     pub(crate) token_lifetime: Duration,
     /// How long each answer takes.
     pub(crate) latency: Duration,
-    /// The machines it offers.
     pub instance_types: BTreeMap<String, InstanceType>,
     /// People delete what has been off for so long; without it, what is off stays.
     pub tidied_after: Option<Duration>,
-    /// Nodes reserved per plan.
     pub reserved_nodes: BTreeMap<String, u32>,
 }
 
@@ -63,7 +61,6 @@ pub struct InstanceType {
     pub memory: String,
     pub cpu: u32,
     pub gpu: u32,
-    /// Capacity units per node hour.
     pub billable_units_per_hour: Decimal,
 }
 

@@ -30,18 +30,15 @@ pub(crate) struct FleetError {
     pub(crate) line: usize,
     /// Column, from 1.
     pub(crate) column: usize,
-    /// What is wrong there.
     pub(crate) message: String,
 }
 
 impl Fleet {
-    /// Reads a fleet file.
     pub(crate) fn parse(text: &str) -> Result<Self, FleetError> {
         parse(text)
     }
 }
 
-/// Reads a fleet file.
 fn parse(text: &str) -> Result<Fleet, FleetError> {
     let raw: RawFleet =
         toml::from_str(text).map_err(|e| fault(text, &e.span().unwrap_or(0..0), e.message().to_owned()))?;

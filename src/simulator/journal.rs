@@ -21,7 +21,6 @@ pub struct Entry {
     pub target: String,
     /// The header `AI-Resource-Group`.
     pub resource_group: Option<String>,
-    /// The content type with its parameters.
     pub(crate) content_type: Option<String>,
     /// The header `AI-Client-Type`.
     pub client_type: Option<String>,

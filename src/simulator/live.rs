@@ -17,7 +17,6 @@ const DEAD_FOR: TimeDelta = TimeDelta::days(7);
 pub(super) struct Live {
     pub(super) spec: Spec,
     pub(super) status: Status,
-    /// As the API spells it.
     pub(super) target_status: &'static str,
     pub(super) last_operation: &'static str,
     pub(super) latest_running_configuration_id: Option<String>,

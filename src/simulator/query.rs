@@ -35,7 +35,6 @@ pub(super) struct List {
     pub(super) only_status: bool,
 }
 
-/// A request for resource groups.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct GroupPage {
     /// Key, value, and whether they must be equal.

@@ -116,7 +116,6 @@ impl Exchange<'_> {
         }
     }
 
-    /// Does what is asked.
     fn act(&self) -> Answer {
         let now = self.shared.clock.now();
         self.shared.state().act(self.received, self.number, now)

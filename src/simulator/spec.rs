@@ -30,7 +30,6 @@ pub struct Spec {
     pub model: Option<Model>,
     /// What it is when the simulation starts.
     pub status: Status,
-    /// When it was created.
     pub created: Moment,
     /// Time to live, as the API writes it.
     pub ttl: Option<String>,
@@ -58,7 +57,6 @@ pub struct Component {
     pub plan: String,
     pub min: u32,
     pub max: u32,
-    /// Replicas while it is RUNNING.
     pub running: u32,
 }
 

@@ -14,7 +14,6 @@ pub(super) fn time(at: DateTime<Utc>) -> String {
     rfc3339(at)
 }
 
-/// A deployment as in a list.
 pub(super) fn deployment(live: &Live, base_url: &str) -> Value {
     let spec = &live.spec;
     let mut object = Map::new();
@@ -44,7 +43,6 @@ pub(super) fn deployment(live: &Live, base_url: &str) -> Value {
     Value::Object(object)
 }
 
-/// A deployment asked for alone.
 pub(super) fn deployment_alone(live: &Live, base_url: &str) -> Value {
     let mut value = deployment(live, base_url);
     value["statusDetails"] = json!({});
@@ -62,7 +60,6 @@ pub(super) fn status_only(live: &Live) -> Value {
     })
 }
 
-/// Where a deployment serves.
 pub(super) fn deployment_url(id: &str, base_url: &str) -> String {
     format!("{base_url}/v2/inference/deployments/{id}")
 }

@@ -121,7 +121,6 @@ impl World {
         self.visible(group, now).find(|live| live.spec.id == id)
     }
 
-    /// The same, to change it.
     pub(super) fn find_mut(&mut self, group: &str, id: &str, now: DateTime<Utc>) -> Option<&mut Live> {
         let (place, live) = self.living_in(group).find(|(_, live)| live.spec.id == id && live.is_visible(now))?;
         let planned = live.next_event().map(|(at, _)| at);

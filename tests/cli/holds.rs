@@ -243,10 +243,10 @@ fn u27_two_configurations_that_share_a_ledger_are_told_so() {
     let shared = format!("state_dir = \"{}\"", one.state().display());
     other.write("offhours.toml", &text.replace("state_dir = \"state\"", &shared));
     let status = flowing(&other.run(&["status"]).ends(1).out);
-    assert!(status.contains("The daemon goes by another configuration, `"), "{status}");
+    assert!(status.contains("The daemon uses another configuration, `"), "{status}");
     assert!(status.contains("Give it its own `state_dir`") && !status.contains("not the one in force"), "{status}");
     let said = other.run(&["run"]).ends(75).err;
-    assert!(said.contains("which goes by `") && said.contains("each needs its own `state_dir`"), "{said}");
+    assert!(said.contains("which uses `") && said.contains("each needs its own `state_dir`"), "{said}");
     assert!(!one.run(&["status"]).ends(0).out.contains("another configuration"));
     assert!(daemon.ends().success());
 }

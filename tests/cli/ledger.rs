@@ -24,8 +24,8 @@ fn p45_a_backup_is_put_back_and_what_that_means_is_said() {
     for part in [
         "restored from monday\n",
         "the ledger that was there is kept as ",
-        "what came due before is not caught up\n",
-        "1 holds that it lacked were carried over\n",
+        "firings that were due before are not caught up\n",
+        "kept from the ledger before: 1 hold not in the backup\n",
         "runs and stops since the backup are not in it",
         "1 run, 1 deployment, 1 mail\n",
     ] {

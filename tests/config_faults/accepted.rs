@@ -244,7 +244,7 @@ fn nobody_is_told_unless_the_file_says_so() {
 #[test]
 fn c79_the_old_name_of_formats_is_read_and_warned_of() {
     let text = warnings(&[Mail("to = [\"finops@example.com\"]\nlocale = \"de\"")]);
-    assert!(text.contains("`locale` is called `formats` now: it sets the form of dates and numbers"), "{text}");
+    assert!(text.contains("`locale` was renamed to `formats`: it sets how dates and numbers are written"), "{text}");
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn files_and_keys() -> Vec<Case> {
             "  hint: did you mean `calendars`?",
         ]),
         case("c03 a connection's key without a name", &[InMain("[connection.dev]", "[connection]")], &[
-            "offhours.toml:4:1: `service_key` in `[connection]` stands under no name",
+            "offhours.toml:4:1: `service_key` in `[connection]` is not under a name",
             "  hint: write `[connection.NAME]` above it",
         ]),
         case("c04 a key twice", &[AddRule("name = \"other\"")], &[
@@ -96,11 +96,11 @@ fn files_and_keys() -> Vec<Case> {
 fn names() -> Vec<Case> {
     vec![
         case("c05 one name twice in a file", &[AddRules("[[rule]]\nname = \"dev-evenings\"\nstop = \"0 20 * * *\"\nselect = { resource_groups = [\"team-a\"] }")], &[
-            "schedules/a.toml:10:8: a second rule is named `dev-evenings`",
+            "schedules/a.toml:10:8: the name `dev-evenings` is used by two rules",
             "  hint: the first is at schedules/a.toml:1:1; names are unique over all files",
         ]),
         case("c05 one name twice over files", &[File("schedules/b.toml", RULES)], &[
-            "schedules/b.toml:2:8: a second rule is named `dev-evenings`",
+            "schedules/b.toml:2:8: the name `dev-evenings` is used by two rules",
             "  hint: the first is at schedules/a.toml:1:1; names are unique over all files",
         ]),
         case("c06 a name missing", &[InRules(NAME, "")], &[
@@ -163,11 +163,11 @@ fn times() -> Vec<Case> {
         ]),
         case("c10 `stop` never fires", &[InRules(STOP, "stop = \"0 19 31 2 *\"")], &[
             "schedules/a.toml:3:8: `stop` never fires: no date matches `0 19 31 2 *`",
-            "  hint: the 30th of February and its like never come; `0 19 * * MON-FRI` does",
+            "  hint: some dates, such as 30 February, do not exist; `0 19 * * MON-FRI` occurs",
         ]),
         case("c11 `until` never occurs", &[InRules(UNTIL, "until = \"0 7 30 2 *\"")], &[
             "schedules/a.toml:4:9: `until` never occurs: no date matches `0 7 30 2 *`",
-            "  hint: the 30th of February and its like never come; `0 7 * * MON-FRI` does",
+            "  hint: some dates, such as 30 February, do not exist; `0 7 * * MON-FRI` occurs",
         ]),
         case("c12 no time zone anywhere", &[InMain(ZONE, "")], &[
             "schedules/a.toml:1:1: no time zone: neither this rule nor offhours.toml names one",
@@ -216,11 +216,11 @@ fn selections() -> Vec<Case> {
             r#"  hint: for example `connection = "dev"`"#,
         ]),
         case("c17 a mode that is none", &[AddRule("mode = \"dry-run\"")], &[
-            "schedules/a.toml:5:8: `dry-run` is no `mode`: allowed are `enforce`, `observe`",
+            "schedules/a.toml:5:8: `dry-run` is not a valid `mode`: allowed are `enforce`, `observe`",
             r#"  hint: for example `mode = "enforce"`"#,
         ]),
         case("c17 a mode misspelt", &[AddRule("mode = \"observed\"")], &[
-            "schedules/a.toml:5:8: `observed` is no `mode`: allowed are `enforce`, `observe`",
+            "schedules/a.toml:5:8: `observed` is not a valid `mode`: allowed are `enforce`, `observe`",
             "  hint: did you mean `observe`?",
         ]),
         case("c18 a malformed glob", &[InRules(GROUPS, "resource_groups = [\"dev-*\", \"team-[ab]\"]")], &[
@@ -318,7 +318,7 @@ fn dates_and_limits() -> Vec<Case> {
 fn prices() -> Vec<Case> {
     vec![
         case("c23 a price that is not in quotes", &[Prices("capacity_unit = 0.95")], &[
-            "offhours.toml:10:17: `capacity_unit` is not in quotes: a bare number would be rounded to binary",
+            "offhours.toml:10:17: `capacity_unit` needs quotes: a number without quotes would be rounded",
             r#"  hint: for example `capacity_unit = "0.95"`"#,
         ]),
         case("c23 a negative price", &[Prices("capacity_unit = \"-0.95\"")], &[
@@ -330,7 +330,7 @@ fn prices() -> Vec<Case> {
             r#"  hint: for example `capacity_unit = "0.95"`"#,
         ]),
         case("c23 an infinite price, unquoted", &[Prices("capacity_unit = inf")], &[
-            "offhours.toml:10:17: `capacity_unit` is not in quotes: a bare number would be rounded to binary",
+            "offhours.toml:10:17: `capacity_unit` needs quotes: a number without quotes would be rounded",
             r#"  hint: for example `capacity_unit = "0.95"`"#,
         ]),
         case("c23 a decimal comma", &[Prices("capacity_unit = \"0,95\"")], &[
@@ -342,7 +342,7 @@ fn prices() -> Vec<Case> {
             r#"  hint: for example `capacity_unit = "0.95"`"#,
         ]),
         case("c23 capacity units that are not in quotes", &[Prices("capacity_unit = \"0.95\"\ncapacity_units_per_node_hour = { \"infer.s\" = 0.9 }")], &[
-            "offhours.toml:11:46: `infer.s` is not in quotes: a bare number would be rounded to binary",
+            "offhours.toml:11:46: `infer.s` needs quotes: a number without quotes would be rounded",
             r#"  hint: for example `"infer.s" = "0.90"`"#,
         ]),
         case("c23 a plan whose dot is not in quotes", &[Prices("capacity_unit = \"0.95\"\ncapacity_units_per_node_hour.infer.s = \"0.9\"")], &[
@@ -408,7 +408,7 @@ fn mail() -> Vec<Case> {
             "  hint: write `smtps://mail.example.com` or `smtp+starttls://mail.example.com`",
         ]),
         case("c26 a login in the URL", &[Mail("to = [\"finops@example.com\"]"), InMain("smtps://", "smtps://offhours:CANARY@")], &[
-            "offhours.toml:7:8: a login never stands in the URL of `smtp`",
+            "offhours.toml:7:8: the URL of `smtp` contains a login",
             "  hint: write `username` and `password_file` instead, and change the password",
         ]),
         case("c26 a scheme that is unknown", &[Mail("to = [\"finops@example.com\"]"), InMain("smtps://", "https://CANARY.")], &[
@@ -434,7 +434,7 @@ fn monitoring() -> Vec<Case> {
             "  hint: remove it, and change the password",
         ]),
         case("monitoring two heartbeats", &[AddMain("[monitoring]\nheartbeat_url = \"https://hc.example.com/CANARY\"\nheartbeat_url_env = \"HEARTBEAT\"")], &[
-            "offhours.toml:8:21: `heartbeat_url_env` is one heartbeat too many in `[monitoring]`",
+            "offhours.toml:8:21: `heartbeat_url` and `heartbeat_url_env` are mutually exclusive",
             "  hint: keep one of them",
         ]),
         case("monitoring a heartbeat's file that others can read", &[AddMain("[monitoring]\nheartbeat_url_file = \"heartbeat-url\""), File("heartbeat-url", "https://hc.example.com/CANARY\n"), Mode("heartbeat-url", 0o644)], &[

@@ -186,7 +186,7 @@ fn p34_a_report_that_has_ended_the_process_twice_is_put_aside_and_told() {
     }
     bench.write("schedules/rules.toml", &fires_soon("evening"));
     let mut daemon = bench.daemon();
-    daemon.waits_for_log("has ended offhours 2 times");
+    daemon.waits_for_log("made offhours crash 2 times");
     daemon.waits_for_log("offhours report --period ");
     let run = bench.waits_for_run();
     assert_eq!(run.tally().stopped, 1);
@@ -195,7 +195,7 @@ fn p34_a_report_that_has_ended_the_process_twice_is_put_aside_and_told() {
         bench.simulator.journal().iter().filter(|entry| entry.target.ends_with("/admin/resources/nodes")).count();
     assert_eq!(asked, 2, "it is not begun a third time");
     let status = bench.run(&["status"]);
-    assert!(status.out.replace('\n', " ").contains("put aside: report deadly of "), "{}", status.out);
+    assert!(status.out.replace('\n', " ").contains("not tried again: report deadly of "), "{}", status.out);
     let json = bench.run(&["status", "--json"]).json();
     assert_eq!(json["put_aside"][0]["name"], "deadly");
     bench.judge();

@@ -109,7 +109,7 @@ fn p10_a_second_daemon_is_refused_and_told_who_is_there() {
     let bench = Bench::new(fleet(1), &idle_rule("evening"));
     let daemon = bench.daemon();
     let said = bench.run(&["run"]).ends(75);
-    assert!(said.err.contains(&format!("another offhours (pid {}, which goes by `", daemon.child.id())));
+    assert!(said.err.contains(&format!("another offhours (pid {}, which uses `", daemon.child.id())));
 }
 
 /// Two hosts know nothing of each other: here they share their files, but not the state directory.
@@ -134,7 +134,7 @@ fn p10_fire_beside_the_daemon_stops_each_deployment_once() {
     bench.waits_for_patch();
     another_second();
     let refused = bench.run(&["fire", "evening"]).ends(1);
-    assert!(refused.err.contains("rule `evening` is running already"), "{}", refused.err);
+    assert!(refused.err.contains("rule `evening` is already under way"), "{}", refused.err);
     bench.simulator.heal();
     assert!(first.waits_for_end().success());
     assert_eq!(bench.asked(), ["d001", "d002"]);

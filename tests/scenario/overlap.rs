@@ -195,7 +195,7 @@ fn a_person_and_the_schedule_do_not_stop_one_rule_twice() {
     let claimed = stage.claim();
     stage.wait(TimeDelta::seconds(2));
     let refused = stage.fire_by_hand("dev-evenings").unwrap_err();
-    assert!(refused.to_string().contains("running already"), "{refused}");
+    assert!(refused.to_string().contains("already under way"), "{refused}");
     stage.carry_out(claimed);
     assert_eq!(stage.patches().len(), 1);
 }

@@ -11,7 +11,6 @@ pub enum BadCron {
     /// A number outside its field's range.
     #[error("{field} {value} is out of range {from}-{to}")]
     OutOfRange { field: &'static str, value: u64, from: u32, to: u32 },
-    /// A field that means nothing.
     #[error("{0}")]
     Field(String),
     /// No date ever matches.

@@ -12,7 +12,6 @@ pub(super) struct CronField {
     to: u32,
     /// Names of the numbers from `from` on.
     names: &'static [&'static str],
-    /// What it takes, for people.
     takes: &'static str,
 }
 

@@ -70,7 +70,6 @@ impl Cron {
         if cron.next_wall(start, true).is_none() { Err(BadCron::Never) } else { Ok(cron) }
     }
 
-    /// The expression as written.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
@@ -322,7 +321,7 @@ mod tests {
             ("0 19 L-3 * *", "`L-3` is not a valid day: 1 to 31, `L` for the last, `LW` for the last weekday"),
             ("0 19 * * MON#9", "`MON#9` is not a weekday of a month: `FRI#1` to `FRI#5`, or `FRIL` for the last"),
             ("* * * * *,", "the list `*,` of the weekday field has an empty item"),
-            ("*,5 * * * *", "`*` in `*,5` already means every minute: it stands alone"),
+            ("*,5 * * * *", "`*` in `*,5` already means every minute: write it alone"),
             ("1- * * * *", "`1-` is not a valid minute: 0 to 59"),
             ("0 19 L,LW * *", "`L` and `LW` are mutually exclusive: choose one"),
             ("\u{1b}[2J 1 * * *", "`\\u{1b}[2J` is not a valid minute: 0 to 59"),

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::aicore::tests::server::{Act, Server, answer, answer_with, dev, id, page};
-use crate::aicore::{KeySource, Options, Reader};
+use crate::aicore::server::{Act, Server, answer, answer_with, dev, id, page};
+use offhours::aicore::{KeySource, Options, Reader};
 
 #[tokio::test(start_paused = true)]
 async fn a10_all_tasks_of_a_client_honour_a_pause() {
@@ -110,7 +110,7 @@ async fn a14_an_outage_adds_a_tenth_at_most() {
 #[tokio::test(start_paused = true)]
 async fn no_more_requests_are_under_way_than_allowed() {
     let server = Server::api(|_, _| Act::Hang).await;
-    let options = Options { in_flight: 3, ..crate::aicore::tests::server::options() };
+    let options = Options { in_flight: 3, ..crate::aicore::server::options() };
     let reader = Reader::connect(KeySource::file(server.key_path()), options).unwrap();
     let group = dev();
     let all = join_all((0..10).map(|_| reader.deployments(&group, None)));

@@ -10,22 +10,22 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use crate::aicore::{KeySource, Options, Reader, Tenant};
-use crate::clock::Clock;
-use crate::domain::id::{DeploymentId, ResourceGroup};
+use offhours::aicore::{KeySource, Options, Reader, Tenant};
+use offhours::clock::Clock;
+use offhours::domain::id::{DeploymentId, ResourceGroup};
 
 /// Secrets that must appear nowhere but where they belong.
-pub(super) const SECRET: &str = "canary-client-secret-4711";
+pub const SECRET: &str = "canary-client-secret-4711";
 pub(crate) const TOKEN: &str = "canary-access-token-0815";
 
 /// One request as it was received.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
-    pub(super) at: Instant,
-    pub(super) method: String,
-    pub(super) target: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
+pub struct Seen {
+    pub at: Instant,
+    pub method: String,
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
 }
 
 impl Seen {
@@ -33,17 +33,17 @@ impl Seen {
         self.target.ends_with("/oauth/token")
     }
 
-    pub(super) fn is_patch(&self) -> bool {
+    pub fn is_patch(&self) -> bool {
         self.method == "PATCH"
     }
 
-    pub(super) fn header(&self, name: &str) -> Vec<&str> {
+    pub fn header(&self, name: &str) -> Vec<&str> {
         self.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str()).collect()
     }
 }
 
 /// What the server does with a request.
-pub(super) enum Act {
+pub enum Act {
     Answer {
         status: u16,
         headers: Vec<(&'static str, String)>,
@@ -57,7 +57,7 @@ pub(super) enum Act {
     Close,
 }
 
-pub(super) fn answer(status: u16, body: &Value) -> Act {
+pub fn answer(status: u16, body: &Value) -> Act {
     let headers = vec![("content-type", "application/json".to_owned())];
     Act::Answer { status, headers, body: body.to_string().into_bytes() }
 }
@@ -71,7 +71,7 @@ pub(crate) fn token_answer() -> Act {
     answer(200, &json!({ "access_token": TOKEN, "token_type": "bearer", "expires_in": 7199 }))
 }
 
-pub(super) fn page(ids: &[&str], count: usize) -> Act {
+pub fn page(ids: &[&str], count: usize) -> Act {
     let resources: Vec<_> = ids.iter().map(|id| json!({ "id": id, "status": "RUNNING" })).collect();
     answer(200, &json!({ "count": count, "resources": resources }))
 }
@@ -84,7 +84,7 @@ pub(crate) fn api_error(status: u16, code: &str, message: &str) -> Act {
 type Script = dyn Fn(&Seen, usize) -> Act + Send + Sync;
 
 pub(crate) struct Server {
-    pub(super) address: String,
+    pub address: String,
     journal: Arc<Mutex<Vec<Seen>>>,
     directory: tempfile::TempDir,
 }
@@ -92,12 +92,12 @@ pub(crate) struct Server {
 impl Server {
     /// Answers token requests well and every other one by `script`, which is given the request's number among those,
     /// from 0.
-    pub(super) async fn api(script: impl Fn(&Seen, usize) -> Act + Send + Sync + 'static) -> Self {
+    pub async fn api(script: impl Fn(&Seen, usize) -> Act + Send + Sync + 'static) -> Self {
         Self::new(move |seen, n| if seen.is_token() { token_answer() } else { script(seen, n) }).await
     }
 
     /// Answers every request by `script`; token requests and others are numbered apart.
-    pub(super) async fn new(script: impl Fn(&Seen, usize) -> Act + Send + Sync + 'static) -> Self {
+    pub async fn new(script: impl Fn(&Seen, usize) -> Act + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let journal = Arc::new(Mutex::new(Vec::new()));
@@ -115,7 +115,7 @@ impl Server {
         self.write(&key.to_string());
     }
 
-    pub(super) fn write(&self, key: &str) {
+    pub fn write(&self, key: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::write(self.key_path(), key).unwrap();
         std::fs::set_permissions(self.key_path(), std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -125,38 +125,38 @@ impl Server {
         self.directory.path().join("key.json")
     }
 
-    pub(super) fn tenant(&self) -> Tenant {
+    pub fn tenant(&self) -> Tenant {
         Tenant::connect(KeySource::file(self.key_path()), options()).unwrap()
     }
 
-    pub(super) fn reader(&self) -> Reader {
+    pub fn reader(&self) -> Reader {
         Reader::connect(KeySource::file(self.key_path()), options()).unwrap()
     }
 
-    pub(super) fn journal(&self) -> Vec<Seen> {
+    pub fn journal(&self) -> Vec<Seen> {
         self.journal.lock().unwrap().clone()
     }
 
-    pub(super) fn tokens(&self) -> usize {
+    pub fn tokens(&self) -> usize {
         self.journal().iter().filter(|seen| seen.is_token()).count()
     }
 
-    pub(super) fn calls(&self) -> Vec<Seen> {
+    pub fn calls(&self) -> Vec<Seen> {
         self.journal().into_iter().filter(|seen| !seen.is_token()).collect()
     }
 }
 
 /// Virtual time from a fixed start on.
-pub(super) fn options() -> Options {
+pub fn options() -> Options {
     let start: DateTime<Utc> = "2026-11-23T18:00:00Z".parse().unwrap();
     Options { clock: Clock::Virtual { start, origin: Instant::now() }, ..Options::default() }
 }
 
-pub(super) fn dev() -> ResourceGroup {
+pub fn dev() -> ResourceGroup {
     ResourceGroup::new("dev").unwrap()
 }
 
-pub(super) fn id(text: &str) -> DeploymentId {
+pub fn id(text: &str) -> DeploymentId {
     DeploymentId::new(text).unwrap()
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::aicore::Error;
-use crate::aicore::tests::server::{Act, SECRET, Seen, Server, TOKEN, answer, answer_with, dev, page, token_answer};
+use crate::aicore::server::{Act, SECRET, Seen, Server, TOKEN, answer, answer_with, dev, page, token_answer};
+use offhours::aicore::Error;
 
 #[tokio::test(start_paused = true)]
 async fn a01_a_token_that_expired_early_is_renewed_once_and_the_call_repeated() {

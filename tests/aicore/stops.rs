@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::aicore::StopBatch;
-use crate::aicore::tests::server::{Act, Seen, Server, answer, api_error, dev, id};
+use crate::aicore::server::{Act, Seen, Server, answer, api_error, dev, id};
+use offhours::aicore::StopBatch;
 
 fn meta(bulk: &Value) -> Act {
     answer(
@@ -175,7 +175,11 @@ async fn a25_bulk_is_off_unless_the_tenant_says_otherwise() {
 /// The source itself: the word stands nowhere, so it cannot be sent.
 #[test]
 fn nothing_here_can_ask_for_a_deletion() {
-    let sources = [include_str!("../stopper.rs"), include_str!("../session.rs"), include_str!("../stop_batch.rs")];
+    let sources = [
+        include_str!("../../src/aicore/stopper.rs"),
+        include_str!("../../src/aicore/session.rs"),
+        include_str!("../../src/aicore/stop_batch.rs"),
+    ];
     assert!(
         sources.iter().all(|source| !source.contains(concat!("DEL", "ETED")) && !source.contains("Method::DELETE"))
     );

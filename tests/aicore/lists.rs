@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::aicore::tests::server::{Seen, Server, answer, answer_with, api_error, dev, id, page};
-use crate::domain::deployment::Status;
+use crate::aicore::server::{Seen, Server, answer, answer_with, api_error, dev, id, page};
+use offhours::domain::deployment::Status;
 
 fn skip(seen: &Seen) -> usize {
     seen.target.split("$skip=").nth(1).unwrap().split('&').next().unwrap().parse().unwrap()
@@ -72,7 +72,7 @@ async fn a30_a_list_of_just_the_servers_limit_does_not_hide_the_rest_of_another(
     })
     .await;
     let reader = server.reader();
-    let other = crate::domain::id::ResourceGroup::new("other").unwrap();
+    let other = offhours::domain::id::ResourceGroup::new("other").unwrap();
     assert_eq!(reader.deployments(&dev(), None).await.unwrap().deployments.len(), 100);
     assert_eq!(reader.deployments(&other, None).await.unwrap().deployments.len(), 250);
 }

@@ -6,11 +6,11 @@ use std::path::Path;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::aicore::ambient::Ambient;
-use crate::aicore::key::Proof;
-use crate::aicore::tests::server::SECRET;
-use crate::aicore::{KeyFault, KeySource, Options, Reader, ServiceKey};
-use crate::secret::{SecretError, SecretSource};
+use crate::aicore::server::SECRET;
+use offhours::aicore::Ambient;
+use offhours::aicore::Proof;
+use offhours::aicore::{KeyFault, KeySource, Options, Reader, ServiceKey};
+use offhours::secret::{SecretError, SecretSource};
 
 fn key() -> Value {
     json!({
@@ -141,7 +141,7 @@ fn a_certificate_key_is_made_of_both_pems_with_real_line_ends() {
     connect(&fields).unwrap();
     fields["key"] = json!("-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----");
     let error = connect(&fields).unwrap_err();
-    assert!(error.to_string().contains("no usable PEM pair") && !format!("{error:?}").contains("canary"), "{error}");
+    assert!(error.to_string().contains("not a usable PEM pair") && !format!("{error:?}").contains("canary"), "{error}");
 }
 
 fn ambient(variables: &[(&str, &str)]) -> Result<ServiceKey, KeyFault> {

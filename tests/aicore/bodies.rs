@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::aicore::Error;
-use crate::aicore::tests::server::{Act, SECRET, Server, TOKEN, answer, answer_with, api_error, dev, id, page};
+use crate::aicore::server::{Act, SECRET, Server, TOKEN, answer, answer_with, api_error, dev, id, page};
+use offhours::aicore::Error;
 
 const PAGE: &str = r#"{"count":2,"resources":[{"id":"d1111","status":"RUNNING"},{"id":"d2222","status":"RUNNING"}]}"#;
 
