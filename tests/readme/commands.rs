@@ -109,9 +109,8 @@ fn its_outcomes_and_results_are_the_programs() {
     assert_eq!(all, written);
 }
 
-/// `just --list` shows what is in the justfile, and CONTRIBUTING names nothing else.
 #[test]
-fn recipes_that_papers_name_are_in_the_justfile() {
+fn recipes_and_targets_that_papers_name_are_there() {
     let justfile = std::fs::read_to_string(super::root().join("justfile")).unwrap();
     let recipes: BTreeSet<&str> = justfile
         .lines()
@@ -119,6 +118,10 @@ fn recipes_that_papers_name_are_in_the_justfile() {
         .filter_map(|line| line.split([' ', ':']).next())
         .collect();
     let text = super::PAPERS.map(|(_, text)| text).concat();
+    let manifest = std::fs::read_to_string(super::root().join("Cargo.toml")).unwrap();
+    for target in text.split("--test ").skip(1).filter_map(|rest| rest.split([' ', '`']).next()) {
+        assert!(manifest.contains(&format!("[[test]]\nname = \"{target}\"")), "there is no test target `{target}`");
+    }
     let lines = blocks_in("sh").concat();
     let lines = lines.lines().map(|line| line.split(" # ").next().unwrap_or(line).trim().to_owned());
     for command in quoted(&text).chain(lines).filter(|text| text.starts_with("just ")) {

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
 
+use offhours::domain::failure::FailureCode;
+use offhours::domain::reason::ReasonCode;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::blocks::{quoted, raw_table, section};
-use super::configuration::write_secret;
 use super::demo::demo;
+use super::tenant::{Process, rule, tenant};
 use super::{JSON, offhours, root};
 
 /// What a table of fields says: the fields, and those of what they hold.
@@ -52,51 +52,15 @@ fn same(heading: &str, printed: &[&Value]) {
     }
 }
 
-/// A tenant to ask, which ends with the test.
-struct Tenant(Child);
-
-impl Drop for Tenant {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A simulated tenant, its key and a configuration in `home`.
-fn tenant(home: &Path) -> Tenant {
-    let mut command = offhours();
-    let mut child = command
-        .args(["simulator", "--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let key = lines.nth(1).unwrap().unwrap();
-    let tenant = Tenant(child);
-    write_secret(&home.join("dev.json"), &key);
-    fs::create_dir(home.join("schedules")).unwrap();
-    let main = "timezone = \"UTC\"\nstate_dir = \"state\"\n[connection.dev]\nservice_key = \"dev.json\"\n\
-                [protect]\nresource_groups = [\"prod*\"]\n\
-                [prices]\ncurrency = \"EUR\"\ncapacity_unit = \"0.95\"\nsource = \"test\"\nvalid_from = 2026-01-01\n\
-                capacity_units_per_node_hour = { \"infer.s\" = \"0.90\" }\n\
-                [mail]\ndirectory = \"mails\"\nfrom = \"offhours@example.com\"\nto = [\"a@example.com\"]\n\
-                [calendars]\ndays = [\"2045-12-25\"]\n";
-    fs::write(home.join("offhours.toml"), main).unwrap();
-    // One observes, one is blocked, and one has a pattern that is warned of by its place.
-    let rule = |name: &str, more: &str, groups: &str| {
-        format!(
-            "[[rule]]\nname = \"{name}\"\nstop = \"0 19 * * *\"\nuntil = \"0 7 * * *\"\n{more}[rule.select]\n\
-             resource_groups = [\"{groups}\"]\n"
-        )
-    };
+/// The demo's tenant with three rules: one observes, one is blocked, and one has a pattern that is warned of by its place.
+fn asked_tenant(home: &Path) -> Process {
+    let evenings = "stop = \"0 19 * * *\"\nuntil = \"0 7 * * *\"\n";
     let rules = [
-        rule("watch", "mode = \"observe\"\n", "dev-*"),
-        rule("blocked", "max_stops = 1\n", "dev-*"),
-        rule("pattern", "mode = \"observe\"\n", "dev.*"),
+        rule("watch", &format!("mode = \"observe\"\n{evenings}"), "dev-*"),
+        rule("blocked", &format!("max_stops = 1\n{evenings}"), "dev-*"),
+        rule("pattern", &format!("mode = \"observe\"\n{evenings}"), "dev.*"),
     ];
-    fs::write(home.join("schedules/rules.toml"), rules.concat()).unwrap();
-    tenant
+    tenant(home, &[], &rules.concat())
 }
 
 /// What a command prints as JSON, however it ends.
@@ -150,7 +114,7 @@ fn said_of_explain(beginning: &str) -> BTreeSet<String> {
 fn its_fields_of_what_asks_a_tenant_are_those_that_are_printed() {
     let directory = TempDir::new().unwrap();
     let home = directory.path();
-    let _tenant = tenant(home);
+    let _tenant = asked_tenant(home);
     same("Plan", &entries(&json(home, "plan")));
     same("Explain", &entries(&json(home, "explain d11invoice")));
     let unknown = json(home, "explain d404");
@@ -197,23 +161,17 @@ fn its_columns_are_those_of_the_csv() {
     assert_eq!(written, columns);
 }
 
-/// The words of an enum of words, as its source declares them: `Protected = "protected",`.
-fn words(file: &str, name: &str) -> BTreeSet<String> {
-    let text = fs::read_to_string(root().join(file)).unwrap();
-    let body = text.split_once(&format!("{name} {{")).unwrap_or_else(|| panic!("no {name} in {file}")).1;
-    let body = body.split_once("\n    }\n").unwrap().0;
-    let lines = body.lines().map(str::trim).filter(|line| !line.starts_with("//"));
-    lines.filter_map(|line| Some(line.split_once(" = \"")?.1.trim_end_matches("\",").to_owned())).collect()
-}
-
 fn codes(heading: &str) -> BTreeSet<String> {
     raw_table(JSON, heading).iter().flat_map(|row| quoted(&row[0]).collect::<Vec<_>>()).collect()
 }
 
 #[test]
 fn its_reason_codes_are_the_programs() {
-    assert_eq!(codes("Reason codes of deployments"), words("src/domain/reason.rs", "ReasonCode"));
-    assert_eq!(codes("Failure codes"), words("src/domain/failure.rs", "FailureCode"));
+    assert_eq!(
+        codes("Reason codes of deployments"),
+        ReasonCode::ALL.iter().map(|code| code.as_str().to_owned()).collect()
+    );
+    assert_eq!(codes("Failure codes"), FailureCode::ALL.iter().map(|code| code.as_str().to_owned()).collect());
     let text = fs::read_to_string(root().join("src/domain/run_reason.rs")).unwrap();
     let body = text.split_once("fn code(&self)").unwrap().1.split_once("\n    }\n").unwrap().0;
     let of_runs: BTreeSet<String> =

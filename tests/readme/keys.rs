@@ -83,10 +83,7 @@ fn type_of(key: &Value) -> String {
         Some("array") => "list".to_owned(),
         Some("object") if key["properties"].is_object() => "section".to_owned(),
         Some("object") if key["additionalProperties"]["properties"].is_object() => "sections".to_owned(),
-        Some("object") if key["additionalProperties"]["type"].is_string() => {
-            format!("name = {}", type_of(&key["additionalProperties"]))
-        }
-        Some("object") => "names = values".to_owned(),
+        Some("object") => format!("name = {}", type_of(&key["additionalProperties"])),
         _ => {
             let form = FORMS.iter().find(|(pattern, _)| key["pattern"] == *pattern);
             form.map_or("text", |(_, name)| name).to_owned()

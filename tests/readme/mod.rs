@@ -9,6 +9,8 @@ mod json;
 mod keys;
 mod messages;
 mod papers;
+mod shown;
+mod tenant;
 mod unit;
 
 use std::path::Path;
