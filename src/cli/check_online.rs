@@ -181,8 +181,8 @@ impl Sight {
         seen: &Seen<'_>,
     ) -> Result<(), CommandError> {
         let Config { protect, prices, .. } = config;
-        let question = DecisionContext { rule, protect, holds: seen.holds, scheduled: seen.now, now: seen.now };
-        let surveyor = Surveyor { reader: seen.reader, clock: &session.clock, prices, question };
+        let decisions = DecisionContext { rule, protect, holds: seen.holds, scheduled: seen.now, now: seen.now };
+        let surveyor = Surveyor { reader: seen.reader, clock: &session.clock, prices, decisions };
         let mut excludes = Coverage::of(&rule.exclude);
         seen.groups.into_iter().flatten().for_each(|group| excludes.meet_group(group));
         let (mut sight, mut unpriced) = (RuleSight::default(), BTreeSet::new());

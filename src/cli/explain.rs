@@ -156,8 +156,8 @@ fn said_of<'a>(config: &'a Config, sighting: &'a Sighting, holds: &[Hold], at: D
         let (decision, only_now) = match group {
             Ok(group) => {
                 let decide = |at| {
-                    let question = DecisionContext { rule, protect: &config.protect, holds, scheduled: at, now: at };
-                    question.decide(&group, deployment)
+                    let decisions = DecisionContext { rule, protect: &config.protect, holds, scheduled: at, now: at };
+                    decisions.decide(&group, deployment)
                 };
                 let (now, then) = (decide(at), next.map(decide));
                 let only_now = now != Decision::Stop && then == Some(Decision::Stop);

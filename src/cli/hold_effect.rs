@@ -130,9 +130,9 @@ impl Look<'_> {
 
     async fn at_rule(&mut self, rule: &Rule, reader: &Reader) {
         let Some(next) = rule.schedule.next_firing(self.now) else { return };
-        let question =
+        let decisions =
             DecisionContext { rule, protect: self.outline.protect(), holds: &[], scheduled: next, now: next };
-        let surveyor = Surveyor { reader, clock: &self.session.clock, prices: self.outline.prices(), question };
+        let surveyor = Surveyor { reader, clock: &self.session.clock, prices: self.outline.prices(), decisions };
         let mut windows = windows_let_pass(&rule.schedule, self.now, self.hold.until);
         windows.splice(0..0, self.begun(rule));
         let observes = || format!("rule {} observes and stops nothing", rule.name);

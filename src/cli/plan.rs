@@ -120,8 +120,8 @@ impl<'a> RuleSurvey<'a> {
             Entry::Vacant(none) => none.insert(reader(self.session, self.config, rule)?),
         };
         let Config { protect, prices, .. } = self.config;
-        let question = DecisionContext { rule, protect, holds: &self.holds, scheduled: self.at, now: self.at };
-        let surveyor = Surveyor { reader, clock: &self.session.clock, prices, question };
+        let decisions = DecisionContext { rule, protect, holds: &self.holds, scheduled: self.at, now: self.at };
+        let surveyor = Surveyor { reader, clock: &self.session.clock, prices, decisions };
         Ok(surveyor.survey(|surveyed| surveyed.planned.into_iter().for_each(&mut each)).await?)
     }
 

@@ -75,7 +75,7 @@ impl Executor {
     async fn foresee(&self, rule: &Arc<Rule>, at: DateTime<Utc>) -> Result<Option<Vec<Planned>>, LedgerError> {
         let Some(connection) = self.config.connections.get(&rule.connection) else { return Ok(None) };
         let holds = self.ledger.read(move |tx| tx.holds_in(at, at)).await?;
-        let question = DecisionContext { rule, protect: &self.config.protect, holds: &holds, scheduled: at, now: at };
+        let decisions = DecisionContext { rule, protect: &self.config.protect, holds: &holds, scheduled: at, now: at };
         let mut stops = Vec::new();
         let mut take = |surveyed: Surveyed| {
             stops.extend(surveyed.planned.into_iter().filter(|planned| planned.decision == Decision::Stop));
@@ -83,7 +83,7 @@ impl Executor {
         let seen = match self.tenants.tenant(connection) {
             Ok(tenant) => {
                 let (reader, clock, prices) = (&tenant.reader, &self.clock, &self.config.prices);
-                Surveyor { reader, clock, prices, question }.survey(&mut take).await
+                Surveyor { reader, clock, prices, decisions }.survey(&mut take).await
             }
             Err(error) => Err(error),
         };

@@ -105,7 +105,7 @@ async fn list_again(context: &StopContext<'_>, group: &mut GroupAttempts) {
         }
     };
     (group.listed_at, group.group) = (seen_at, labelled);
-    let question = context.task.decision_context(context.task.clock.now());
+    let decisions = context.task.decision_context(context.task.clock.now());
     // What left the list is answered with 404 when it is asked to stop.
     for seen in listed.deployments {
         let Some(attempt) = group.attempts.get_mut(&seen.id).filter(|attempt| attempt.progress == StopProgress::ToStop)
@@ -118,8 +118,8 @@ async fn list_again(context: &StopContext<'_>, group: &mut GroupAttempts) {
             attempt.progress = StopProgress::Over(changed());
             continue;
         }
-        let decision = question.decide(&group.group, &seen);
-        let is_selected = question.selects(&group.group, &seen);
+        let decision = decisions.decide(&group.group, &seen);
+        let is_selected = decisions.selects(&group.group, &seen);
         let planned = Planned { is_selected, decision, rate: attempt.planned.rate.clone(), deployment: seen };
         let (requested_at, was_refused, earlier) = (attempt.requested_at, attempt.was_refused, attempt.earlier.take());
         *attempt = StopAttempt { was_refused, ..StopAttempt::new(planned, earlier) };
@@ -157,14 +157,14 @@ async fn write_down(
             return Ok(None);
         }
         let holds = tx.holds(now)?;
-        let question =
+        let decisions =
             DecisionContext { rule: &rule, protect: &config.protect, holds: &holds, scheduled: window.from, now };
         let elsewhere = tx.asked_by_others(run, &group_id, listed_at)?;
         let decide = |attempt: StopAttempt| {
             if elsewhere.contains(&attempt.deployment().id) {
                 return StopAttempt { progress: StopProgress::Over(StopEnd::left(Reason::AlreadyAsked)), ..attempt };
             }
-            hold_or_ask(attempt, &question)
+            hold_or_ask(attempt, &decisions)
         };
         let attempts: Vec<StopAttempt> = attempts.into_iter().map(decide).collect();
         let asked = attempts.iter().filter(|attempt| attempt.progress == StopProgress::Asked);
@@ -287,12 +287,12 @@ async fn ask_once(context: &StopContext<'_>, known: &Known) -> Sent {
     }
 }
 
-fn hold_or_ask(mut attempt: StopAttempt, question: &DecisionContext<'_>) -> StopAttempt {
-    if let Some(held) = question.held(attempt.deployment()) {
+fn hold_or_ask(mut attempt: StopAttempt, decisions: &DecisionContext<'_>) -> StopAttempt {
+    if let Some(held) = decisions.held(attempt.deployment()) {
         attempt.progress = StopProgress::Over(StopEnd::left(held));
     } else {
         attempt.progress = StopProgress::Asked;
-        attempt.requested_at.get_or_insert(question.now);
+        attempt.requested_at.get_or_insert(decisions.now);
     }
     attempt
 }

@@ -28,7 +28,7 @@ pub struct Surveyor<'a> {
     pub reader: &'a Reader,
     pub clock: &'a Clock,
     pub prices: &'a Prices,
-    pub question: DecisionContext<'a>,
+    pub decisions: DecisionContext<'a>,
 }
 
 /// One resource group, listed and decided on.
@@ -64,7 +64,7 @@ impl Surveyor<'_> {
     ///
     /// Names written out in full need no look-up, but their labels do: a group may have opted out.
     pub(crate) async fn groups(&self, gaps: &mut Gaps) -> Result<Vec<Group>, Error> {
-        let DecisionContext { rule, protect, .. } = self.question;
+        let DecisionContext { rule, protect, .. } = self.decisions;
         let known = labels(self.reader, rule, protect).await?;
         let Some(names) = rule.select.literal_groups() else {
             let groups = known.unwrap_or_default().into_iter().map(|(id, labels)| Group { id, labels });
@@ -106,17 +106,17 @@ impl Surveyor<'_> {
     }
 
     fn decide(&self, group: &Group, deployment: Deployment, types: &InstanceTypes) -> Planned {
-        let question = &self.question;
-        let decision = question.decide(group, &deployment);
+        let decisions = &self.decisions;
+        let decision = decisions.decide(group, &deployment);
         // A hold costs only what the rule would have stopped.
         let is_held_in_vain = matches!(decision, Decision::Leave(Reason::Held(_)))
-            && DecisionContext { holds: &[], ..*question }.decide(group, &deployment) != Decision::Stop;
+            && DecisionContext { holds: &[], ..*decisions }.decide(group, &deployment) != Decision::Stop;
         let rate = if is_held_in_vain {
             HourlyRate::nothing("left with the hold and without it")
         } else {
-            HourlyRate::of(&deployment, self.prices, types, question.scheduled)
+            HourlyRate::of(&deployment, self.prices, types, decisions.scheduled)
         };
-        let is_selected = question.selects(group, &deployment);
+        let is_selected = decisions.selects(group, &deployment);
         Planned { deployment, is_selected, decision, rate }
     }
 
@@ -143,7 +143,7 @@ impl Surveyor<'_> {
     }
 
     fn lacks_prices(&self, deployments: &[Deployment]) -> bool {
-        let listed = self.prices.at(self.question.scheduled).map(|period| &period.capacity_units_per_node_hour);
+        let listed = self.prices.at(self.decisions.scheduled).map(|period| &period.capacity_units_per_node_hour);
         let running = deployments.iter().filter(|deployment| deployment.status.can_be_stopped());
         running
             .flat_map(|deployment| &deployment.nodes)

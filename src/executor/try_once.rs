@@ -48,12 +48,12 @@ pub(super) async fn try_once(task: &Task, account: &mut Account) -> Result<(), I
             return Ok(());
         }
     };
-    let question = DecisionContext { holds: &holds, ..task.decision_context(now) };
+    let decisions = DecisionContext { holds: &holds, ..task.decision_context(now) };
     // Lists can be put off again and again; the rule's next firing must not have to wait for them.
     let limit = ASKING_LIMIT.to_std().unwrap_or_default();
     let shutdown = task.shutdown.clone();
     let mut found = Found::default();
-    let survey = tokio::time::timeout(limit, survey(task, account, question, &mut found));
+    let survey = tokio::time::timeout(limit, survey(task, account, decisions, &mut found));
     let surveyed = shutdown.run_until_cancelled(survey).await;
     match surveyed {
         None => return Err(Interrupted),
@@ -85,9 +85,9 @@ pub(super) async fn try_once(task: &Task, account: &mut Account) -> Result<(), I
 }
 
 /// Decides for everything that can be listed; false where nothing can.
-async fn survey(task: &Task, account: &mut Account, question: DecisionContext<'_>, found: &mut Found) -> bool {
+async fn survey(task: &Task, account: &mut Account, decisions: DecisionContext<'_>, found: &mut Found) -> bool {
     let reader = &task.tenant.reader;
-    let surveyor = Surveyor { reader, clock: &task.clock, prices: &task.config.prices, question };
+    let surveyor = Surveyor { reader, clock: &task.clock, prices: &task.config.prices, decisions };
     let mut gaps = Gaps::default();
     let groups = match surveyor.groups(&mut gaps).await {
         Ok(groups) => groups,

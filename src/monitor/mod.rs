@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use crate::monitor::ping::PingTarget;
 
 mod authority;
-mod door;
 pub mod ledger_gauges;
+mod listener;
 pub mod page;
 pub mod ping;
 mod text;

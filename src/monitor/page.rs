@@ -11,7 +11,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::monitor::authority::only_this_machine;
-use crate::monitor::door::PageListener;
+use crate::monitor::listener::PageListener;
 use crate::monitor::text::CONTENT_TYPE;
 use crate::monitor::vitals::Vitals;
 

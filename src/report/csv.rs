@@ -16,7 +16,7 @@ use crate::domain::plain_text::clean;
 use crate::domain::run::{DeploymentResult, EndedBy, Run};
 use crate::domain::visit::RunVisitor;
 use crate::domain::zone::Zone;
-use crate::report::once::CountedHours;
+use crate::report::counted_hours::CountedHours;
 
 const COLUMNS: [&str; 36] = [
     "firing",

@@ -14,15 +14,15 @@ use crate::domain::run::{DeploymentResult, EndedBy, Run, Settlement};
 use crate::domain::run_reason::RunReason;
 use crate::domain::tally::{Tally, Totals};
 use crate::domain::visit::RunVisitor;
-use crate::report::once::CountedHours;
+use crate::report::counted_hours::CountedHours;
+use crate::report::json_stream::JsonStream;
 use crate::report::period::PeriodReport;
-use crate::report::pieces::Pieces;
 use crate::report::sum::Sum;
 use std::collections::BTreeMap;
 
 /// Writes the runs that it is told as JSON, each row when its turn comes. Keys are in the order of the alphabet.
 pub struct JsonWriter<W> {
-    json: Pieces<W>,
+    json: JsonStream<W>,
     ending: Ending,
     once: CountedHours,
     tally: Tally,
@@ -50,7 +50,7 @@ impl<W: Write> JsonWriter<W> {
 
     /// A list of runs, as `history --json` prints it.
     pub fn runs(out: W) -> Self {
-        Self::begun(out, Ending::List, Pieces::list)
+        Self::begun(out, Ending::List, JsonStream::list)
     }
 
     /// A period's report, with all its runs.
@@ -80,8 +80,8 @@ impl<W: Write> JsonWriter<W> {
         })
     }
 
-    fn begun(out: W, ending: Ending, begin: impl FnOnce(&mut Pieces<W>) -> io::Result<()>) -> Self {
-        let mut json = Pieces::new(out);
+    fn begun(out: W, ending: Ending, begin: impl FnOnce(&mut JsonStream<W>) -> io::Result<()>) -> Self {
+        let mut json = JsonStream::new(out);
         let failure = begin(&mut json).err();
         Self {
             json,

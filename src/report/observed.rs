@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::run::{DeploymentResult, Run, RunResult, Trigger};
 use crate::domain::visit::RunVisitor;
+use crate::report::counted_hours::CountedHours;
 use crate::report::form::Form;
-use crate::report::once::CountedHours;
 use crate::report::page::{Cell, ReportSection, SectionBody};
 use crate::report::parts::{amount, table};
 use crate::report::sum::Sum;

@@ -13,12 +13,12 @@
 mod answer;
 mod call;
 mod carry_out;
+mod connection;
 mod fault;
 mod fleet;
 mod fleet_file;
 mod fleet_raw;
 mod journal;
-mod line;
 mod live;
 mod query;
 mod received;
@@ -45,7 +45,7 @@ pub use self::journal::Entry;
 pub(crate) use self::journal::Violation;
 pub use self::spec::{Behaviour, Component, DetailsSpelling, Model, Moment, Redeployed, Spec};
 
-use self::line::{ConnectionCutter, TenantListener};
+use self::connection::{ConnectionCutter, TenantListener};
 use self::serve::Shared;
 use self::world::World;
 use crate::clock::Clock;

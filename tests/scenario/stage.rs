@@ -257,10 +257,10 @@ impl Stage {
         self.block_on(async {
             let tenant = executor.tenants.tenant(&config.connections[&rule.connection]).unwrap();
             let holds = executor.ledger.read(move |tx| tx.holds(at)).await.unwrap();
-            let question = DecisionContext { rule, protect: &config.protect, holds: &holds, scheduled: at, now: at };
+            let decisions = DecisionContext { rule, protect: &config.protect, holds: &holds, scheduled: at, now: at };
             let (reader, clock, prices) = (&tenant.reader, &executor.clock, &config.prices);
             let mut planned = Vec::new();
-            let surveyor = Surveyor { reader, clock, prices, question };
+            let surveyor = Surveyor { reader, clock, prices, decisions };
             surveyor.survey(|group| planned.extend(group.planned)).await.unwrap();
             let word = |decision: &Decision| match decision {
                 Decision::Stop => "stop".to_owned(),

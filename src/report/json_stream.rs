@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-pub(super) struct Pieces<W> {
+pub(super) struct JsonStream<W> {
     out: W,
     form: PrettyFormatter<'static>,
     /// The lists and objects that are open.
@@ -19,7 +19,7 @@ enum Open {
     Object { is_empty: bool },
 }
 
-impl<W: Write> Pieces<W> {
+impl<W: Write> JsonStream<W> {
     /// Nothing is written yet.
     pub(super) fn new(out: W) -> Self {
         Self { out, form: PrettyFormatter::new(), open: Vec::new() }
@@ -121,14 +121,14 @@ lends!(
 mod tests {
     use serde_json::json;
 
-    use super::Pieces;
+    use super::JsonStream;
 
     #[test]
     fn pieces_look_like_the_whole() {
         let row = json!({ "a": [1, { "b": [] }], "c": {}, "d": "\"\n" });
         let whole = json!({ "empty": [], "rows": [[row, 2], {}], "z": null });
         let mut bytes = Vec::new();
-        let mut pieces = Pieces::new(&mut bytes);
+        let mut pieces = JsonStream::new(&mut bytes);
         pieces.object().unwrap();
         pieces.key("empty").unwrap();
         pieces.list().unwrap();
