@@ -122,7 +122,7 @@ fn rewritten(paper: &str) -> (String, BTreeSet<String>) {
         let Some(section) = line.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(" -->")) else { continue };
         assert!(seen.insert(section.to_owned()), "two tables of `{section}`");
         assert!(lines.by_ref().any(|line| line == END), "the table of `{section}` has no end");
-        let _ = write!(text, "{}{END}\n", table_of(section));
+        let _ = write!(text, "\n{}\n{END}\n", table_of(section));
     }
     (text, seen)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use super::blocks::{anchors, section};
+use super::blocks::{anchors, quoted, section};
 use super::{CHANGELOG, CONTRIBUTING, PAPERS, README, root};
 
 /// README is a first screen and a way in; what is longer is reference.
@@ -52,6 +52,22 @@ fn readme_is_a_way_in_and_leads_to_every_paper() {
             assert!(README.contains(&format!("]({file})")), "README does not lead to {file}");
         } else {
             assert!(entry.path().is_dir() || file.ends_with(".png"), "{file} is read by no test");
+        }
+    }
+}
+
+/// What papers name in back-ticks as a module or a path of the repository is there.
+#[test]
+fn modules_and_files_that_they_name_are_there() {
+    let there = |name: &str| root().join(name).exists();
+    for (paper, text) in PAPERS.iter().filter(|(name, _)| ["docs/design.md", "CONTRIBUTING.md"].contains(name)) {
+        for name in quoted(text) {
+            let is_path =
+                ["src/", "tests/", "docs/"].iter().any(|place| name.starts_with(place)) && !name.contains("-N.");
+            assert!(!is_path || there(&name), "{paper}: there is no `{name}`");
+            let is_module = name.contains("::") && name.bytes().all(|b| b.is_ascii_lowercase() || b"_:".contains(&b));
+            let file = format!("src/{}", name.replace("::", "/"));
+            assert!(!is_module || there(&format!("{file}.rs")) || there(&file), "{paper}: there is no module `{name}`");
         }
     }
 }
