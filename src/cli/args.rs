@@ -1,4 +1,5 @@
-//! The command line, as clap reads it. Completions and the manual page are made from the same.
+//! The command line, as clap reads it. Completions and manual pages are made from the same; the examples that the help of each
+//! command ends with are in `examples.txt`.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -7,18 +8,24 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgGroup, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-/// Stops SAP AI Core deployments outside business hours, proves that they stopped, and mails what that avoided.
+/// Stops SAP AI Core deployments outside business hours, proves that they stopped, and mails what that avoided
+///
+/// You write rules: which deployments to stop, when, and until when they are not needed. The daemon (`offhours run`) fires each
+/// rule on time, waits until AI Core itself reports the deployments as STOPPED, and mails the avoided cost.
+///
+/// A stop cannot be undone: AI Core never starts a stopped deployment again. Its replacement is a new deployment with a new id
+/// and a new URL. In doubt, offhours does not stop a deployment, and the report says why.
 #[derive(Debug, Parser)]
-#[command(name = "offhours", version, max_term_width = 100)]
+#[command(name = "offhours", version, max_term_width = 100, next_help_heading = "Global options")]
 pub struct Cli {
-    /// Configuration file [default: `$OFFHOURS_CONFIG`, ./offhours.toml, /etc/offhours/offhours.toml]
+    /// Configuration file [default: `$OFFHOURS_CONFIG`, `./offhours.toml`, `/etc/offhours/offhours.toml`]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Print JSON instead of a table
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// How log lines are written to standard error
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Auto)]
+    /// Format of the log lines on standard error
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Auto)]
     pub(crate) log_format: LogFormat,
     /// What to do.
     #[command(subcommand)]
@@ -26,19 +33,36 @@ pub struct Cli {
 }
 
 const JSON: &str = "json";
-/// Commands that print no table and no document of their own.
+/// Commands that print no table.
 const WITHOUT_JSON: [&str; 6] = ["init", "run", "simulator", "completions", "man", "schema"];
 
-/// The command line of offhours. An option that means nothing to a command is not shown by its help.
+/// The command line of offhours, with examples. The help of a command does not show an option that it does not take.
 pub(crate) fn command() -> clap::Command {
-    WITHOUT_JSON.iter().fold(Cli::command(), |command, name| {
+    let command = WITHOUT_JSON.iter().fold(Cli::command(), |command, name| {
         // In place of the one that all commands are given.
         let hidden = Arg::new(JSON).long(JSON).action(ArgAction::SetTrue).hide(true);
         command.mut_subcommand(name, |command| command.arg(hidden))
-    })
+    });
+    with_examples(command, "offhours")
 }
 
-/// Reads a command line. An option that means nothing to a command is not taken.
+/// Adds the examples of the command that is typed as `name`, and of those below it.
+fn with_examples(command: clap::Command, name: &str) -> clap::Command {
+    let command = command.mut_subcommands(|inner| {
+        let name = format!("{name} {}", inner.get_name());
+        with_examples(inner, &name)
+    });
+    let lines: Vec<&str> = examples(name).collect();
+    command.after_help(format!("Examples:\n  {}", lines.join("\n  ")))
+}
+
+/// The examples of the command that is typed as `name`: a line that begins with `#` says what the next line does.
+pub(crate) fn examples(name: &str) -> std::str::Lines<'static> {
+    let of_name = |section: &'static str| section.strip_prefix(name)?.strip_prefix('\n');
+    include_str!("examples.txt").split("\n\n").find_map(of_name).unwrap_or_default().lines()
+}
+
+/// Reads a command line. An option that a command does not take is refused.
 pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut command = command();
     let matches = command.try_get_matches_from_mut(arguments)?;
@@ -46,71 +70,107 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, cl
         && WITHOUT_JSON.contains(&name)
         && (matches.get_flag(JSON) || sub.get_flag(JSON))
     {
-        let message = format!("`--json` means nothing to `{name}`, which prints no table");
+        let message = format!("`--json` cannot be used with `{name}`, which prints no table");
         return Err(command.error(ErrorKind::ArgumentConflict, message));
     }
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
-/// How log lines are written.
+/// Formats of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// To the journal with fields where standard error is the journal, else as text
+    /// With fields for the systemd journal if standard error is connected to it, otherwise `text`
     Auto,
-    /// As text
+    /// Plain text
     Text,
-    /// As JSON, a line each
+    /// One JSON object per line
     Json,
 }
 
 /// What offhours can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write a configuration to begin with: reads the tenant, writes files that are not there yet, checks them
+    /// Write a first configuration for your tenant, and check it
+    ///
+    /// Reads the tenant, and writes `offhours.toml`, a first rule and the schemas for editors. The rule only observes: it stops
+    /// nothing. A file that exists already is never overwritten.
     Init(Init),
-    /// Run the daemon: fire rules on their schedules until told to stop
+    /// Run the daemon, which fires the rules on their schedules
+    ///
+    /// Runs until it gets SIGTERM or SIGINT. SIGHUP makes it read the configuration again; if the new one has faults, the old one
+    /// stays in force. Only one daemon can run on a state directory.
     Run,
-    /// Show whether the daemon runs, each rule's last run and next firing, and what is amiss
+    /// Show whether the daemon runs, the last run and next firing of each rule, and what is wrong
+    ///
+    /// Ends with exit code 1 if something is wrong, so that scripts and monitoring can call it.
     Status,
-    /// Check all files; then show each rule's next firings and off windows
+    /// Check the configuration and all rules, and show the next firings
+    ///
+    /// Shows all faults of all files with line and column. If there are none, it shows the next firings and off windows of each
+    /// rule, and warnings.
     Check(Check),
-    /// Show the next instants of a cron expression, one RFC 3339 UTC instant a line
+    /// Show the next times of a cron expression
+    ///
+    /// Prints one time per line, in RFC 3339 and UTC. It needs no configuration.
     Next(Next),
-    /// Show what the rules would stop now, and why the rest is left; sends no change
+    /// Show what the rules would stop now, and why they would leave the rest
+    ///
+    /// Reads the deployments and sends no change.
     Plan(Plan),
-    /// Show for one deployment whether each rule applies, and the first reason why not
+    /// Show what each rule would do with one deployment, and why
+    ///
+    /// Looks for the deployment in all resource groups, also in those that no rule selects. Sends no change.
     Explain(Explain),
-    /// Fire a rule now: list, decide, stop, verify, record, mail; wait for the end
+    /// Fire a rule now, and wait until it is done
+    ///
+    /// Lists the deployments, decides, stops, waits until AI Core confirms each stop, records the run and mails it. On a terminal
+    /// it first shows the plan and asks. A rule that only observes stops nothing.
     Fire(Fire),
     /// Say "not tonight": add, list or remove holds
+    ///
+    /// A hold keeps deployments on until it ends. It has an owner and a reason, and the report names it.
     #[command(subcommand)]
     Hold(HoldCommand),
-    /// Show runs and what became of each deployment
+    /// Show past runs, and what happened to each deployment
     History(History),
-    /// Report the avoided costs of a period
+    /// Show, save or mail the avoided cost of a period
     Report(Report),
     /// Send a test mail, or show the outbox
     #[command(subcommand)]
     Mail(Mail),
-    /// Back up the ledger, put a backup in its place, check it, or trust the clock again
+    /// Back up, restore or check the ledger, or trust the clock again
+    ///
+    /// The ledger is the database with all firings, runs, outcomes, avoided costs, holds and mails.
     #[command(subcommand)]
     Ledger(LedgerCommand),
-    /// Run your rules against the simulator through days of virtual time, in seconds
+    /// Run your rules against the simulator, through days of virtual time in seconds
+    ///
+    /// Reads your real deployments once and changes nothing. Prints what would be stopped and when, and writes the mails and
+    /// reports to a directory. By default it assumes that people deploy again in the morning what was stopped in the evening.
     Rehearse(Rehearse),
-    /// Rehearse a week on a built-in tenant: no account, no configuration, no network
+    /// Rehearse a week on a simulated tenant, without an account, a configuration or a network
+    ///
+    /// Prints what is stopped and when, then the report. Writes mails, report and ledger to one directory, and replaces an earlier
+    /// demo there.
     Demo(Demo),
-    /// Serve a simulated AI Core over HTTP
+    /// Serve a simulated AI Core over HTTP, for practice and tests
+    ///
+    /// Prints its address and a service key for it. Ends with SIGTERM or SIGINT, and then prints the requests that it got.
     Simulator(SimulatorArgs),
-    /// Print a completion script
+    /// Print a completion script for a shell
+    ///
+    /// The script completes the names of your rules, too: print it again after you have added one.
     Completions {
-        /// For this shell
+        /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
-    /// Print the JSON Schema of a file, for editors
+    /// Print a manual page, or write all of them to a directory
+    ///
+    /// Pages are in roff: read one with `man -l -`. Every command has a page.
+    Man(ManArgs),
+    /// Print the JSON Schema of a configuration file, for editors
     Schema {
-        /// Of which file
+        /// The kind of file
         #[arg(value_enum, default_value_t = SchemaOf::Rules)]
         file: SchemaOf,
     },
@@ -121,20 +181,20 @@ pub(crate) enum Command {
 pub(crate) enum SchemaOf {
     /// Rule files
     Rules,
-    /// offhours.toml
+    /// `offhours.toml`
     Offhours,
 }
 
 /// `init`
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// The service key as downloaded [default: where SAP's SDKs look]
+    /// Service key, as downloaded from the BTP cockpit [default: the key that SAP's SDKs would use]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// Where the files are written [default: ./, with --systemd /etc/offhours]
+    /// Directory to write to [default: `./`; with `--systemd`: `/etc/offhours`]
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
-    /// For the systemd service: with its credentials
+    /// Write a configuration for the systemd service, which gets its secrets as credentials; needs `--key`
     #[arg(long)]
     pub(crate) systemd: bool,
 }
@@ -142,13 +202,13 @@ pub(crate) struct Init {
 /// `check`
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Also ask AI Core and the mail server: credentials, groups, and what each rule matches; sends no change and no mail
+    /// Also ask AI Core and the mail server: are the credentials right, and what does each rule select? Sends no change and no mail
     #[arg(long)]
     pub(crate) online: bool,
-    /// Do not look at keys and passwords: for a machine that has the rules only
+    /// Do not read keys, passwords and the ledger: for a machine that has only the rules
     #[arg(long, conflicts_with = "online")]
     pub(crate) no_secrets: bool,
-    /// End with 3 where there is a warning, too
+    /// End with exit code 3 for warnings, too
     #[arg(long)]
     pub(crate) strict: bool,
 }
@@ -156,15 +216,15 @@ pub(crate) struct Check {
 /// `next`
 #[derive(Debug, Args)]
 pub(crate) struct Next {
-    /// Five fields, or six with seconds first
+    /// Cron expression with five fields, or six with seconds first
     pub(crate) cron: String,
-    /// IANA time zone
+    /// IANA time zone, such as `Europe/Berlin`
     #[arg(long, value_name = "ZONE")]
     pub(crate) timezone: String,
-    /// Instants after this one [default: now]
+    /// Show times after this one [default: now]
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<String>,
-    /// How many
+    /// How many times to show
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) count: u32,
 }
@@ -172,9 +232,10 @@ pub(crate) struct Next {
 /// `plan`
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
-    /// Rules [default: all]
+    /// Names of rules [default: all rules]
+    #[arg(value_name = "RULE")]
     pub(crate) rules: Vec<String>,
-    /// As of this instant
+    /// Show it for this time instead of now
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
 }
@@ -182,9 +243,9 @@ pub(crate) struct Plan {
 /// `explain`
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// Id of the deployment, or the name of its configuration
+    /// Id of a deployment, or the name of its configuration
     pub(crate) deployment: String,
-    /// As of this instant
+    /// Show it for this time instead of now
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
 }
@@ -194,7 +255,7 @@ pub(crate) struct Explain {
 pub(crate) struct Fire {
     /// Name of the rule
     pub(crate) rule: String,
-    /// Do not ask on a terminal before deployments are stopped
+    /// Do not ask before deployments are stopped
     #[arg(long)]
     pub(crate) yes: bool,
 }
@@ -202,13 +263,15 @@ pub(crate) struct Fire {
 /// `hold`
 #[derive(Debug, Subcommand)]
 pub(crate) enum HoldCommand {
-    /// Keep something on until an instant
+    /// Keep deployments on until a time
+    ///
+    /// Answers what stays on, when, and what that costs. It also works while a rule file has faults.
     Add(HoldAdd),
-    /// Show the holds in force
+    /// Show the holds that are in force
     List,
     /// End a hold early
     Remove {
-        /// Its number, as `hold list` shows it
+        /// Number of the hold, as `offhours hold list` shows it
         id: i64,
     },
 }
@@ -218,31 +281,31 @@ pub(crate) enum HoldCommand {
 #[group(skip)]
 #[command(group(ArgGroup::new("target").required(true).args(["deployment", "resource_group", "configuration", "rule"])))]
 pub(crate) struct HoldAdd {
-    /// One deployment
+    /// Hold one deployment
     #[arg(long, value_name = "ID")]
     pub(crate) deployment: Option<String>,
-    /// All deployments of a resource group
+    /// Hold all deployments of a resource group
     #[arg(long, value_name = "GROUP")]
     pub(crate) resource_group: Option<String>,
-    /// All deployments of a configuration, by its name or id
+    /// Hold all deployments of a configuration, named by its name or id
     #[arg(long, value_name = "NAME")]
     pub(crate) configuration: Option<String>,
-    /// Everything a rule would stop
+    /// Hold all deployments that a rule would stop
     #[arg(long, value_name = "RULE")]
     pub(crate) rule: Option<String>,
-    /// When the hold ends: `19:00`, `tomorrow 9:00`, a span such as `12h`, RFC 3339; a day means its end
+    /// When the hold ends: `19:00`, `tomorrow 9:00`, a duration such as `12h`, or RFC 3339; a day means the end of that day
     #[arg(long, value_name = "TIME")]
     pub(crate) until: String,
-    /// Why
+    /// Why the deployments are needed
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
-    /// Who wants it [default: the user who runs this]
+    /// Owner of the hold [default: the user who runs the command]
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
-    /// Also where nothing of that name is known, as for what is deployed later
+    /// Add it even if no such name is known, for example for something that is deployed later
     #[arg(long)]
     pub(crate) anyway: bool,
-    /// For more than 30 days
+    /// Allow a hold of more than 30 days; a year is the most
     #[arg(long)]
     pub(crate) long: bool,
 }
@@ -250,16 +313,16 @@ pub(crate) struct HoldAdd {
 /// `history`
 #[derive(Debug, Args)]
 pub(crate) struct History {
-    /// One run in full: `RULE@TIME`, or a rule for its newest run
+    /// Show one run with all its deployments: `RULE@TIME`, or `RULE` for the newest run of a rule
     #[arg(conflicts_with_all = ["since", "rule", "deployment"])]
     pub(crate) firing: Option<String>,
-    /// Firings scheduled at or after this instant, such as `yesterday` or `2d` [default: a week ago]
+    /// Show runs that were scheduled at or after this time, such as `yesterday` or `2d` [default: a week ago]
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
-    /// What became of this deployment [default: in all runs]
+    /// Show what happened to this deployment in all runs, or in those that `--since` and `--rule` name
     #[arg(long, value_name = "ID")]
     pub(crate) deployment: Option<String>,
-    /// Of this rule
+    /// Show runs of this rule
     #[arg(long, value_name = "RULE")]
     pub(crate) rule: Option<String>,
 }
@@ -267,22 +330,22 @@ pub(crate) struct History {
 /// `report`
 #[derive(Debug, Args)]
 pub(crate) struct Report {
-    /// today, yesterday, this- or last- with week, month, quarter or year, 2026, 2026-Q4, 2026-11, 2026-W47, or
-    /// 2026-11-01..2026-11-15 (both included)
+    /// Period: `today`, `yesterday`, `this-` or `last-` with `week`, `month`, `quarter` or `year`, `2026`, `2026-Q4`, `2026-11`,
+    /// `2026-W47`, or `2026-11-01..2026-11-15` (both days included)
     #[arg(long, default_value = "last-week")]
     pub(crate) period: String,
-    /// In which form
+    /// Format of the report
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
-    /// Write it to this file
+    /// Write the report to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Mail it to the recipients of `[mail]`
+    /// Mail the report to the recipients of `[mail]`
     #[arg(long)]
     pub(crate) mail: bool,
 }
 
-/// Forms of a report.
+/// Formats of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Plain text
@@ -291,7 +354,7 @@ pub(crate) enum Format {
     Html,
     /// CSV, one row per deployment and off window
     Csv,
-    /// The same with semicolons and decimal commas, as a German Excel opens it
+    /// CSV with semicolons and decimal commas, for Excel with German settings
     CsvExcel,
     /// JSON
     Json,
@@ -300,30 +363,36 @@ pub(crate) enum Format {
 /// `mail`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Mail {
-    /// Send a test mail to the recipients of `[mail]`, at once
+    /// Send a test mail to the recipients of `[mail]` now
     Test,
-    /// Show the outbox: waiting, given up, sent within a week
+    /// Show the outbox: mails that wait, that were given up, and that were sent in the last week
     Queue,
 }
 
 /// `ledger`
 #[derive(Debug, Subcommand)]
 pub(crate) enum LedgerCommand {
-    /// Write a consistent copy, beside a running daemon
+    /// Write a consistent copy of the ledger; the daemon may run
     Backup {
-        /// The copy; must not exist, or `-` for standard output
+        /// File to write, which must not exist; `-` is standard output
         file: PathBuf,
     },
-    /// Put a backup in the ledger's place, while no daemon runs; the ledger that was there is kept beside it
+    /// Replace the ledger by a backup; no daemon may run
+    ///
+    /// Checks the backup first, and keeps the old ledger under another name beside it. Holds that were added since the backup are
+    /// kept. Firings that were due before the restore are not caught up.
     Restore {
-        /// The backup, or `-` for standard input
+        /// The backup; `-` is standard input
         file: PathBuf,
     },
-    /// Check the file, its references and what every ledger promises
+    /// Check that the ledger is not damaged
     Verify,
-    /// Say that the clock is right: what was recorded ahead of it keeps no rule, report or mail any longer
+    /// Say that the clock is right now, after it was ahead
+    ///
+    /// A clock that was ahead leaves entries in the future, and rules do not fire before those times. This command takes such
+    /// entries as of now, so that rules fire again. Nothing is caught up.
     TrustClock {
-        /// Do so; without it, only show what lies ahead
+        /// Change the ledger; without it, only show the entries that are ahead of the clock
         #[arg(long)]
         yes: bool,
     },
@@ -332,19 +401,19 @@ pub(crate) enum LedgerCommand {
 /// `rehearse`
 #[derive(Debug, Args)]
 pub(crate) struct Rehearse {
-    /// First instant of virtual time [default: now]
+    /// Start of the virtual time [default: now]
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<String>,
-    /// Days of virtual time
+    /// Number of days
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) days: u32,
-    /// Fleet file instead of your real deployments
+    /// Use the deployments of this fleet file instead of your real ones
     #[arg(long, value_name = "FILE")]
     pub(crate) fleet: Option<PathBuf>,
-    /// Do not assume that what was stopped is deployed again at each rule's `until`
+    /// Do not assume that stopped deployments are deployed again at the `until` of their rule
     #[arg(long)]
     pub(crate) no_redeploy: bool,
-    /// Where mails and reports are written [default: a new directory below ./]
+    /// Directory for mails and reports [default: a new directory in `./`]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -352,7 +421,7 @@ pub(crate) struct Rehearse {
 /// `demo`
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Where mails and reports are written
+    /// Directory for mails, report and ledger
     #[arg(long, value_name = "DIR", default_value = "offhours-demo")]
     pub(crate) output: PathBuf,
 }
@@ -360,10 +429,21 @@ pub(crate) struct Demo {
 /// `simulator`
 #[derive(Debug, Args)]
 pub(crate) struct SimulatorArgs {
-    /// Address to listen on; port 0 takes a free one
+    /// Address and port to listen on; port 0 means any free port
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: SocketAddr,
-    /// Fleet file [default: the demo's fleet]
+    /// Fleet file with the deployments [default: those of the demo]
     #[arg(long, value_name = "FILE")]
     pub(crate) fleet: Option<PathBuf>,
+}
+
+/// `man`
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Command whose page is printed, such as `fire` or `hold add` [default: the page of offhours]
+    #[arg(conflicts_with = "output")]
+    pub(crate) command: Vec<String>,
+    /// Write the pages of all commands to this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
 }

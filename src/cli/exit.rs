@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::ValueEnum;
+
 use crate::aicore;
 use crate::config::Faults;
 use crate::daemon::DaemonError;
@@ -15,18 +17,21 @@ use crate::ledger::LedgerError;
 use crate::rehearsal::RehearsalError;
 use crate::rehearsal::demo::DemoError;
 
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a command ended. The comments of the variants are the texts of the manual page, as `clap` gives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Exit {
+    /// All is well.
     Well = 0,
-    /// A run ended `partial`, `failed` or `blocked`; a mail was not delivered.
+    /// A run ended `partial`, `failed` or `blocked`; something could not be listed, written or mailed; `status` found something
+    /// wrong; or a question was answered with no.
     Problem = 1,
-    /// The command line means nothing.
+    /// The command line is not valid.
     Usage = 2,
+    /// The configuration or the service key has faults; with `check --strict`, also for warnings.
     Config = 3,
     /// AI Core could not be reached, or refused the credentials.
     AiCore = 4,
-    /// The ledger or the state directory cannot be used.
+    /// The ledger or the state directory cannot be used, belongs to another user, or does not exist yet.
     Ledger = 5,
     /// Another instance holds the state directory.
     Held = 75,

@@ -25,6 +25,7 @@ mod json_list;
 mod ledger;
 mod logging;
 mod mail;
+mod man;
 mod new_file;
 mod next;
 mod oddities;
@@ -91,7 +92,7 @@ fn carry_out(session: &Session, command: Command) -> Result<Exit, CommandError> 
         Command::Demo(args) => demo::demo(session, &args),
         Command::Simulator(args) => on_threads(simulator::simulator(session, &args)),
         Command::Completions { shell } => reference::completions(session, shell),
-        Command::Man => reference::man(),
+        Command::Man(args) => man::man(&args),
         Command::Schema { file } => reference::schema(file),
     }
 }

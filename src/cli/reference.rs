@@ -1,8 +1,7 @@
-//! `offhours completions`, `man` and `schema`: what packagers and editors want.
+//! `offhours completions` and `schema`: what shells and editors want.
 
 use clap::Arg;
 use clap::builder::PossibleValuesParser;
-use clap_mangen::roff::{Roff, roman};
 
 use crate::cli::args::{self, SchemaOf};
 use crate::cli::exit::{CommandError, Exit};
@@ -41,25 +40,6 @@ fn with_values(command: clap::Command, rules: &[String]) -> clap::Command {
         .mut_subcommand("hold", |hold| hold.mut_subcommand("add", |add| add.mut_arg("rule", one_of(rules))))
         .mut_subcommand("next", |next| next.mut_arg("timezone", one_of(&zones)))
         .mut_subcommand("report", |report| report.mut_arg("period", one_of(&periods)))
-}
-
-/// One page with every command and its options.
-pub(crate) fn man() -> Result<Exit, CommandError> {
-    let mut command = args::command();
-    command.build();
-    let mut page = Vec::new();
-    let failed = || CommandError::io("cannot make the manual page");
-    clap_mangen::Man::new(command.clone()).render(&mut page).map_err(failed())?;
-    let mut roff = Roff::default();
-    roff.control("SH", ["COMMANDS IN FULL"]);
-    for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
-        let name = format!("offhours {}", sub.get_name());
-        roff.control("SS", [name.as_str()]).control("nf", []);
-        roff.text([roman(sub.render_long_help().to_string())]).control("fi", []);
-    }
-    roff.to_writer(&mut page).map_err(failed())?;
-    output::print(&String::from_utf8_lossy(&page))?;
-    Ok(Exit::Well)
 }
 
 pub(crate) fn schema(file: SchemaOf) -> Result<Exit, CommandError> {

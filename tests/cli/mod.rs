@@ -5,6 +5,7 @@ mod exits;
 mod holds;
 mod inits;
 mod ledger;
+mod manual;
 mod modes;
 mod outputs;
 mod rehearsals;

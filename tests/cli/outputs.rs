@@ -193,7 +193,7 @@ fn u06_explain_finds_a_deployment_wherever_it_is_and_by_its_name_too() {
 fn u08_the_command_line_helps_itself() {
     let bench = bench();
     assert!(bench.run(&["help"]).ends(0).out.contains("Usage: offhours"));
-    assert!(bench.run(&["help", "plan"]).ends(0).out.contains("As of this instant"));
+    assert!(bench.run(&["help", "plan"]).ends(0).out.contains("Show it for this time"));
     for command in ["run", "init", "simulator", "man", "schema"] {
         let rest: &[&str] = if command == "simulator" { &["--listen", "127.0.0.1:0"] } else { &[] };
         assert!(!bench.run(&[command, "--help"]).ends(0).out.contains("--json"), "{command}");
@@ -204,10 +204,6 @@ fn u08_the_command_line_helps_itself() {
     let script = bench.run(&["completions", "bash"]).ends(0).out;
     for value in ["evenings", "Asia/Kolkata", "last-month"] {
         assert!(script.contains(value), "{value} is not offered");
-    }
-    let page = bench.run(&["man"]).ends(0).out;
-    for part in ["offhours plan", "offhours init", "\\-\\-no\\-redeploy"] {
-        assert!(page.contains(part), "{part} is not in the manual page");
     }
 }
 
