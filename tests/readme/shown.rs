@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use offhours::clock::Clock;
 use tempfile::TempDir;
 
 use super::blocks::blocks_in;
@@ -47,9 +48,9 @@ fn masked(text: &str) -> Vec<String> {
 
 /// A rule that fires in an hour, and then not for a year.
 fn in_an_hour() -> String {
-    let stop = Utc::now() + TimeDelta::hours(1);
+    let stop = Clock::System.now() + TimeDelta::hours(1);
     let until = stop + TimeDelta::hours(12);
-    let cron = |at: chrono::DateTime<Utc>| at.format("%-M %-H %-d %-m *").to_string();
+    let cron = |at: DateTime<Utc>| at.format("%-M %-H %-d %-m *").to_string();
     let keys = format!("stop = \"{}\"\nuntil = \"{}\"\n", cron(stop), cron(until));
     rule("dev-evenings", &keys, "dev-*") + "[rule.exclude]\nconfigurations = [\"*-keep\"]\n"
 }
