@@ -23,7 +23,7 @@
 //!
 //! # Floors
 //!
-//! A module names only lower floors and itself; `tests/tidy.rs` keeps it so.
+//! A module names only lower floors and itself; `tests/tidy/` keeps it so.
 //!
 //! | floor | modules |
 //! | --- | --- |

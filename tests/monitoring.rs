@@ -319,7 +319,7 @@ async fn alerts_and_board_ask_for_metrics_that_there_are() {
     let vitals = Vitals::default();
     vitals.ledger(Some(LedgerGauges::default()));
     let told = vitals.metrics();
-    for name in ["docs/monitoring/alerts.yml", "docs/monitoring/grafana.json", "docs/configuration.md"] {
+    for name in ["docs/monitoring/alerts.yml", "docs/monitoring/grafana.json", "docs/operations.md"] {
         let text = fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
         let words =
             text.split(|c: char| !(c.is_ascii_lowercase() || c == '_')).filter(|word| word.starts_with("offhours_"));

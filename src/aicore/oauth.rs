@@ -82,8 +82,6 @@ pub fn inspect(key: &ServiceKey) -> Result<(), KeyFault> {
         }
     }
 }
-
-/// Asks once.
 pub(super) async fn ask(
     client: &Client,
     key: &ServiceKey,

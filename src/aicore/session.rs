@@ -100,8 +100,6 @@ impl ApiCall {
     fn is_change(&self) -> bool {
         matches!(self.method, Verb::Patch { .. })
     }
-
-    /// The one status that means success.
     fn success(&self) -> u16 {
         if self.is_change() { 202 } else { 200 }
     }

@@ -44,8 +44,6 @@ impl TokenSource {
         let state = State { key, client, token: None, serial: 0, failed: None };
         Ok(Self { source, clock, limit, state: Mutex::new(state) })
     }
-
-    /// A token and its number.
     pub(super) async fn current(&self) -> Result<(u64, Token), Error> {
         let mut state = self.state.lock().await;
         self.current_of(&mut state).await

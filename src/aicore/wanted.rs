@@ -24,8 +24,6 @@ impl HeldBack {
         self.0.load(Ordering::Acquire)
     }
 }
-
-/// A body that asks first.
 pub(super) struct WantedBody {
     /// The question under way; a mutex only because a body must be `Sync`.
     question: Mutex<Option<BoxFuture<'static, bool>>>,

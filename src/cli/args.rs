@@ -1,5 +1,5 @@
 //! The command line, as clap reads it. Completions and manual pages are made from the same; the examples that the help of each
-//! command ends with are in `examples.txt`.
+//! command ends with are in `man/examples.txt`.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -59,7 +59,7 @@ fn with_examples(command: clap::Command, name: &str) -> clap::Command {
 /// The examples of the command that is typed as `name`: a line that begins with `#` says what the next line does.
 pub(crate) fn examples(name: &str) -> std::str::Lines<'static> {
     let of_name = |section: &'static str| section.strip_prefix(name)?.strip_prefix('\n');
-    include_str!("examples.txt").split("\n\n").find_map(of_name).unwrap_or_default().lines()
+    include_str!("../../man/examples.txt").split("\n\n").find_map(of_name).unwrap_or_default().lines()
 }
 
 /// Reads a command line. An option that a command does not take is refused.

@@ -12,8 +12,6 @@ use crate::ledger::{LedgerError, Tx};
 pub(crate) fn put_aside(tx: &Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Chore>, LedgerError> {
     tx.chores_put_aside(now - RECENT)
 }
-
-/// A line for each of them.
 pub(crate) fn lines(chores: &[Chore]) -> impl Iterator<Item = String> {
     chores.iter().map(|chore| {
         format!(

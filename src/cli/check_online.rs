@@ -48,8 +48,6 @@ struct TenantSight {
     groups: Option<usize>,
     bulk: bool,
 }
-
-/// What a rule comes to now.
 #[derive(Default)]
 struct RuleSight {
     matches: usize,

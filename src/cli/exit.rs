@@ -131,8 +131,6 @@ impl CommandError {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
-
-    /// The exit code that tells it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Missing(_) => Exit::Config,

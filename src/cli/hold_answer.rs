@@ -52,8 +52,6 @@ impl HoldAnswer<'_> {
         }
         text
     }
-
-    /// For programs.
     pub(crate) fn json(&self, mut hold: Value) -> Value {
         let cost = self.total();
         hold["covers"] = self

@@ -79,8 +79,6 @@ async fn queue(session: &Session, outline: &Outline) -> Result<Exit, CommandErro
     }
     Ok(Exit::Well)
 }
-
-/// A mail of the outbox, for programs.
 pub(crate) fn json_mail(mail: &QueuedMail) -> serde_json::Value {
     json!({
         "id": mail.id, "state": mail.state.as_str(), "recipient": mail.recipient, "subject": mail.subject,

@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 
 /// Others may read a report where the umask lets them, and never write it.
 const MODE: u32 = 0o644;
-
-/// A file that is being written.
 #[derive(Debug)]
 pub(crate) struct NewFile {
     out: BufWriter<File>,

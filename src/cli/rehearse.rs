@@ -182,8 +182,6 @@ pub(crate) fn perform(session: &Session, rehearsal: Rehearsal, opening: &str) ->
         Ok(Exit::Well)
     })
 }
-
-/// One run in a few lines.
 fn account(run: &Run, zone: &Zone) -> String {
     use crate::domain::run::Outcome;
     use std::fmt::Write as _;

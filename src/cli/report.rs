@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::accounting::attached;
 use crate::accounting::period::{Books, Request, WriteError, reserved_nodes};
-use crate::accounting::settle;
+use crate::accounting::{attached, settle};
 use crate::aicore::Options;
 use crate::cli::args::{Format, Report};
 use crate::cli::exit::{CommandError, Exit};

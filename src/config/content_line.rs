@@ -8,8 +8,6 @@ pub(super) struct BadLine {
     /// What would be right.
     pub(super) hint: &'static str,
 }
-
-/// A content line without its folds.
 pub(super) struct ContentLine {
     /// From 1.
     pub(super) number: usize,

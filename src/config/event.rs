@@ -6,8 +6,7 @@ use std::ops::RangeInclusive;
 use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 use rrule::{RRule, RRuleSet, Tz, Unvalidated};
 
-use crate::config::content_line::BadLine;
-use crate::config::content_line::{ContentLine, refuse};
+use crate::config::content_line::{BadLine, ContentLine, refuse};
 use crate::config::reading::clip;
 
 /// Repeated events are written out for these years.

@@ -111,8 +111,6 @@ pub(super) trait Shape: Sized + 'static {
 
     /// All keys, as written in the source.
     fn keys() -> Vec<Box<dyn AnyKey>>;
-
-    /// The JSON Schema of such a section.
     fn schema() -> Json {
         let keys = Self::keys();
         let properties: serde_json::Map<String, Json> =

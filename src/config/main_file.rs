@@ -28,7 +28,7 @@ section! {
         timezone: Zone, Optional r#""Europe/Berlin""#;
         /// Directory of the rule files (`*.toml`), relative to this file.
         schedules: FilePath, Default r#""schedules""#;
-        /// Directory of the ledger. By default `$STATE_DIRECTORY`, then the service's `/var/lib/offhours` where this is
+        /// Directory of the ledger. By default `$STATE_DIRECTORY`, then `/var/lib/offhours` if this file is
         /// `/etc/offhours/offhours.toml` and the service has run, then `$XDG_STATE_HOME/offhours`, then
         /// `~/.local/state/offhours`.
         state_dir: FilePath, Optional r#""/var/lib/offhours""#;

@@ -20,7 +20,7 @@ section! {
         /// URL that takes pings as healthchecks.io does: after each run, and once an hour. `/fail` is added to its path
         /// where something is wrong. `https://`, or `http://` on this machine.
         heartbeat_url: PingUrl, Optional r#""https://hc-ping.com/your-uuid""#;
-        /// File with that URL, of mode 600: whoever knows it can send pings.
+        /// File with that URL, of mode 600: everybody who knows it can send pings.
         heartbeat_url_file: SecretFile, Optional r#""heartbeat-url""#;
         /// Name of the systemd credential that holds that URL.
         heartbeat_url_credential: CredentialName, Optional r#""heartbeat-url""#;

@@ -51,8 +51,6 @@ impl Value for Glob {
         Self::new(text).map_or_else(|bad| node.refuse(format!("`{}` is not a valid glob: {bad}", clip(text))), Some)
     }
 }
-
-/// One line of text for people.
 pub(super) struct Text(pub(super) String);
 
 impl Typed for Text {

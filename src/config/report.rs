@@ -65,7 +65,7 @@ section! {
         period: ReportPeriod, Required r#""last-week""#;
         /// Recipients; those of `[mail]` where it is left out.
         to: Recipients, Optional r#"["finops@example.com"]"#;
-        /// What is attached.
+        /// What is attached: `csv` for programs, `csv-excel` as a German Excel opens it, `html`, `json`.
         attach: Vec<AttachmentForm>, Optional r#"["csv"]"#;
     }
 }

@@ -41,9 +41,9 @@ section! {
 section! {
     /// One rule: what to stop, when, and with which guards.
     RuleKeys {
-        /// Unique over all files: 1 to 64 of a-z, 0-9 and `-`. History hangs on it.
+        /// Unique over all files: 1 to 64 of a-z, 0-9 and `-`. The history knows the rule by it.
         name: RuleName, Required r#""dev-evenings""#;
-        /// For people.
+        /// What the rule is for; shown to people only.
         description: Text, Optional r#""Nobody uses the dev models after seven""#;
         /// False switches the rule off; it is still checked.
         enabled: bool, Default "true";
@@ -69,10 +69,10 @@ section! {
         min_age: TimeDelta, Default r#""30m""#;
         /// How long a run waits until AI Core reports STOPPED.
         verify_timeout: TimeDelta, Default r#""15m""#;
-        /// How long before a firing its recipients are told what will be stopped and how to hold it; at least 5m.
+        /// How long before a firing a mail says what will be stopped and how to hold it; at least 5m.
         notice: Notice, Optional r#""30m""#;
-        /// Which runs are mailed: all, those that differ from the run before or need a person, those that did not end
-        /// `done`, or none.
+        /// Which runs are mailed: all, those that differ from the run before or need a person, those that ended neither
+        /// `done` nor `skipped`, or none.
         mail: MailWhen, Default r#""always""#;
         /// Recipients in addition to those of `[mail]`.
         to: Recipients, Optional r#"["team-a@example.com"]"#;

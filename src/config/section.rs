@@ -98,8 +98,6 @@ impl<'a, S: Shape> Section<'a, S> {
         self.report_missing(key(S::KEYS));
         self.section(key)
     }
-
-    /// The sections under a key, in order.
     pub(super) fn sections<T: Shape>(&self, key: impl Fn(S) -> Key<Many<T>>) -> Vec<Section<'a, T>> {
         let key = key(S::KEYS);
         let Some(node) = self.node(key) else { return Vec::new() };

@@ -13,15 +13,15 @@ section! {
     /// What a rule stops: all given keys must match. Globs know `*` and `?`. `resource_groups` or `labels` must be
     /// given; every resource group is meant only by `["*"]`.
     SelectKeys {
-        /// Resource groups.
+        /// Patterns of resource group names.
         resource_groups: Vec<Glob>, Optional r#"["dev-*", "team-a"]"#;
         /// Labels that the resource group must carry, all of them.
         labels: BTreeMap<String, LabelValue>, Optional r#"{ "ext.ai.sap.com/env" = "dev" }"#;
-        /// Scenario ids.
+        /// Patterns of scenario ids.
         scenarios: Vec<Glob>, Optional r#"["*"]"#;
-        /// Executable ids.
+        /// Patterns of executable ids.
         executables: Vec<Glob>, Optional r#"["*"]"#;
-        /// Configuration names.
+        /// Patterns of configuration names.
         configurations: Vec<Glob>, Optional r#"["*"]"#;
         /// Also stop foundation-model and orchestration deployments. They are billed by tokens, so a stop avoids
         /// nothing.
@@ -32,15 +32,15 @@ section! {
 section! {
     /// What is left all the same: any key that matches is enough.
     ExcludeKeys {
-        /// Resource groups.
+        /// Patterns of resource group names.
         resource_groups: Vec<Glob>, Optional r#"["prod*"]"#;
         /// Labels of the resource group; one is enough.
         labels: BTreeMap<String, LabelValue>, Optional r#"{ "ext.ai.sap.com/env" = "prod" }"#;
-        /// Scenario ids.
+        /// Patterns of scenario ids.
         scenarios: Vec<Glob>, Optional r#"["fraud-*"]"#;
-        /// Executable ids.
+        /// Patterns of executable ids.
         executables: Vec<Glob>, Optional r#"["train-*"]"#;
-        /// Configuration names.
+        /// Patterns of configuration names.
         configurations: Vec<Glob>, Optional r#"["*-keep"]"#;
         /// Deployment ids.
         ids: Vec<DeploymentId>, Optional r#"["d1234"]"#;

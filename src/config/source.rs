@@ -28,7 +28,6 @@ pub(super) enum NoText {
 }
 
 impl NoText {
-    /// The fault of the file itself.
     pub(super) fn into_fault(self, path: &Path) -> ConfigFault {
         match self {
             Self::Unusable(fault) => fault,

@@ -30,7 +30,6 @@ pub(super) trait Value: Typed + Sized {
 }
 
 impl<'a> Node<'a> {
-    /// The string that it must be.
     pub(super) fn text(self, what: &str) -> Option<&'a str> {
         match self.value {
             DeValue::String(text) => Some(text),

@@ -29,7 +29,6 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// From now on.
     pub(super) fn new(clock: &Clock) -> Self {
         let mut pace = Self { began: Instant::now(), steady: Steady::default() };
         pace.look(clock);

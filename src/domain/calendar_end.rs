@@ -13,8 +13,6 @@ use crate::domain::rule::Rule;
 const NOTICE: TimeDelta = TimeDelta::days(30);
 /// Fewer dates are an exception that somebody wrote down, not a calendar that somebody keeps.
 const FEWEST: usize = 2;
-
-/// What a calendar is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CalendarKind {
     /// Dates on which `until` does not occur.

@@ -24,8 +24,6 @@ impl EarlierStop {
         self.row.requested_at
     }
 }
-
-/// What is known of one deployment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Precedent {
     /// Who asked for its stop, where that was not the run itself.

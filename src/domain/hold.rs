@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::deployment::{Deployment, Group};
 use crate::domain::id::{DeploymentId, ResourceGroup, RuleName};
-use crate::domain::instant::SayInstant;
-use crate::domain::instant::read_rfc3339;
+use crate::domain::instant::{SayInstant, read_rfc3339};
 use crate::domain::words::words;
 
 /// The label by which a resource group opts out for good: `off` or `keep`.
@@ -114,7 +113,6 @@ pub enum OptOut {
 }
 
 impl OptOut {
-    /// What the label says, in a sentence.
     pub(crate) fn say(&self, instant: SayInstant<'_>) -> String {
         match self {
             Self::ForGood(word) => format!("`offhours` = `{word}`"),

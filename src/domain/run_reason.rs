@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::failure::Failure;
 use crate::domain::id::ResourceGroup;
-use crate::domain::instant::SayInstant;
-use crate::domain::instant::rfc3339;
+use crate::domain::instant::{SayInstant, rfc3339};
 use crate::domain::reason::{Blocked, Reason};
 
 /// One of them; a run can have several.

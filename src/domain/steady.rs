@@ -16,8 +16,6 @@ pub(crate) struct Steady {
     believed: Option<TimeDelta>,
     jump: Option<Jump>,
 }
-
-/// Where the clock has jumped to.
 #[derive(Debug, Clone, Copy)]
 struct Jump {
     lead: TimeDelta,

@@ -19,8 +19,6 @@ const MOST_LEFT_ROWS: usize = 100;
 
 /// A deployment's place in a tenant.
 type Place = (ResourceGroup, DeploymentId);
-
-/// What a run has come to.
 #[derive(Debug, Default)]
 pub(super) struct Account {
     /// What was asked for before this try, by an earlier executor or an earlier try, and has not been seen since.
@@ -56,8 +54,6 @@ impl Setback {
         Self { failure: Failure::new(code, message), again: true }
     }
 }
-
-/// What one resource group has come to.
 #[derive(Debug, Default)]
 struct GroupEnd {
     rows: BTreeMap<DeploymentId, DeploymentResult>,

@@ -179,8 +179,6 @@ pub(super) fn is_going_off(seen: &Deployment) -> bool {
 pub(super) fn not_looked_at(error: &Error) -> StopEnd {
     StopEnd::failed_saying(error, format!("not asked, because its list was old: {error}"))
 }
-
-/// The end of what somebody changed.
 pub(super) fn changed() -> StopEnd {
     StopEnd::left(Reason::Changed)
 }

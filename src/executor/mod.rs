@@ -30,9 +30,8 @@ use crate::executor::run_mails::Told;
 use crate::executor::task::Task;
 use crate::executor::tenants::Tenants;
 use crate::ledger::in_force::InForce;
-use crate::ledger::lock;
 use crate::ledger::runs::{Claim, OpenRun, RunFilter, RunId};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, lock};
 use crate::report::{self, Observed};
 
 mod account;

@@ -10,7 +10,7 @@ use crate::domain::id::{DeploymentId, ResourceGroup};
 use crate::domain::run::{DeploymentResult, Outcome};
 use crate::ledger::columns::ColumnIndex;
 use crate::ledger::error::LedgerError;
-use crate::ledger::reasons::{self};
+use crate::ledger::reasons;
 use crate::ledger::row_columns::{SETTLEMENT, row};
 use crate::ledger::runs::RunId;
 use crate::ledger::tx::Tx;

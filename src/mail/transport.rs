@@ -1,8 +1,7 @@
 //! One attempt to deliver one mail to one recipient.
 
-use crate::mail::directory;
 use crate::mail::settings::{Address, Delivery, MailSettings};
-use crate::mail::smtp;
+use crate::mail::{directory, smtp};
 
 pub use crate::mail::delivery_error::{DeliveryError, Phase};
 pub use crate::mail::login_failure::LoginFailure;

@@ -16,8 +16,6 @@ pub(super) const LONGEST_ANSWER: usize = 128 * 1024;
 
 /// What a server says first. After STARTTLS it says it to nobody but us, in clear; lettre wants to hear it all the same.
 const GREETING: &[u8] = b"220 greeted before\r\n";
-
-/// A server that goes on and on.
 #[derive(Debug, thiserror::Error)]
 #[error("an answer of the server is longer than {} KiB", LONGEST_ANSWER / 1024)]
 pub(super) struct EndlessAnswer;

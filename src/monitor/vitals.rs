@@ -21,8 +21,6 @@ pub(crate) const STANDSTILL: Duration = Duration::from_secs(10);
 /// A handle on the vitals; clones share them.
 #[derive(Debug, Clone)]
 pub struct Vitals(Arc<Mutex<VitalSigns>>);
-
-/// What is known at one moment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct VitalSigns {
     /// Measured by a clock that nobody sets.
@@ -139,8 +137,6 @@ impl Vitals {
     pub(crate) fn sign(&self) -> PingStatus {
         if self.health().is_ok() { PingStatus::Well } else { PingStatus::Unwell }
     }
-
-    /// All of it at this moment.
     pub(super) fn snapshot(&self) -> VitalSigns {
         self.state().clone()
     }

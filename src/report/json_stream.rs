@@ -45,8 +45,6 @@ impl<W: Write> JsonStream<W> {
         serde_json::to_writer(&mut self.out, name)?;
         self.form.end_object_key(&mut self.out)
     }
-
-    /// A field of the innermost object.
     pub(super) fn field(&mut self, name: &str, value: &impl Serialize) -> io::Result<()> {
         self.key(name)?;
         self.value(value)

@@ -13,12 +13,11 @@ use crate::report::context::ReportContext;
 use crate::report::digest::{Digest, RunLine, RunLines};
 use crate::report::form::Form;
 use crate::report::page::{Cell, Fact, Page, ReportSection, SectionBody, Table};
-use crate::report::parts;
 use crate::report::run::{CALM, notes};
 use crate::report::subject::PeriodTrouble;
 use crate::report::sum::Sum;
 use crate::report::trend::{self, Trend};
-use crate::report::{counting, subject};
+use crate::report::{counting, parts, subject};
 
 const LONGEST_REASON: usize = 120;
 /// More runs than these are summed up by rule, and only those with problems are shown.

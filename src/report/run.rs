@@ -29,8 +29,6 @@ use crate::report::{counting, subject};
 /// More tries than these are counted only.
 const MOST_TRIES: usize = 10;
 const LONGEST_REASON: usize = 120;
-
-/// Said where nothing needs a person.
 pub(super) const CALM: &str = "Nothing here needs a person.";
 
 /// The mail of `run`, whatever became of it. An observed run says what it would have done.
@@ -117,8 +115,6 @@ impl<'a> Facts<'a> {
             would: Figures::of(rows().filter(|row| row.would_stop()).map(|row| (row, row.would_avoid(run)))),
         }
     }
-
-    /// The figures that the mail is about.
     fn figures(&self) -> &Figures<'a> {
         if self.observed { &self.would } else { &self.avoided }
     }

@@ -7,8 +7,6 @@ use crate::domain::tally::Tally;
 use crate::report::form::Form;
 use crate::report::parts::amount;
 use crate::report::sum::Sum;
-
-/// What in a period needs a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PeriodTrouble {
     None,

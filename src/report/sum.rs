@@ -76,8 +76,6 @@ impl Sum {
     pub(crate) fn settled(&self) -> Vec<Money> {
         self.settled.values().copied().collect()
     }
-
-    /// The part that is projected yet.
     pub(crate) fn projected(&self) -> Vec<Money> {
         self.projected.values().copied().collect()
     }

@@ -48,8 +48,6 @@ impl ApiError {
     pub(super) fn malformed(message: impl Into<String>) -> Self {
         Self { status: 400, code: "01010001", message: message.into(), breaks: true }
     }
-
-    /// It asks for what is not there.
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         Self { status: 404, code: "01010052", message: message.into(), breaks: false }
     }

@@ -20,8 +20,6 @@ impl Received {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
-
-    /// The content type without its parameters.
     pub(super) fn content_type(&self) -> Option<String> {
         let value = self.header("content-type")?;
         Some(value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase())

@@ -103,8 +103,6 @@ impl IssuedTokens {
         [CLIENT_ID, &encoded].map(|id| format!("Basic {}", base64(format!("{id}:{}", self.secret).as_bytes())))
     }
 }
-
-/// True for the token endpoint's path.
 pub(super) fn is_token_path(path: &str) -> bool {
     path == "/oauth/token"
 }

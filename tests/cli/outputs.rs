@@ -116,7 +116,7 @@ fn plan_says_what_it_would_stop_and_why_it_leaves_the_rest_and_sends_no_change()
             "capacity_units_per_hour",
         ];
         wanted.sort_unstable();
-        assert_eq!(keys, wanted, "as docs/commands.md has them");
+        assert_eq!(keys, wanted, "as docs/json.md has them");
     }
     let of = |id: &str| rows.iter().find(|row| row["id"] == id).unwrap().clone();
     assert_eq!(
@@ -254,7 +254,7 @@ fn fire_and_what_it_leaves_behind() {
     bench.judge();
 }
 
-/// The fields that docs/commands.md names; more may come.
+/// The fields that docs/json.md names; more may come.
 fn shape_of_a_run(run: &Value) {
     for key in [
         "firing",

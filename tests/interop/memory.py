@@ -26,7 +26,7 @@ import long_history  # noqa: E402
 MIB = 1 << 20
 # MemoryMax of systemd/offhours.service.
 UNIT = 256
-# What docs/measurements.md promises of one command on a tenant of 100,000.
+# What docs/benchmarks.md promises of one command on a tenant of 100,000.
 COMMAND = 128
 # A rule that is due is claimed so soon, also on a machine with much else to do.
 ON_TIME = timedelta(seconds=5)

@@ -1,5 +1,5 @@
 //! What a stop avoided, worked out once more: from what the tenant saw and from nothing of offhours' own, with whole
-//! numbers and as plainly as can be. docs/figures.md, "Avoided cost", is what it was written from.
+//! numbers and as plainly as can be. docs/avoided-cost.md, "Avoided cost", is what it was written from.
 
 use chrono::{DateTime, Utc};
 
