@@ -10,6 +10,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use crate::cli::args::{self, ManArgs};
 use crate::cli::exit::{CommandError, Exit};
 use crate::cli::output;
+use crate::cli::run::built;
 
 /// The page of the program itself; those of its commands begin with the same word.
 const TOP: &str = "offhours";
@@ -58,9 +59,12 @@ fn page(command: &Command, above: &[&str]) -> io::Result<String> {
     let usage = command.clone().render_usage().to_string();
     let man = Man::new(command.clone().override_usage(usage.trim_start_matches("Usage: ").to_owned()))
         .source(concat!("offhours ", env!("CARGO_PKG_VERSION")))
-        .manual("offhours");
+        .date(built().format("%Y-%m-%d").to_string())
+        .manual("User Commands");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
+    // No paths and options are broken at the end of a line, and no gaps are made between words.
+    page.extend(b".nh\n.if n .ad l\n");
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
@@ -95,8 +99,8 @@ fn examples(name: &str) -> Roff {
     roff.control("SH", ["EXAMPLES"]);
     for line in args::examples(name) {
         match line.strip_prefix("# ") {
-            Some(comment) => roff.control("PP", []).text([roman(format!("{comment}:"))]),
-            None => roff.control("RS", ["4"]).control("nf", []).text([bold(line)]).control("fi", []).control("RE", []),
+            Some(comment) => roff.control("PP", []).text([roman(comment)]),
+            None => roff.control("RS", ["2"]).control("nf", []).text([bold(line)]).control("fi", []).control("RE", []),
         };
     }
     roff
