@@ -52,8 +52,7 @@ fn with_examples(command: clap::Command, name: &str) -> clap::Command {
         let name = format!("{name} {}", inner.get_name());
         with_examples(inner, &name)
     });
-    let lines: Vec<&str> = examples(name).collect();
-    command.after_help(format!("Examples:\n  {}", lines.join("\n  ")))
+    command.after_help(format!("Examples:\n  {}", examples(name).collect::<Vec<_>>().join("\n  ")))
 }
 
 /// The examples of the command that is typed as `name`: a line that begins with `#` says what the next line does.
