@@ -37,7 +37,7 @@ def idle(config, seconds):
 
 def run(rounds):
     size = Path(OFFHOURS).stat().st_size / 1e6
-    good = verdict("release binary", size, 15, unit=" MB")
+    good = verdict("dist binary", size, 15, unit=" MB")
     place = fresh("small")
     for name in ["offhours.example.toml", "schedules"]:
         source = ROOT / name

@@ -5,7 +5,7 @@ use crate::config_faults::files::*;
 
 /// A configuration with a fault.
 pub struct Case {
-    /// The fault's row, or the section that has none, and what it is here.
+    /// First the fault's row (`c22`), or the section's name where no row fits; then what it is here.
     pub name: &'static str,
     /// What is done to the right files.
     pub edits: Vec<Edit>,

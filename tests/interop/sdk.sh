@@ -1,12 +1,12 @@
 #!/bin/sh
 # Starts `offhours simulator` and drives it with SAP's own Python SDK from PyPI.
-# Usage: tests/interop/sdk.sh [PATH TO offhours]; by default the release build, then the debug build.
+# Usage: tests/interop/sdk.sh [PATH TO offhours]; by default the dist build, then release, then debug.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 target=${CARGO_TARGET_DIR:-$here/../../target}
 program=${1:-}
-for candidate in "$target/release/offhours" "$target/debug/offhours"; do
+for candidate in "$target/dist/offhours" "$target/release/offhours" "$target/debug/offhours"; do
     [ -n "$program" ] || [ ! -x "$candidate" ] || program=$candidate
 done
 [ -n "$program" ] || { echo "sdk.sh: no offhours: run cargo build first" >&2; exit 2; }

@@ -2,7 +2,7 @@
 # Proves systemd/offhours.service: verifies it, rates its hardening, and boots it under a systemd of its own in a
 # copy-on-write image of this machine, with the simulator and a mail server beside it. Root; installs what it needs.
 # Rows: p09 p10 p11 p56 p57
-# Usage: tests/interop/systemd.sh [PATH TO offhours]; by default the release build, then the debug build.
+# Usage: tests/interop/systemd.sh [PATH TO offhours]; by default the dist build, then release, then debug.
 #
 # Where this machine cannot boot such an image the script says why and exits with 77: what it could verify and rate held,
 # which proves much less. A boot that begins and shows something that does not hold exits with 1.
@@ -16,7 +16,7 @@ threshold=15
 
 target=${CARGO_TARGET_DIR:-$repository/target}
 program=${1:-}
-for candidate in "$target/release/offhours" "$target/debug/offhours"; do
+for candidate in "$target/dist/offhours" "$target/release/offhours" "$target/debug/offhours"; do
     [ -n "$program" ] || [ ! -x "$candidate" ] || program=$candidate
 done
 [ -n "$program" ] || { echo "systemd.sh: no offhours: run cargo build first" >&2; exit 2; }

@@ -135,5 +135,5 @@ fn the_tables_of_keys_are_those_of_the_reader() {
         fs::write(root().join(PAPER), &wanted).unwrap();
     }
     let written = fs::read_to_string(root().join(PAPER)).unwrap();
-    assert!(written == wanted, "{PAPER} is out of date: OFFHOURS_WRITE=1 cargo test --test suite readme");
+    assert!(written == wanted, "{PAPER} is out of date: `just write` writes it anew");
 }
