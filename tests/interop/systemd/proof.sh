@@ -169,7 +169,7 @@ command=$(notice)
 elsewhere=$(mktemp -d)
 (cd "$elsewhere" && eval "SUDO_USER=ada PATH=/usr/local/bin:$PATH ${command#sudo }") >/proof/held 2>&1 ||
     broken "the notice's own command holds: $(cat /proof/held)"
-grep -q 'keeps on   1 deployment' /proof/held && grep -q 'daemon     runs, pid' /proof/held ||
+grep -q 'keeps on   1 deployment' /proof/held && grep -q 'daemon     runs (pid' /proof/held ||
     broken "and its effect is said: $(cat /proof/held)"
 "${ctl[@]}" hold list --json | python3 -c 'import json, sys; sys.exit(json.load(sys.stdin)[0]["by"] != "ada")' ||
     broken "and is ada's: $("${ctl[@]}" hold list --json)"
